@@ -1,2 +1,242 @@
-"""x."""
-def main() -> None: ...
+"""The command line, and the only printer. Loads what a command needs when it needs it."""
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from clawver_orders import __version__
+
+if TYPE_CHECKING:
+    from clawver_orders.settings import Settings
+    from clawver_orders.tools.contract import Tool
+
+FAILED = 1
+MISUSED = 2
+
+sandbox_option = click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Work on the sandbox store of this machine: no key, no real money.",
+)
+
+
+def main() -> None:
+    """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="backslashreplace")
+    commands(prog_name="clawver-orders")
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__)
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """The order desk of a Clawver store, for AI agents.
+
+    Without a command it serves over stdio, as MCP hosts expect. All settings are environment
+    variables; CLAW_API_KEY is the one a real store needs. See them with `doctor`.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(serve)
+
+
+@commands.command()
+@sandbox_option
+@click.option("--read-only", is_flag=True, help="Offer and send nothing that writes.")
+def serve(sandbox: bool = False, read_only: bool = False) -> None:
+    """Serve MCP over standard input and output."""
+    settings = _settings(sandbox=sandbox, read_only=read_only)
+    from clawver_orders.serving.stdio import run
+
+    run(settings)
+
+
+@commands.command()
+@click.argument("tool")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--json", "as_json", default="", help="All arguments as one JSON object instead.")
+@sandbox_option
+def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> None:
+    r"""Call one TOOL and print its answer as JSON: the same rules as over MCP.
+
+    \b
+    clawver-orders call get_order order_id=ord_shirt --sandbox
+    clawver-orders call list_orders --json '{"limit": 5}' --sandbox
+
+    Errors go to stderr. Exit code 1: the call failed. 2: it was misused, nothing was done.
+    """
+    settings = _settings(sandbox=sandbox)
+    import anyio
+
+    from clawver_orders.errors import ClawverError, InvalidRequestError
+    from clawver_orders.services import opened
+    from clawver_orders.tools import offered
+    from clawver_orders.tools.contract import as_text
+
+    tools = {each.name: each for each in offered(read_only=settings.read_only)}
+    if tool not in tools:
+        _stop(f"There is no such tool. Tools: {', '.join(tools)}.", MISUSED)
+    given = _given(tools[tool], arguments, as_json)
+    try:
+        tools[tool].check(given)
+    except InvalidRequestError as error:
+        _stop(f"{tool} failed. {error}", MISUSED)
+
+    async def run() -> dict[str, Any]:
+        async with opened(settings) as services:
+            return await tools[tool].call(services, given)
+
+    try:
+        click.echo(as_text(anyio.run(run)))
+    except ClawverError as error:
+        _stop(f"{tool} failed. {error}", FAILED)
+
+
+def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str) -> dict[str, Any]:
+    """What the tool was given, with numbers and lists where it wants them."""
+    if as_json:
+        if arguments:
+            _stop("Give the arguments as KEY=VALUE or with --json, not both.", MISUSED)
+        try:
+            whole = json.loads(as_json)
+        except (ValueError, RecursionError):
+            whole = None
+        if not isinstance(whole, dict):
+            _stop("--json takes one JSON object.", MISUSED)
+        return whole
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        if not separator:
+            _stop("Arguments look like KEY=VALUE.", MISUSED)
+        if name in given:
+            _stop("An argument was given twice.", MISUSED)
+        kind = tool.input_schema["properties"].get(name, {}).get("type")
+        given[name] = _typed(value, kind)
+    return given
+
+
+def _typed(value: str, kind: str | None) -> Any:
+    if (
+        kind == "integer"
+        and len(value) <= 20
+        and value.removeprefix("-").isdecimal()
+        and value.isascii()
+    ):
+        return int(value)
+    if kind == "array" and not value.startswith("["):
+        return [part for part in value.split(",") if part]
+    return value
+
+
+@commands.command()
+@sandbox_option
+def doctor(sandbox: bool) -> None:
+    """Check settings, key, store, clock and state folder; exit code 1 when something is wrong."""
+    import anyio
+
+    from clawver_orders.doctor import examine
+    from clawver_orders.logs import set_up
+
+    set_up("error")
+
+    async def run() -> int:
+        decided = {"sandbox": True} if sandbox else {}
+        findings = await examine(os.environ, lambda: datetime.now(UTC), **decided)
+        for finding in findings:
+            click.echo(f"{'ok ' if finding.is_fine else 'BAD'} {finding.subject}: {finding.says}")
+            if finding.next_step:
+                click.echo(f"    {finding.next_step}")
+        return 0 if all(finding.is_fine for finding in findings) else FAILED
+
+    sys.exit(anyio.run(run))
+
+
+@commands.command()
+@click.option(
+    "--port",
+    default=8787,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 picks a free one.",
+)
+@click.option("--reset", is_flag=True, help="Start again from the opening catalogue.")
+def sandbox(port: int, reset: bool) -> None:
+    """Serve the sandbox store on this machine, for people, browsers and tests."""
+    settings = _settings(sandbox=True)
+    from clawver_sandbox.serving import serve as serve_store
+    from clawver_sandbox.shop import API_KEY, Shop
+
+    path = _sandbox_file(settings)
+    if reset:
+        shop = Shop.open(path)
+        shop.reset()
+        shop.close()
+
+    def ready(url: str) -> None:
+        click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
+        click.echo(f"  export CLAWVER_API_URL={url}/v1 CLAW_API_KEY={API_KEY}")
+        click.echo(f"Faults and the log of requests: {url}/_sandbox/")
+
+    serve_store(path, port=port, on_ready=ready)
+
+
+def _sandbox_file(settings: "Settings") -> Path:
+    from clawver_orders.services import SANDBOX_FILE
+
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.state_dir / SANDBOX_FILE
+
+
+@commands.command()
+def demo() -> None:
+    """Walk through the main job on a sandbox store, with a real MCP client."""
+    import tempfile
+
+    import anyio
+    from clawver_sandbox.serving import running
+    from clawver_sandbox.shop import Shop
+
+    from clawver_orders.demo import walk
+    from clawver_orders.services import SANDBOX_FILE
+
+    def heading(line: str) -> None:
+        click.echo()
+        click.secho(line, bold=True)
+
+    with tempfile.TemporaryDirectory(prefix="clawver-orders-demo-") as folder:
+        shop = Shop.open(Path(folder) / SANDBOX_FILE)
+        try:
+            with running(shop):
+                anyio.run(walk, Path(folder), click.echo, heading)
+        finally:
+            shop.close()
+
+
+def _settings(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
+    """The settings with what the options decided, and logging set up by them."""
+    from clawver_orders.errors import SetupError
+    from clawver_orders.logs import set_up
+    from clawver_orders.settings import Settings
+
+    decided: dict[str, Any] = {
+        name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
+    }
+    try:
+        settings = Settings.from_environment(**decided)
+    except SetupError as error:
+        _stop(str(error), FAILED)
+    set_up(settings.log_level)
+    return settings
+
+
+def _stop(text: str, code: int) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(code)

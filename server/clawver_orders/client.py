@@ -1,0 +1,495 @@
+"""Clawver's HTTP API, one method per endpoint, no policy.
+
+Reads are repeated when the network fails. Nothing that writes is: where its answer is lost
+the error is an `OutcomeUnknownError`, and whoever called decides what happens next. The key
+goes to the configured address and nowhere else, and never along with a customer's token. No
+redirect is followed, no proxy of the environment is used, no body grows beyond 4 MiB.
+
+The facts about the API are those of https://docs.clawver.store/agent-api.
+"""
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx2
+from pydantic import ValidationError
+
+from clawver_orders import __version__
+from clawver_orders.errors import (
+    ClawverError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    SetupError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from clawver_orders.models import (
+    ID_PATTERN,
+    Download,
+    Order,
+    OrderPage,
+    Product,
+    Receipt,
+    Record,
+    Webhook,
+)
+from clawver_orders.settings import Settings
+
+BODY_LIMIT_IN_BYTES = 4 * 1024 * 1024
+TRIES = 4
+LONGEST_WAIT_IN_SECONDS = 10
+FIRST_WAIT_IN_SECONDS = 0.25
+SUPPORT = "If it lasts, look at https://status.clawver.store."
+
+_ID = re.compile(ID_PATTERN)
+_REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
+R = TypeVar("R", bound=Record)
+
+
+class _BusyError(UnreachableError):
+    """A read that failed in a way that may pass: worth repeating."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer: its status, its headers, and the JSON value that it carried."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    """None where the body was no JSON object."""
+
+    @property
+    def code(self) -> str:
+        """The error code of Clawver's envelope, or nothing where there is no envelope."""
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        code = error.get("code") if isinstance(error, dict) else None
+        refused = isinstance(self.body, dict) and self.body.get("success") is False
+        return code if refused and isinstance(code, str) else ""
+
+    @property
+    def request_id(self) -> str:
+        """What Clawver's support asks for, as a sentence; nothing where there is none."""
+        named = self.body.get("requestId") if isinstance(self.body, dict) else None
+        for candidate in (named, self.headers.get("x-request-id")):
+            if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
+                return f" Clawver's request id: {candidate}."
+        return ""
+
+
+class _UnreadableError(Exception):
+    """The body was too large, too deep, cut off or wrongly packed."""
+
+
+class Clawver:
+    """The API of one store.
+
+    Args:
+        settings: Where it answers, with which key, for how long to wait, whether writing is allowed.
+        http: Opens connections; made by `services`, which also closes it.
+        api_key: The key to send instead of the one in the settings (the sandbox has its own).
+        now: The current time, for waits that the server gives as a date.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        http: httpx2.AsyncClient,
+        *,
+        api_key: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._http = http
+        self._own_key = api_key
+        self._now = now
+
+    async def server_time(self) -> datetime | None:
+        """Ask for a single order: shows that the store answers, takes the key, and what time it has.
+
+        Returns:
+            The time of the server's `Date` header in UTC; None where there is none to read.
+        """
+        reply = await self._read("/orders", params={"limit": "1"}, what="orders")
+        _data(reply, "orders")
+        return _http_date(reply.headers.get("date", ""))
+
+    async def orders(self, *, status: str | None = None, limit: int) -> OrderPage:
+        """The newest orders, at most `limit`, only those in `status` where one is given."""
+        params = {"limit": str(limit)} | ({"status": status} if status else {})
+        reply = await self._read("/orders", params=params, what="orders")
+        _data(reply, "orders")
+        return _read_record(OrderPage, reply.body, "orders")
+
+    async def order(self, order_id: str) -> Order:
+        """One order with everything that Clawver knows of it.
+
+        Raises:
+            NotFoundError: There is no such order in this store.
+        """
+        reply = await self._read(f"/orders/{_in_path(order_id)}", what=f"order {order_id}")
+        return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
+
+    async def customer_order(self, order_id: str, token: str) -> Order:
+        """The order as its customer may see it. The key stays here.
+
+        Raises:
+            RefusedError: The token does not open this order.
+        """
+        path = f"/orders/{_in_path(order_id)}/public"
+        what = f"order {order_id}"
+        reply = await self._read(path, params={"token": token}, what=what, as_customer=True)
+        return self._same_order(_record(Order, reply, "order", what), order_id)
+
+    async def download(self, order_id: str, item_id: str) -> Download:
+        """A time-limited link to a digital item, asked for as the store's owner."""
+        path = f"/orders/{_in_path(order_id)}/download/{_in_path(item_id)}"
+        what = f"item {item_id} of order {order_id}"
+        reply = await self._read(path, what=what)
+        return _read_record(Download, _data(reply, what), what)
+
+    async def customer_download(self, order_id: str, item_id: str, token: str) -> Download:
+        """A time-limited link to a digital item, asked for as its customer. The key stays here."""
+        path = f"/orders/{_in_path(order_id)}/download/{_in_path(item_id)}/public"
+        what = f"item {item_id} of order {order_id}"
+        reply = await self._read(path, params={"token": token}, what=what, as_customer=True)
+        return _read_record(Download, _data(reply, what), what)
+
+    async def receipt(self, checkout_id: str) -> Receipt:
+        """The receipt of a checkout. The key stays here."""
+        what = f"checkout {checkout_id}"
+        path = f"/checkout/{_in_path(checkout_id)}/receipt"
+        reply = await self._read(path, what=what, as_customer=True)
+        data = _data(reply, what)
+        inner = data.get("receipt")
+        receipt = _read_record(Receipt, inner if isinstance(inner, dict) else data, what)
+        if receipt.checkout_id not in {None, checkout_id}:
+            raise _unexpected(f"Clawver answered with another receipt than that of {what}.")
+        return receipt
+
+    async def product(self, product_id: str) -> Product:
+        """One product with its variants."""
+        reply = await self._read(f"/products/{_in_path(product_id)}", what=f"product {product_id}")
+        return _record(Product, reply, "product", f"product {product_id}")
+
+    async def webhooks(self) -> tuple[Webhook, ...]:
+        """All registered receivers of events."""
+        data = _data(await self._read("/webhooks", what="webhooks"), "webhooks")
+        listed = data.get("webhooks")
+        if not isinstance(listed, list):
+            raise _unexpected("Clawver's list of webhooks cannot be read.")
+        return tuple(_read_record(Webhook, each, "webhooks") for each in listed)
+
+    async def register_webhook(self, url: str, events: list[str], secret: str) -> Webhook:
+        """Register a receiver of events. Sent once, whatever happens."""
+        body = {"url": url, "events": events, "secret": secret}
+        reply = await self._write("POST", "/webhooks", body, what="webhooks")
+        return _record(Webhook, reply, "webhook", "webhooks")
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Remove a receiver of events. Sent once, whatever happens."""
+        path = f"/webhooks/{_in_path(webhook_id)}"
+        await self._write("DELETE", path, None, what=f"webhook {webhook_id}")
+
+    async def send_refund(self, order_id: str, amount_in_cents: int, reason: str) -> Order:
+        """Give money back. Sends exactly one request, whatever happens.
+
+        Args:
+            order_id: The order.
+            amount_in_cents: Whole cents, 1 or more.
+            reason: Why; Clawver requires one.
+
+        Returns:
+            The order as it stands afterwards, with its refunds.
+
+        Raises:
+            UnreachableError: The request never left; no money was moved.
+            RefusedError: Clawver said no; no money was moved.
+            OutcomeUnknownError: Anything else: it may have happened.
+        """
+        body = {"amountInCents": amount_in_cents, "reason": reason}
+        path = f"/orders/{_in_path(order_id)}/refund"
+        reply = await self._write("POST", path, body, what=f"order {order_id}")
+        try:
+            return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
+        except UnexpectedAnswerError as error:
+            raise _unknown() from error
+
+    # How a request travels.
+
+    async def _read(
+        self,
+        path: str,
+        *,
+        what: str,
+        params: Mapping[str, str] | None = None,
+        as_customer: bool = False,
+    ) -> Reply:
+        """GET, repeated while that can help and within a bounded time."""
+        import stamina
+
+        with anyio.move_on_after(2 * self._settings.timeout_seconds):
+            async for attempt in stamina.retry_context(
+                on=_pause,
+                attempts=TRIES,
+                timeout=2 * self._settings.timeout_seconds,
+                wait_initial=FIRST_WAIT_IN_SECONDS,
+                wait_max=LONGEST_WAIT_IN_SECONDS,
+                wait_jitter=FIRST_WAIT_IN_SECONDS,
+            ):
+                with attempt:
+                    return await self._read_once(path, what, params, as_customer=as_customer)
+        raise UnreachableError(
+            "Clawver did not answer in time. Nothing was changed.",
+            next_step=f"Repeat the call in a minute. {SUPPORT}",
+        )
+
+    async def _read_once(
+        self, path: str, what: str, params: Mapping[str, str] | None, *, as_customer: bool
+    ) -> Reply:
+        try:
+            reply = await self._send("GET", path, params=params, with_key=not as_customer)
+        except (httpx2.TransportError, TimeoutError) as error:
+            raise _BusyError(
+                "Clawver could not be reached. Nothing was changed.",
+                next_step=f"Repeat the call in a minute. {SUPPORT}",
+            ) from error
+        except _UnreadableError as error:
+            raise _unexpected("Clawver's answer cannot be read.") from error
+        if reply.status >= 500 or reply.status == 408:
+            raise _BusyError(
+                f"Clawver has a problem of its own (HTTP {reply.status}). Nothing was changed."
+                + reply.request_id,
+                next_step=f"Repeat the call in a minute. {SUPPORT}",
+            )
+        if 200 <= reply.status < 300:
+            return reply
+        raise self._refusal(reply, what, as_customer=as_customer)
+
+    async def _write(
+        self, method: str, path: str, body: dict[str, Any] | None, *, what: str
+    ) -> Reply:
+        """POST or DELETE, once. Only a clear no counts as a no."""
+        if self._settings.read_only:
+            raise SetupError(
+                "This server is read-only (CLAWVER_READ_ONLY). Nothing was sent.",
+                next_step="Only a person can switch that off, where the server is configured.",
+            )
+        try:
+            reply = await self._send(method, path, body=body, with_key=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise UnreachableError(
+                "Clawver could not be reached: the request never left. Nothing was changed.",
+                next_step="Repeat the call in a minute.",
+            ) from error
+        except (httpx2.TransportError, TimeoutError, _UnreadableError) as error:
+            raise _unknown() from error
+        if reply.status in (401, 403, 404, 429) and reply.code:
+            raise self._refusal(reply, what, as_customer=False)
+        if reply.status in (400, 409, 422) and reply.code in _REFUSALS:
+            raise self._refusal(reply, what, as_customer=False)
+        if not 200 <= reply.status < 300:
+            raise _unknown(reply.request_id)
+        return reply
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        with_key: bool,
+    ) -> Reply:
+        """One request and its whole answer, within one deadline."""
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"clawver-orders/{__version__}",
+        }
+        if with_key:
+            headers["Authorization"] = f"Bearer {self._key()}"
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        seconds = self._settings.timeout_seconds
+        request = self._http.build_request(
+            method,
+            self._settings.api_url + path,
+            params=params,
+            headers=headers,
+            content=content,
+            timeout=httpx2.Timeout(seconds, connect=seconds / 2),
+        )
+        with anyio.fail_after(seconds):
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            try:
+                raw = await _bounded_body(response)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
+        return Reply(response.status_code, response.headers, _json_object(raw))
+
+    def _key(self) -> str:
+        if self._own_key is not None:
+            return self._own_key
+        if self._settings.api_key is None:
+            raise SetupError(
+                "No API key is set, so nothing was sent.",
+                next_step="A person must set CLAW_API_KEY to the store's key where this server is "
+                "configured (the env block of the host's MCP settings, or the shell), then start it "
+                "again. To try everything without a key, start it with --sandbox.",
+            )
+        return self._settings.api_key.get_secret_value()
+
+    def _refusal(self, reply: Reply, what: str, *, as_customer: bool) -> ClawverError:
+        """Turn an answer that is not a yes into the error that says what to do next."""
+        if 300 <= reply.status < 400:
+            return _unexpected("Clawver answered with a redirect, which is never followed.")
+        if reply.status in (401, 403) and as_customer:
+            return RefusedError(
+                f"Clawver does not accept this token for {what}. Nothing was changed.",
+                next_step="Use the token from the customer's own link or receipt (get_receipt), or "
+                "leave it out to act as the store.",
+            )
+        if reply.status in (401, 403):
+            return SetupError(
+                f"Clawver does not accept the store's key for this (HTTP {reply.status}). Nothing was changed."
+                + reply.request_id,
+                next_step="A person must check CLAW_API_KEY and its permissions; "
+                "`clawver-orders doctor` says more.",
+            )
+        if reply.status == 404:
+            return NotFoundError(
+                f"Clawver knows no {what} in this store. Nothing was changed.",
+                next_step="Look the id up with list_orders or get_order.",
+            )
+        if reply.status == 429:
+            return RateLimitedError(self._seconds_to_wait(reply))
+        if reply.code in _REFUSALS:
+            return RefusedError(
+                f"Clawver refused the request for {what} ({reply.code}). Nothing was changed."
+                + reply.request_id,
+                next_step="Read the order with get_order and compare it with what was asked.",
+            )
+        return _unexpected(f"Clawver answered in a way that cannot be read (HTTP {reply.status}).")
+
+    def _seconds_to_wait(self, reply: Reply) -> int:
+        """`Retry-After`, in seconds or as a date; a minute where it says nothing usable."""
+        value = reply.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit() and len(value) < 7:
+            return min(int(value), 86_400)
+        moment = _http_date(value)
+        if moment is None:
+            return 60
+        return max(0, min(86_400, math.ceil((moment - self._now()).total_seconds())))
+
+    @staticmethod
+    def _same_order(order: Order, order_id: str) -> Order:
+        if order.id != order_id:
+            raise _unexpected(f"Clawver answered with another order than {order_id}.")
+        return order
+
+
+_REFUSALS = frozenset({"VALIDATION_ERROR", "CONFLICT", "RESOURCE_NOT_FOUND", "FORBIDDEN"})
+
+
+def _pause(error: Exception) -> bool | float:
+    """Whether a failed read is worth repeating, and after how many seconds if that was said."""
+    if isinstance(error, RateLimitedError):
+        return float(error.seconds) if error.seconds <= LONGEST_WAIT_IN_SECONDS else False
+    return isinstance(error, _BusyError)
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _in_path(value: str) -> str:
+    """An id as a path segment. What is no id never becomes part of a path."""
+    if _ID.fullmatch(value) is None:
+        raise InvalidRequestError(
+            "An id has characters that no id has. Nothing was sent.",
+            next_step="Copy the id from list_orders or get_order.",
+        )
+    return quote(value, safe="")
+
+
+async def _bounded_body(response: httpx2.Response) -> bytes:
+    """The decoded body, never more than the limit in memory."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise _UnreadableError
+    inflate = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        room = BODY_LIMIT_IN_BYTES - len(body) + 1
+        try:
+            body += inflate.decompress(chunk, room) if inflate else chunk
+        except zlib.error as error:
+            raise _UnreadableError from error
+        if len(body) > BODY_LIMIT_IN_BYTES:
+            raise _UnreadableError
+    return bytes(body)
+
+
+def _json_object(raw: bytes) -> Any:
+    """The JSON object that a body holds; None where it holds none."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _data(reply: Reply, what: str) -> dict[str, Any]:
+    """What stands under `data` of a successful answer."""
+    if isinstance(reply.body, dict) and reply.body.get("success") is True:
+        data = reply.body.get("data")
+        if isinstance(data, dict):
+            return data
+    raise _unexpected(f"Clawver's answer about {what} cannot be read.{reply.request_id}")
+
+
+def _record(kind: type[R], reply: Reply, name: str, what: str) -> R:
+    """One record from `data.<name>`."""
+    return _read_record(kind, _data(reply, what).get(name), what)
+
+
+def _read_record(kind: type[R], value: object, what: str) -> R:
+    try:
+        return kind.model_validate(value)
+    except (ValidationError, RecursionError):
+        # The cause repeats what the network sent, so it stays out of the chain.
+        raise _unexpected(f"Clawver's answer about {what} cannot be read.") from None
+
+
+def _unexpected(happened: str) -> UnexpectedAnswerError:
+    return UnexpectedAnswerError(
+        f"{happened} Nothing was changed.",
+        next_step=f"Repeat the call once; if it stays, tell a person. {SUPPORT}",
+    )
+
+
+def _unknown(request_id: str = "") -> ClawverError:
+    return OutcomeUnknownError(
+        "The request was sent, but its result is not known: it may have happened." + request_id,
+        next_step="Do not repeat it. Look first.",
+    )

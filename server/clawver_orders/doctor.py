@@ -1,0 +1,103 @@
+"""Checks of an installation. Each finding says what to do about it."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.services import Services, opened
+from clawver_orders.settings import Settings
+
+CLOCK_MAY_DIFFER = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    subject: str
+    is_fine: bool
+    says: str
+    next_step: str = ""
+
+
+async def examine(
+    environment: Mapping[str, str], now: Callable[[], datetime], **decided: Any
+) -> list[Finding]:
+    """Check settings, key, address, API, clock and state folder, in this order.
+
+    Args:
+        environment: Variables by name.
+        now: The current time in UTC.
+        decided: Fields that a command-line option has already decided.
+    """
+    try:
+        settings = Settings.from_environment(environment, **decided)
+    except SetupError as error:
+        return [Finding("settings", False, error.happened, error.next_step)]
+    findings = [Finding("settings", True, "All settings can be used.")]
+    findings.append(Finding("address", True, _where(settings)))
+    if settings.sandbox or settings.api_key is not None:
+        if not settings.sandbox:
+            findings.append(Finding("key", True, "CLAW_API_KEY is set and well-formed."))
+        async with opened(settings, now) as services:
+            findings += await _store(services)
+    else:
+        findings.append(
+            Finding(
+                "key",
+                False,
+                "CLAW_API_KEY is not set.",
+                "Set it to the store's key where the server is configured, or use --sandbox.",
+            )
+        )
+    findings.append(_state_folder(settings.state_dir))
+    return findings
+
+
+def _where(settings: Settings) -> str:
+    if settings.sandbox:
+        return "The sandbox store on this machine; no key is sent anywhere."
+    return f"Requests and the key go to {settings.api_host}."
+
+
+async def _store(services: Services) -> list[Finding]:
+    try:
+        server_time = await services.clawver.server_time()
+    except ClawverError as error:
+        return [Finding("store", False, error.happened, error.next_step)]
+    findings = [Finding("store", True, "The store answers and accepts the key.")]
+    if server_time is not None:
+        apart = abs(services.now() - server_time)
+        findings.append(
+            Finding("clock", True, "This machine's clock agrees with Clawver's.")
+            if apart <= CLOCK_MAY_DIFFER
+            else Finding(
+                "clock",
+                False,
+                f"This machine's clock is {int(apart.total_seconds())} seconds off Clawver's.",
+                "Switch time synchronization on.",
+            )
+        )
+    return findings
+
+
+def _state_folder(folder: Path) -> Finding:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"writable")
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return Finding(
+            "state folder",
+            False,
+            f"The state folder cannot be written ({type(error).__name__}).",
+            "Give this user the folder, or set CLAWVER_STATE_DIR to another one.",
+        )
+    return Finding("state folder", True, "The state folder can be written.")

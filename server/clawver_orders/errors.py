@@ -1,0 +1,78 @@
+"""What can go wrong, named after what to do next.
+
+ClawverError
+├── SetupError             a person must change the configuration
+├── InvalidRequestError    change the arguments
+├── NotFoundError          look the id up
+├── RefusedError           Clawver said no, and will say no again
+├── RateLimitedError       wait, then repeat the same call
+├── UnreachableError       nothing changed: repeating is safe
+├── OutcomeUnknownError    it may have happened: look, do not repeat
+└── UnexpectedAnswerError  Clawver sent what cannot be read
+
+Every sentence is ours: no text from the network or from a customer stands in one, because an
+agent may obey what an error says. Ids and numbers do, after they passed their checks.
+"""
+
+
+class ClawverError(Exception):
+    """Something that an agent or a person can act on.
+
+    Args:
+        happened: What happened and what did not, as one or more sentences.
+        next_step: What to do about it: a tool with its values, a setting, or a wait.
+    """
+
+    def __init__(self, happened: str, *, next_step: str) -> None:
+        self.happened = happened
+        self.next_step = next_step
+        super().__init__(happened)
+
+    def __str__(self) -> str:
+        return f"{self.happened} {self.next_step}"
+
+
+class SetupError(ClawverError):
+    """A person must change the configuration; no call will work before that."""
+
+
+class InvalidRequestError(ClawverError):
+    """The arguments are wrong. Nothing was sent."""
+
+
+class NotFoundError(ClawverError):
+    """Clawver knows no such order, item, checkout, product or webhook."""
+
+
+class RefusedError(ClawverError):
+    """Clawver understood and said no. Nothing changed."""
+
+
+class RateLimitedError(ClawverError):
+    """The request allowance is used up for now. Nothing changed.
+
+    Args:
+        seconds: How long to wait before the same call can work.
+        happened: See `ClawverError`.
+    """
+
+    def __init__(
+        self, seconds: int, *, happened: str = "Clawver's request limit is reached."
+    ) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"{happened} Nothing was changed.",
+            next_step=f"Wait {seconds} seconds, then repeat the same call.",
+        )
+
+
+class UnreachableError(ClawverError):
+    """Clawver did not answer, and nothing changed: repeating is safe."""
+
+
+class OutcomeUnknownError(ClawverError):
+    """A writing request left this machine and its result is not known: look, do not repeat."""
+
+
+class UnexpectedAnswerError(ClawverError):
+    """Clawver answered with something that cannot be read or does not belong to the question."""

@@ -1,0 +1,57 @@
+"""Where an order stands, what comes next, and whether somebody should look. No I/O.
+
+Digital orders go confirmed → delivered at once; printed ones go confirmed → processing →
+shipped → delivered. A refund shows in the payment status and never in the status.
+"""
+
+from datetime import datetime, timedelta
+
+from clawver_orders.models import Order
+
+STATUSES = ("pending", "confirmed", "processing", "shipped", "delivered", "cancelled")
+PAYMENT_STATUSES = ("pending", "paid", "failed", "partially_refunded", "refunded")
+
+PATIENCE = {
+    "pending": timedelta(days=1),
+    "confirmed": timedelta(days=3),
+    "processing": timedelta(days=7),
+    "shipped": timedelta(days=21),
+}
+"""How long an order may stay in a status before it counts as waiting too long.
+
+Clawver gives no time for the last change of status, so the age of the order stands in.
+"""
+
+_STANDING = {
+    "pending": "Created; the payment is outstanding. Next: confirmed, once it is paid.",
+    "processing": "Being printed. Next: shipped, with carrier and tracking.",
+    "shipped": "On its way to the customer. Next: delivered.",
+    "delivered": "Complete. Nothing follows.",
+    "cancelled": "Cancelled. Nothing follows; money that was paid needs a refund.",
+    "paid": "Paid (an old word for confirmed). Next: it is fulfilled.",
+    "refunded": "Refunded (an old word; the payment status says more). Nothing follows.",
+}
+
+
+def standing(order: Order) -> str:
+    """The step an order has reached and the one that comes next, as two short sentences."""
+    if order.status == "confirmed":
+        if any(item.is_printed for item in order.items or ()):
+            return "Paid, and waiting to be printed. Next: processing."
+        return "Paid. Next: delivered, which for digital items follows at once."
+    return _STANDING.get(order.status, "In a status that this version does not know.")
+
+
+def attention(order: Order, now: datetime) -> str | None:
+    """Why somebody should look at an order, or None when nobody needs to."""
+    if order.payment_status == "failed":
+        return "The payment failed."
+    if order.status == "cancelled" and order.payment_status in {"paid", "partially_refunded"}:
+        return "Cancelled, but not fully refunded."
+    if order.payment_status == "refunded":
+        return None
+    waited = now - order.created_at
+    patience = PATIENCE.get(order.status)
+    if patience is not None and waited > patience:
+        return f"{waited.days} days old and still {order.status}."
+    return None

@@ -1,0 +1,274 @@
+"""What Clawver sends: tolerant of what is new, strict about what is used.
+
+Every text passes `text.clean` on its way in, so nothing behind this room has to think about
+it. Statuses stay text: a status invented tomorrow must not break reading an order. A list of
+refunds that cannot be read is an error, never an empty list.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from clawver_orders.text import clean
+
+ID_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?"
+"""Ids that can stand in a path. Clawver promises no prefix, so none is asked for."""
+TOKEN_PATTERN = r"[A-Za-z0-9._~+/=-]{1,512}"  # noqa: S105  # the form of tokens, none itself
+_TOKEN = re.compile(TOKEN_PATTERN)
+_ID = re.compile(ID_PATTERN)
+
+
+def _to_line(value: object) -> object:
+    return clean(value, 200) if isinstance(value, str) else value
+
+
+def _to_note(value: object) -> object:
+    return clean(value, 500, lines=True) if isinstance(value, str) else value
+
+
+def _is_id(value: object) -> object:
+    if isinstance(value, str) and _ID.fullmatch(value) is None:
+        raise ValueError("not an id")
+    return value
+
+
+def _is_token(value: object) -> object:
+    if isinstance(value, str) and _TOKEN.fullmatch(value) is None:
+        raise ValueError("not a token")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _web_address(value: object) -> object:
+    """Only what a person can safely open: https, or http on this machine."""
+    if not isinstance(value, str):
+        return value
+    if len(value) > 4096 or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("not a web address")
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not parts.hostname or "@" in parts.netloc or not (parts.scheme == "https" or local):
+        raise ValueError("not an https address")
+    return value
+
+
+def _or_none(value: object) -> object:
+    """A tracking address that cannot be opened is left out rather than shown."""
+    try:
+        return _web_address(value)
+    except ValueError:
+        return None
+
+
+Line = Annotated[str, BeforeValidator(_to_line)]
+Note = Annotated[str, BeforeValidator(_to_note)]
+Id = Annotated[str, BeforeValidator(_is_id)]
+Token = Annotated[str, BeforeValidator(_is_token)]
+Address = Annotated[str, BeforeValidator(_web_address)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+SOME = 1000  # the most of anything a single answer may list
+
+
+class Record(BaseModel):
+    """Immutable, tolerant of new fields, strict about the ones we use."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True
+    )
+
+
+class Item(Record):
+    """A line of an order."""
+
+    id: Id
+    product_id: Id | None = None
+    product_name: Line = ""
+    product_type: Line = ""
+    price_in_cents: Cents | None = None
+    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
+    total_in_cents: Cents | None = None
+    variant_id: Line | None = None
+    variant_name: Line | None = None
+
+    @property
+    def is_digital(self) -> bool:
+        """Whether the item is a file to download."""
+        return self.product_type == "digital"
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether the item is made and shipped."""
+        return self.product_type == "print_on_demand"
+
+
+class PostalAddress(Record):
+    """Where a printed item goes. Its shape is not documented; what is there is read."""
+
+    name: Line | None = None
+    line1: Line | None = None
+    line2: Line | None = None
+    city: Line | None = None
+    state: Line | None = None
+    postal_code: Line | None = None
+    country: Line | None = None
+
+
+class Refund(Record):
+    """Money that Clawver says went back."""
+
+    id: Id
+    amount_in_cents: Annotated[int, Field(strict=True, ge=1, le=10**12)]
+    reason: Note = ""
+    stripe_refund_id: Id | None = None
+    created_at: Moment | None = None
+
+
+class Order(Record):
+    """An order. A row of a list may carry only the first four fields."""
+
+    id: Id
+    status: Line
+    total_in_cents: Cents
+    created_at: Moment
+    payment_status: Line = ""
+    subtotal_in_cents: Cents | None = None
+    platform_fee_in_cents: Cents | None = None
+    paid_at: Moment | None = None
+    customer_email: Line | None = None
+    items: Annotated[tuple[Item, ...], Field(max_length=SOME)] | None = None
+    shipping_address: PostalAddress | None = None
+    tracking_url: Annotated[str | None, BeforeValidator(_or_none)] = None
+    tracking_number: Line | None = None
+    carrier: Line | None = None
+    refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
+
+    @property
+    def refunded_in_cents(self) -> int:
+        """What the listed refunds add up to, in cents."""
+        return sum(refund.amount_in_cents for refund in self.refunds or ())
+
+    @property
+    def refundable_in_cents(self) -> int | None:
+        """What can still be given back, in cents; None where the order does not tell.
+
+        Nothing unless the order has been paid. `paid` says that nothing went back yet, so a
+        missing list is none; `partially_refunded` without a list leaves the rest unknown.
+        """
+        if self.payment_status not in {"paid", "partially_refunded"}:
+            return 0
+        if self.payment_status == "partially_refunded" and not self.refunds:
+            return None
+        return max(0, self.total_in_cents - self.refunded_in_cents)
+
+
+class OrderPage(Record):
+    """Orders as `GET /orders` gives them, with whatever the page says about more of them."""
+
+    orders: Annotated[tuple[Order, ...], Field(max_length=SOME)]
+    has_more: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_pagination(cls, body: Any) -> Any:
+        """Pagination stands under `meta` or at the top level, or nowhere."""
+        if not isinstance(body, dict):
+            return body
+        meta = body.get("meta")
+        pages = meta.get("pagination") if isinstance(meta, dict) else body.get("pagination")
+        more = pages.get("hasMore") if isinstance(pages, dict) else None
+        data = body.get("data")
+        orders = data.get("orders") if isinstance(data, dict) else None
+        return {"orders": orders, "hasMore": more if isinstance(more, bool) else None}
+
+
+class Download(Record):
+    """A signed link to a file; it works for a while and for whoever holds it."""
+
+    download_url: Address
+    expires_in_minutes: Annotated[int, Field(ge=0, le=10**6)] | None = None
+    file_name: Line | None = None
+    file_size_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None
+
+
+class ReceiptItem(Record):
+    """A line of a receipt; a digital one carries the token that opens its download."""
+
+    id: Id | None = None
+    product_name: Line = ""
+    product_type: Line = ""
+    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
+    total_in_cents: Cents | None = None
+    download_token: Token | None = None
+
+
+class Receipt(Record):
+    """The receipt of a checkout. Its shape is not documented; what is there is read."""
+
+    checkout_id: Id | None = None
+    order_id: Id | None = None
+    order_status_token: Token | None = None
+    customer_email: Line | None = None
+    total_in_cents: Cents | None = None
+    items: Annotated[tuple[ReceiptItem, ...], Field(max_length=SOME)] = ()
+
+
+class Variant(Record):
+    """One size of a printed product."""
+
+    id: Line
+    name: Line = ""
+    price_in_cents: Cents | None = None
+    printful_variant_id: Line | None = None
+    size: Line = ""
+    in_stock: bool | None = None
+    availability_status: Line = ""
+
+    @field_validator("id", "printful_variant_id", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Printful numbers its variants; an id is text here all the same."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @property
+    def is_available(self) -> bool | None:
+        """Whether it can be ordered now; None where the product does not say."""
+        return False if self.availability_status == "out_of_stock" else self.in_stock
+
+
+class PrintOnDemand(Record):
+    """How a product is printed."""
+
+    variants: Annotated[tuple[Variant, ...], Field(max_length=SOME)] = ()
+
+
+class Product(Record):
+    """A product of the store."""
+
+    id: Id
+    name: Line = ""
+    print_on_demand: PrintOnDemand | None = None
+
+
+class Webhook(Record):
+    """A registered receiver of order events. Its secret is never read back."""
+
+    id: Id
+    url: Line
+    events: Annotated[tuple[Line, ...], Field(max_length=SOME)] = ()
+    created_at: Moment | None = None

@@ -1,0 +1,80 @@
+"""What lives as long as the process, and how a tool gets it.
+
+Nothing is opened before the first call needs it: a host that only lists the tools waits for
+nothing.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+
+import httpx2
+
+from clawver_orders.client import Clawver
+from clawver_orders.refunds import RefundDesk
+from clawver_orders.settings import Settings
+
+SANDBOX_FILE = "sandbox.sqlite3"
+"""The sandbox store's file in the state folder."""
+_IN_PROCESS_URL = "http://127.0.0.1/v1"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Services:
+    """The parts that tools work with.
+
+    Args:
+        settings: What a person has decided.
+        now: The current time in UTC.
+    """
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime] = _utc_now) -> None:
+        self.settings = settings
+        self.now = now
+        self._open = AsyncExitStack()
+
+    @cached_property
+    def clawver(self) -> Clawver:
+        """The store's API: the real one, or the sandbox within this process."""
+        if self.settings.sandbox:
+            return self._sandbox_store()
+        http = httpx2.AsyncClient(trust_env=False)
+        self._open.push_async_callback(http.aclose)
+        return Clawver(self.settings, http, now=self.now)
+
+    @cached_property
+    def desk(self) -> RefundDesk:
+        """The refund desk."""
+        return RefundDesk(self.clawver, self.settings)
+
+    def _sandbox_store(self) -> Clawver:
+        from clawver_sandbox.api import build_app
+        from clawver_sandbox.shop import API_KEY, Shop
+
+        self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shop = Shop.open(self.settings.state_dir / SANDBOX_FILE)
+        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
+        self._open.push_async_callback(http.aclose)
+        self._open.callback(shop.close)
+        settings = self.settings.model_copy(update={"api_url": _IN_PROCESS_URL})
+        return Clawver(settings, http, api_key=API_KEY, now=self.now)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        await self._open.aclose()
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, now: Callable[[], datetime] = _utc_now
+) -> AsyncIterator[Services]:
+    """Services for as long as the block lasts."""
+    services = Services(settings, now)
+    try:
+        yield services
+    finally:
+        await services.close()

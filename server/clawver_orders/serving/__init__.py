@@ -1,0 +1,1 @@
+"""The rooms that know the protocol. Nothing else imports mcp."""

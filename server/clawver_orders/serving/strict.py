@@ -1,0 +1,63 @@
+"""The boundary: our errors are spoken, everything else is hidden.
+
+A tool's answer is complete twice, as structured content and as text, because hosts show a
+model only one of the two. The text of an error says by itself that the call failed: several
+clients lose the flag.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from mcp_types import CallToolResult, TextContent
+
+from clawver_orders.errors import ClawverError
+from clawver_orders.services import Services
+from clawver_orders.tools.answers import SANDBOX_NOTICE
+from clawver_orders.tools.contract import Tool, as_text
+
+log = logging.getLogger(__name__)
+
+
+async def answer(
+    tools: Mapping[str, Tool], services: Services, name: str, arguments: Mapping[str, Any]
+) -> CallToolResult:
+    """Call a tool for a host, whatever the host sent.
+
+    Args:
+        tools: The tools on offer, by name.
+        services: What they work with.
+        name: The tool that was asked for.
+        arguments: What it was given, unchecked.
+    """
+    tool = tools.get(name)
+    if tool is None:
+        return _failure(
+            services,
+            f"There is no such tool, so nothing was done. Call one of: {', '.join(tools)}.",
+        )
+    try:
+        result = await tool.call(services, arguments)
+    except ClawverError as error:
+        return _failure(services, f"{tool.name} failed. {error}")
+    except Exception:  # the last fence: nothing unforeseen may reach the model
+        log.exception("%s ended in an error of this server's own", tool.name)
+        unsure = (
+            ""
+            if tool.hints.read_only
+            else " It is not known whether anything changed: look before you repeat it."
+        )
+        return _failure(
+            services,
+            f"{tool.name} failed because of a defect in this server.{unsure} Tell a person; "
+            "details stand in the server's log.",
+        )
+    return CallToolResult(
+        content=[TextContent(type="text", text=as_text(result))], structured_content=result
+    )
+
+
+def _failure(services: Services, text: str) -> CallToolResult:
+    if services.settings.sandbox:
+        text = f"{text} ({SANDBOX_NOTICE})"
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

@@ -1,0 +1,203 @@
+"""All configuration, and the only reader of the environment.
+
+A host may pass a variable through empty or with its placeholder unresolved (`${CLAW_API_KEY}`);
+both count as not set. A bad value is a `SetupError` that names the variable and never repeats
+the value.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from clawver_orders.errors import SetupError
+
+DEFAULT_API_URL = "https://api.clawver.store/v1"
+LIVE_HOST = "api.clawver.store"
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+_KEY = re.compile(r"[!-~]{16,256}")  # visible ASCII: anything else could split a header
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_SWITCHES = {
+    "1": True, "true": True, "yes": True, "on": True,
+    "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _switch(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip().lower() not in _SWITCHES:
+            raise ValueError("use on or off")
+        return _SWITCHES[value.strip().lower()]
+    return value
+
+
+def _well_formed_key(key: SecretStr) -> SecretStr:
+    if _KEY.fullmatch(key.get_secret_value()) is None:
+        raise ValueError(
+            "is not a key: 16 to 256 visible ASCII characters without spaces or quotes"
+        )
+    return key
+
+
+def _safe_api_url(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    plain = "@" not in url and not parts.query and not parts.fragment and url.isprintable()
+    known = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    literal = is_loopback(host) or _HOST.fullmatch(host) is not None
+    if not (plain and known and literal and port_is_fine and url.isascii() and " " not in url):
+        raise ValueError(
+            "must be an https address without user, query or fragment; http only to loopback"
+        )
+    return url.rstrip("/")
+
+
+def _host_names(value: object) -> object:
+    """A comma-separated list, as an environment can carry it."""
+    if isinstance(value, str):
+        value = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    return value
+
+
+def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if any(_HOST.fullmatch(host) is None for host in hosts):
+        raise ValueError(
+            "must be host names separated by commas, without https:// and without paths"
+        )
+    return hosts
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Key = Annotated[SecretStr, AfterValidator(_well_formed_key)]
+ApiUrl = Annotated[str, AfterValidator(_safe_api_url)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValidator(_all_hosts)]
+
+
+def _default_state_dir() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("clawver-orders", appauthor=False)
+
+
+class Settings(BaseModel):
+    """What a person has decided, checked once.
+
+    Build it with `Settings.from_environment()`; tests pass values by field name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    api_key: Key | None = Field(None, description="The store's key.")
+    api_url: ApiUrl = Field(
+        DEFAULT_API_URL, description="Where Clawver answers. https only; http only to loopback."
+    )
+    sandbox: Switch = Field(
+        default=False, description="Work on the embedded sandbox store; no key is needed."
+    )
+    read_only: Switch = Field(default=False, description="Nothing that writes is offered or sent.")
+    refund_limit_in_cents: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        50_000, description="The most a single refund may be, in cents."
+    )
+    state_dir: Path = Field(
+        default_factory=_default_state_dir, description="Where state is kept between runs."
+    )
+    allow_host: HostNames = Field((), description="Another API host that may receive the key.")
+    pii: Literal["full", "masked"] = Field(
+        "full", description="masked shortens e-mail, name and address in answers."
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
+        20.0, description="The longest a single request may take, in seconds."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="How much is said on stderr."
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **decided: Any) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: Variables by name; the process's own when left out.
+            decided: Fields that a command-line option has already decided.
+
+        Raises:
+            SetupError: A value cannot be used; the variable is named, its value is not.
+        """
+        variables = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        for field, name in VARIABLES.items():
+            value = variables.get(name, "").strip()
+            if value and _PLACEHOLDER.fullmatch(value) is None:
+                given[field] = value
+        try:
+            settings = cls(**given | decided)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            name = VARIABLES[str(problem["loc"][0])]
+            reason = problem["msg"].removeprefix("Value error, ")
+            raise SetupError(
+                f"{name} cannot be used: {reason}.",
+                next_step=f"Correct {name} where this server is configured, then start it again.",
+            ) from None  # the cause repeats the value
+        settings.check_host()
+        return settings
+
+    @property
+    def api_host(self) -> str:
+        """The host name that requests go to."""
+        return urlsplit(self.api_url).hostname or ""
+
+    def check_host(self) -> None:
+        """Refuse to send the key to a host that nobody named.
+
+        Raises:
+            SetupError: The address is neither Clawver's, nor this machine, nor allowed.
+        """
+        known = self.api_host == LIVE_HOST or is_loopback(self.api_host)
+        if not self.sandbox and not known and self.api_host not in self.allow_host:
+            raise SetupError(
+                "CLAWVER_API_URL points at a host that is not Clawver's.",
+                next_step="Correct it, or set CLAWVER_ALLOW_HOST to that host name if it may receive the store's key.",
+            )
+
+
+VARIABLES = {
+    "api_key": "CLAW_API_KEY",
+    "api_url": "CLAWVER_API_URL",
+    "sandbox": "CLAWVER_SANDBOX",
+    "read_only": "CLAWVER_READ_ONLY",
+    "refund_limit_in_cents": "CLAWVER_REFUND_LIMIT_CENTS",
+    "state_dir": "CLAWVER_STATE_DIR",
+    "allow_host": "CLAWVER_ALLOW_HOST",
+    "pii": "CLAWVER_PII",
+    "timeout_seconds": "CLAWVER_TIMEOUT_SECONDS",
+    "log_level": "CLAWVER_LOG_LEVEL",
+}
+"""Each setting and the environment variable that carries it."""

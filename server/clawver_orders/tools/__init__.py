@@ -1,0 +1,23 @@
+"""Every tool with its hints: the whole surface on one screen."""
+
+from clawver_orders.tools import downloads, orders, refunds, sizes
+from clawver_orders.tools.contract import Hints, Tool
+
+READS = Hints(read_only=True, destructive=False, idempotent=True)
+MOVES_MONEY = Hints(read_only=False, destructive=True, idempotent=False)
+
+SURFACE = (
+    Tool(orders.list_orders, "List orders", READS),
+    Tool(orders.get_order, "Get an order", READS),
+    Tool(orders.get_order_status, "Get an order's status as its customer", READS),
+    Tool(orders.get_receipt, "Get a receipt", READS),
+    Tool(downloads.generate_download_link, "Generate a download link", READS),
+    Tool(sizes.handle_wrong_size, "Handle a wrong size", READS),
+    Tool(orders.summarize_orders, "Summarize orders", READS),
+    Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),
+)
+
+
+def offered(*, read_only: bool) -> tuple[Tool, ...]:
+    """The tools to offer: all of them, or only those that change nothing."""
+    return tuple(tool for tool in SURFACE if tool.hints.read_only or not read_only)

@@ -1,0 +1,459 @@
+"""What an agent gets: the words our tools use, and the next useful step.
+
+Money stands in cents and in words, times in UTC. Texts that customers or products brought
+along stand in fields of their own and never in our sentences. What is not known is left out.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clawver_orders.lifecycle import attention
+from clawver_orders.models import Download, Item, Order, Refund
+from clawver_orders.money import display
+from clawver_orders.settings import Settings
+from clawver_orders.text import masked_email, masked_name
+
+SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
+
+
+class Part(BaseModel):
+    """A piece of an answer. What is None is left out of what is sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Answer(Part):
+    """A whole answer."""
+
+    next_step: str
+    sandbox: str | None = Field(None, description="Present when this is the sandbox store.")
+
+
+class Shown(Part):
+    """How customers are shown, as the merchant decided."""
+
+    masked: bool = False
+
+    @classmethod
+    def by(cls, settings: Settings) -> Self:
+        """From the settings."""
+        return cls(masked=settings.pii == "masked")
+
+    def email(self, email: str | None) -> str | None:
+        """An e-mail address, shortened if the merchant wants that."""
+        return masked_email(email) if email and self.masked else email
+
+    def name(self, name: str | None) -> str | None:
+        """A name, shortened if the merchant wants that."""
+        return masked_name(name) if name and self.masked else name
+
+    def detail(self, text: str | None) -> str | None:
+        """A detail of an address or a parcel, hidden if the merchant wants that."""
+        return "…" if text and self.masked else text
+
+
+def in_utc(moment: datetime) -> str:
+    """A time as Clawver writes it, to the second."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits."""
+    passed = now - moment
+    for unit, size in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
+        if passed >= 2 * size:
+            return f"{passed // size} {unit} ago"
+    minutes = max(0, passed // timedelta(minutes=1))
+    return f"{minutes} minutes ago"
+
+
+def in_bytes(size: int) -> str:
+    """A size as a person reads it."""
+    if size < 1000:
+        return f"{size} bytes"
+    amount, unit = float(size), "bytes"
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit is read after the loop
+        amount /= 1000
+        if amount < 999.95:
+            break
+    return f"{amount:.1f} {unit}"
+
+
+class OrderRow(Part):
+    """One order of a list. No address."""
+
+    order_id: str
+    status: str
+    payment_status: str | None = None
+    total_in_cents: int
+    total: str
+    created_at: str
+    customer: str | None = None
+    items: str | None = None
+    needs_attention: str | None = None
+
+    @classmethod
+    def of(cls, order: Order, shown: Shown, now: datetime) -> Self:
+        """The row of an order."""
+        return cls(
+            order_id=order.id,
+            status=order.status,
+            payment_status=order.payment_status or None,
+            total_in_cents=order.total_in_cents,
+            total=display(order.total_in_cents),
+            created_at=in_utc(order.created_at),
+            customer=shown.email(order.customer_email),
+            items=_in_one_line(order.items) if order.items is not None else None,
+            needs_attention=attention(order, now),
+        )
+
+
+def _in_one_line(items: tuple[Item, ...]) -> str:
+    """At most two items, each in a few words, and how many more there are."""
+    words = []
+    for item in items[:2]:
+        name = item.product_name if len(item.product_name) <= 40 else item.product_name[:39] + "…"
+        words.append(f"{item.quantity}× {name}" if item.quantity != 1 else name)
+    more = len(items) - 2
+    return "; ".join(words) + (f"; {more} more" if more > 0 else "")
+
+
+class OrderList(Answer):
+    """Orders, newest first."""
+
+    orders: list[OrderRow]
+    scanned: int = Field(description="Orders that were looked at.")
+    complete: bool = Field(description="Whether every order that matches is listed.")
+    why_incomplete: str | None = None
+
+
+class ItemDetail(Part):
+    """A line of an order and what can be done with it."""
+
+    item_id: str
+    product_id: str | None = None
+    product_name: str
+    product_type: str
+    quantity: int
+    total_in_cents: int | None = None
+    total: str | None = None
+    variant_id: str | None = None
+    variant_name: str | None = None
+    what_can_be_done: str
+
+
+class RefundDetail(Part):
+    """Money that Clawver says went back."""
+
+    clawver_refund_id: str
+    stripe_refund_id: str | None = None
+    amount_in_cents: int
+    amount: str
+    reason: str
+    created_at: str | None = None
+
+    @classmethod
+    def of(cls, refund: Refund) -> Self:
+        """The detail of a refund."""
+        return cls(
+            clawver_refund_id=refund.id,
+            stripe_refund_id=refund.stripe_refund_id,
+            amount_in_cents=refund.amount_in_cents,
+            amount=display(refund.amount_in_cents),
+            reason=refund.reason,
+            created_at=in_utc(refund.created_at) if refund.created_at else None,
+        )
+
+
+class Recipient(Part):
+    """Where a printed item goes."""
+
+    name: str | None = None
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class Tracking(Part):
+    """Where a parcel is."""
+
+    carrier: str | None = None
+    number: str | None = None
+    url: str | None = None
+
+
+class OrderDetail(Answer):
+    """One order."""
+
+    order_id: str
+    status: str
+    payment_status: str | None = None
+    standing: str = Field(description="The step it has reached and what comes next.")
+    needs_attention: str | None = None
+    created_at: str
+    created_ago: str
+    paid_at: str | None = None
+    total_in_cents: int
+    total: str
+    refunded_in_cents: int
+    refunded: str
+    refundable_in_cents: int | None = Field(None, description="The most refund_order accepts.")
+    refundable: str | None = None
+    customer: str | None = None
+    ship_to: Recipient | None = None
+    items: list[ItemDetail]
+    tracking: Tracking | None = None
+    refunds: list[RefundDetail]
+
+    @classmethod
+    def of(
+        cls, order: Order, shown: Shown, now: datetime, *, standing: str, next_step: str
+    ) -> Self:
+        """An order as an agent gets it."""
+        left = order.refundable_in_cents
+        return cls(
+            order_id=order.id,
+            status=order.status,
+            payment_status=order.payment_status or None,
+            standing=standing,
+            needs_attention=attention(order, now),
+            created_at=in_utc(order.created_at),
+            created_ago=ago(order.created_at, now),
+            paid_at=in_utc(order.paid_at) if order.paid_at else None,
+            total_in_cents=order.total_in_cents,
+            total=display(order.total_in_cents),
+            refunded_in_cents=order.refunded_in_cents,
+            refunded=display(order.refunded_in_cents),
+            refundable_in_cents=left,
+            refundable=None if left is None else display(left),
+            customer=shown.email(order.customer_email),
+            ship_to=_recipient(order, shown),
+            items=[_item(order, item) for item in order.items or ()],
+            tracking=tracking(order, shown),
+            refunds=[RefundDetail.of(refund) for refund in order.refunds or ()],
+            next_step=next_step,
+        )
+
+
+def _recipient(order: Order, shown: Shown) -> Recipient | None:
+    where = order.shipping_address
+    if where is None:
+        return None
+    return Recipient(
+        name=shown.name(where.name),
+        line1=shown.detail(where.line1),
+        line2=shown.detail(where.line2),
+        city=shown.detail(where.city),
+        state=shown.detail(where.state),
+        postal_code=shown.detail(where.postal_code),
+        country=where.country,
+    )
+
+
+def tracking(order: Order, shown: Shown) -> Tracking | None:
+    """Where the parcel of an order is; None before it is shipped."""
+    if not (order.carrier or order.tracking_number or order.tracking_url):
+        return None
+    return Tracking(
+        carrier=order.carrier,
+        number=shown.detail(order.tracking_number),
+        url=shown.detail(order.tracking_url),
+    )
+
+
+def _item(order: Order, item: Item) -> ItemDetail:
+    if item.is_digital and order.payment_status in {"paid", "partially_refunded"}:
+        can = f"Download: generate_download_link with order_id {order.id}, item_id {item.id}."
+    elif item.is_digital:
+        can = "No download: the order is not paid."
+    elif item.is_printed:
+        can = f"Sizes: handle_wrong_size with order_id {order.id}."
+    else:
+        can = "Nothing: this version does not know its type."
+    return ItemDetail(
+        item_id=item.id,
+        product_id=item.product_id,
+        product_name=item.product_name,
+        product_type=item.product_type,
+        quantity=item.quantity,
+        total_in_cents=item.total_in_cents,
+        total=None if item.total_in_cents is None else display(item.total_in_cents),
+        variant_id=item.variant_id,
+        variant_name=item.variant_name,
+        what_can_be_done=can,
+    )
+
+
+class OrderStatus(Answer):
+    """An order as its customer may see it."""
+
+    order_id: str
+    status: str
+    payment_status: str | None = None
+    standing: str
+    created_at: str
+    total_in_cents: int
+    total: str
+    tracking: Tracking | None = None
+
+
+class ReceiptLine(Part):
+    """A line of a receipt."""
+
+    item_id: str | None = None
+    product_name: str
+    quantity: int
+    total_in_cents: int | None = None
+    total: str | None = None
+    download_token: str | None = Field(None, description="Opens the download. A secret.")
+
+
+class ReceiptDetail(Answer):
+    """The receipt of a checkout."""
+
+    checkout_id: str
+    order_id: str | None = None
+    order_status_token: str | None = Field(None, description="Opens the order. A secret.")
+    customer: str | None = None
+    total_in_cents: int | None = None
+    total: str | None = None
+    items: list[ReceiptLine]
+
+
+class DownloadLink(Answer):
+    """A signed link that works for whoever holds it, until it expires."""
+
+    order_id: str
+    item_id: str
+    download_url: str
+    unexpected_host: bool = Field(description="True when the link leaves Clawver's own domain.")
+    file_name: str | None = None
+    file_size_bytes: int | None = None
+    file_size: str | None = None
+    expires_in_minutes: int | None = None
+    expires_at: str | None = None
+
+    @classmethod
+    def of(
+        cls, link: Download, order_id: str, item_id: str, now: datetime, *, unexpected_host: bool
+    ) -> Self:
+        """The link as an agent gets it."""
+        minutes = link.expires_in_minutes
+        size = link.file_size_bytes
+        return cls(
+            order_id=order_id,
+            item_id=item_id,
+            download_url=link.download_url,
+            unexpected_host=unexpected_host,
+            file_name=link.file_name,
+            file_size_bytes=size,
+            file_size=None if size is None else in_bytes(size),
+            expires_in_minutes=minutes,
+            expires_at=None if minutes is None else in_utc(now + timedelta(minutes=minutes)),
+            next_step="Give the link to the customer of this order and to nobody else; "
+            "call generate_download_link again when it has expired.",
+        )
+
+
+class SizeChoice(Part):
+    """One size of a product."""
+
+    variant_id: str
+    variant_name: str
+    size: str
+    price_in_cents: int | None = None
+    difference_in_cents: int | None = Field(None, description="Against the ordered one.")
+    difference: str | None = None
+
+
+class ItemSizesDetail(Part):
+    """A printed item, the size that was ordered, and the others."""
+
+    item_id: str
+    product_name: str
+    quantity: int
+    ordered_variant_id: str | None = None
+    ordered_variant_name: str | None = None
+    ordered_size: str | None = None
+    in_stock: list[SizeChoice]
+    out_of_stock: list[SizeChoice]
+    stock_unknown: list[SizeChoice]
+    wanted: SizeChoice | None = None
+    wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
+    total_in_cents: int | None = None
+
+
+class WrongSize(Answer):
+    """The wrong-size playbook for an order."""
+
+    order_id: str
+    items: list[ItemSizesDetail]
+    refundable_in_cents: int | None = None
+    refundable: str | None = None
+    exchange: str
+    steps: list[str]
+
+
+class TallyRow(Part):
+    """How many orders share a word, and what they come to."""
+
+    name: str
+    orders: int
+    total_in_cents: int
+    total: str
+
+
+class AttentionRow(Part):
+    """An order that somebody should look at."""
+
+    order_id: str
+    why: str
+    status: str
+    total: str
+
+
+class OrderSummary(Answer):
+    """A store's orders in numbers."""
+
+    orders: int
+    paid_orders: int
+    sales_in_cents: int
+    sales: str
+    refunds: int
+    refunded_in_cents: int
+    refunded: str
+    average_order_in_cents: int | None = None
+    average_order: str | None = None
+    by_status: list[TallyRow]
+    by_payment_status: list[TallyRow]
+    needs_attention: list[AttentionRow]
+    needs_attention_count: int
+    scanned: int
+    complete: bool
+    why_incomplete: str | None = None
+
+
+class RefundAnswer(Answer):
+    """What became of a refund."""
+
+    status: Annotated[
+        Literal["refunded", "already_refunded", "unknown"],
+        Field(description="unknown: it may have happened; look, do not repeat."),
+    ]
+    message: str
+    order_id: str
+    amount_in_cents: int
+    amount: str
+    clawver_refund_id: str | None = None
+    stripe_refund_id: str | None = None
+    refundable_in_cents: int | None = None
+    refundable: str | None = None
+    in_addition_to: list[str] = Field(
+        description="What to pass as in_addition_to for a deliberate further refund of this amount."
+    )
+    customer_sees_it: str | None = None

@@ -1,0 +1,188 @@
+"""The words a tool understands: the type of every argument, with its rules in its description.
+
+An empty text always means "not given". Some clients drop bounds from a schema, so the
+description repeats them.
+"""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from clawver_orders.models import ID_PATTERN, TOKEN_PATTERN
+from clawver_orders.text import is_seen
+
+_ID = re.compile(ID_PATTERN)
+_TOKEN = re.compile(TOKEN_PATTERN)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _id(value: str) -> str:
+    if _ID.fullmatch(value) is None:
+        raise ValueError(
+            "must be an id: 1 to 64 letters, digits, _ or -, copied from another answer"
+        )
+    return value
+
+
+def _id_or_nothing(value: str) -> str:
+    return _id(value) if value else value
+
+
+def _token_or_nothing(value: str) -> str:
+    return _token(value) if value else value
+
+
+def _token(value: str) -> str:
+    if _TOKEN.fullmatch(value) is None:
+        raise ValueError("must be a token as the customer's link or receipt shows it")
+    return value
+
+
+def _plain(value: str) -> str:
+    stripped = value.strip()
+    if not all(is_seen(character) for character in stripped):
+        raise ValueError("must be one line of plain text without control or invisible characters")
+    return stripped
+
+
+def _reason(value: str) -> str:
+    plain = _plain(value)
+    if not plain:
+        raise ValueError("must say why: Clawver requires a reason, and the customer may read it")
+    return plain
+
+
+def _moment(value: str) -> str:
+    if value:
+        moment(value)
+    return value
+
+
+def moment(value: str) -> datetime:
+    """A day (its first moment, UTC) or a time with its offset, as an aware UTC time.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    problem = "must be a day like 2026-11-24 or a UTC time like 2026-11-24T09:30:00Z"
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(problem) from None
+    if _DAY.fullmatch(value):
+        return parsed.replace(tzinfo=UTC)
+    if parsed.tzinfo is None or not value.isascii():
+        raise ValueError(problem)
+    return parsed.astimezone(UTC)
+
+
+def _list_or_json(value: object) -> object:
+    """Some hosts send a list as JSON text."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+OrderId = Annotated[str, Field(description="Order id, from list_orders."), AfterValidator(_id)]
+ItemId = Annotated[
+    str,
+    Field(description="Item id, from get_order. Leave out when the order has one digital item."),
+    AfterValidator(_id_or_nothing),
+]
+CheckoutId = Annotated[
+    str, Field(description="Checkout id, from the customer's confirmation."), AfterValidator(_id)
+]
+OrderStatusToken = Annotated[
+    str,
+    Field(description="The order status token from the customer's link or get_receipt."),
+    AfterValidator(_token),
+]
+DownloadToken = Annotated[
+    str,
+    Field(
+        description="The item's download token from get_receipt, to act as the customer. Leave out to act as the store."
+    ),
+    AfterValidator(_token_or_nothing),
+]
+Status = Annotated[
+    Literal["any", "pending", "confirmed", "processing", "shipped", "delivered", "cancelled"],
+    Field(description="Only orders in this status."),
+]
+PaymentStatus = Annotated[
+    Literal["any", "pending", "paid", "failed", "partially_refunded", "refunded"],
+    Field(description="Only orders with this payment status."),
+]
+CustomerEmail = Annotated[
+    str,
+    Field(
+        description="The customer's whole e-mail address; at most 200 characters.",
+        max_length=200,
+    ),
+    AfterValidator(_plain),
+]
+ProductText = Annotated[
+    str,
+    Field(
+        description="Part of a product's name, or a product id; at most 200 characters.",
+        max_length=200,
+    ),
+    AfterValidator(_plain),
+]
+CreatedAfter = Annotated[
+    str,
+    Field(
+        description="Created on or after this day (2026-11-24) or time (2026-11-24T09:30:00Z), UTC.",
+        max_length=40,
+    ),
+    AfterValidator(_moment),
+]
+CreatedBefore = Annotated[
+    str,
+    Field(
+        description="Created before this day or time, UTC.", max_length=40
+    ),
+    AfterValidator(_moment),
+]
+Limit = Annotated[
+    int, Field(description="The most orders to list, 1 to 100.", strict=True, ge=1, le=100)
+]
+WantedSize = Annotated[
+    str,
+    Field(
+        description="The size the customer wants instead, such as XL; at most 40 characters.",
+        max_length=40,
+    ),
+    AfterValidator(_plain),
+]
+AmountInCents = Annotated[
+    int,
+    Field(
+        description="Whole cents, 1 or more: $24.99 is 2499. For a full refund take refundable_in_cents from get_order.",
+        strict=True,
+        ge=1,
+        le=10**9,
+    ),
+]
+Reason = Annotated[
+    str,
+    Field(
+        description="Why, in one line of 1 to 500 characters; Clawver keeps it with the refund.",
+        max_length=500,
+    ),
+    AfterValidator(_reason),
+]
+RefundId = Annotated[str, AfterValidator(_id)]
+InAdditionTo = Annotated[
+    list[RefundId],
+    Field(
+        description="Only for a deliberate further refund of the same amount: the ids of all refunds of that amount the order already has, as already_refunded lists them. At most 50.",
+        max_length=50,
+    ),
+    BeforeValidator(_list_or_json),
+]

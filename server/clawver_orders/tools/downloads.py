@@ -1,0 +1,86 @@
+"""Download links for digital items."""
+
+from urllib.parse import urlsplit
+
+from clawver_orders.errors import InvalidRequestError, RefusedError
+from clawver_orders.models import Item, Order
+from clawver_orders.services import Services
+from clawver_orders.settings import is_loopback
+from clawver_orders.tools.answers import DownloadLink
+from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
+
+
+async def generate_download_link(
+    services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
+) -> DownloadLink:
+    """Make a fresh, time-limited download link for a digital item of a paid order.
+
+    Use it when a customer lost a link or it expired; nothing about the order changes, and older
+    links keep working until they expire. Printed items have no download: follow them with
+    get_order. With download_token (from get_receipt) it takes the customer's way, without the
+    store's key, and then needs item_id.
+    """
+    clawver = services.clawver
+    if download_token:
+        if not item_id:
+            raise InvalidRequestError(
+                "A download token opens one item, and none was named. Nothing was sent.",
+                next_step="Pass item_id too; get_receipt shows it beside the token.",
+            )
+        link = await clawver.customer_download(order_id, item_id, download_token)
+    else:
+        order = await clawver.order(order_id)
+        item_id = _digital_item(order, item_id).id
+        link = await clawver.download(order_id, item_id)
+    host = urlsplit(link.download_url).hostname or ""
+    return DownloadLink.of(
+        link,
+        order_id,
+        item_id,
+        services.now(),
+        unexpected_host=not (
+            host == "clawver.store"
+            or host.endswith(".clawver.store")
+            or host == services.settings.api_host
+            or (services.settings.sandbox and is_loopback(host))
+        ),
+    )
+
+
+def _digital_item(order: Order, item_id: str) -> Item:
+    """The item to download: the one that was named, or the only digital one."""
+    items = order.items or ()
+    digital = [item for item in items if item.is_digital]
+    ids = ", ".join(item.id for item in digital) or "none"
+    if item_id:
+        named = next((item for item in items if item.id == item_id), None)
+        if named is None:
+            raise InvalidRequestError(
+                f"{order.id} has no item {item_id}; its digital items are: {ids}.",
+                next_step="Call generate_download_link again with one of them as item_id.",
+            )
+        if named.is_printed:
+            raise RefusedError(
+                f"Item {item_id} is printed and shipped, so there is nothing to download.",
+                next_step=f"Call get_order with order_id {order.id} for its tracking.",
+            )
+        chosen = named
+    elif len(digital) == 1:
+        chosen = digital[0]
+    elif digital:
+        raise InvalidRequestError(
+            f"{order.id} has several digital items: {ids}.",
+            next_step="Call generate_download_link again with one of them as item_id; get_order "
+            "shows their names.",
+        )
+    else:
+        raise RefusedError(
+            f"{order.id} has no digital item, so there is nothing to download.",
+            next_step=f"Call get_order with order_id {order.id} for its items and tracking.",
+        )
+    if order.payment_status not in {"paid", "partially_refunded"}:
+        raise RefusedError(
+            f"{order.id} is not paid, so its files cannot be downloaded.",
+            next_step=f"Call get_order with order_id {order.id} to see its payment status.",
+        )
+    return chosen

@@ -1,0 +1,268 @@
+"""Reading orders: the list, one of them, the customer's view, receipts, and figures."""
+
+from datetime import datetime
+
+from clawver_orders.lifecycle import standing
+from clawver_orders.models import Order
+from clawver_orders.money import display
+from clawver_orders.report import Tally, figures
+from clawver_orders.search import PAGE, Found, is_whole, search
+from clawver_orders.services import Services
+from clawver_orders.tools.answers import (
+    AttentionRow,
+    OrderDetail,
+    OrderList,
+    OrderRow,
+    OrderStatus,
+    OrderSummary,
+    ReceiptDetail,
+    ReceiptLine,
+    Shown,
+    TallyRow,
+    in_utc,
+    tracking,
+)
+from clawver_orders.tools.arguments import (
+    CheckoutId,
+    CreatedAfter,
+    CreatedBefore,
+    CustomerEmail,
+    Limit,
+    OrderId,
+    OrderStatusToken,
+    PaymentStatus,
+    ProductText,
+    Status,
+    moment,
+)
+
+ATTENTION_SHOWN = 25
+
+
+async def list_orders(
+    services: Services,
+    status: Status = "any",
+    payment_status: PaymentStatus = "any",
+    customer_email: CustomerEmail = "",
+    product: ProductText = "",
+    created_after: CreatedAfter = "",
+    created_before: CreatedBefore = "",
+    limit: Limit = 20,
+) -> OrderList:
+    """Find orders of the store, newest first, one short row each; filters combine with "and".
+
+    Use it to look up order ids. For items, tracking and refunds of one order use get_order; for
+    counts and sums use summarize_orders. Clawver filters by status only and has no cursor: other
+    filters are applied to as many orders as it gives, and complete says whether any were missed.
+    """
+    after, before = _time(created_after), _time(created_before)
+    filtered = payment_status != "any" or bool(customer_email or product or after or before)
+    wanted = None if status == "any" else status
+    if filtered:
+        found = await search(
+            services.clawver,
+            status=wanted,
+            created_after=after,
+            created_before=before,
+            needs=_needs(payment_status, customer_email, product),
+            matches=lambda order: _matches(order, payment_status, customer_email, product),
+        )
+    else:
+        found = await _newest(services, wanted, limit)
+    shown = Shown.by(services.settings)
+    rows = found.orders[:limit]
+    why = found.why_incomplete
+    if len(found.orders) > limit:
+        more = f"{len(found.orders)} orders match; the newest {limit} are listed. Raise limit (at most 100)."
+        why = f"{more} {why}" if why else more
+    return OrderList(
+        orders=[OrderRow.of(order, shown, services.now()) for order in rows],
+        scanned=found.scanned,
+        complete=why is None,
+        why_incomplete=why,
+        next_step="Call get_order with an order_id from the list for its details."
+        if rows
+        else "Nothing matches: widen the filters, or check the spelling.",
+    )
+
+
+async def _newest(services: Services, status: str | None, limit: int) -> Found:
+    page = await services.clawver.orders(status=status, limit=limit)
+    orders = tuple(sorted(page.orders, key=lambda o: (o.created_at, o.id), reverse=True))
+    why = None
+    if not is_whole(page, limit):
+        more = (
+            "raise limit (at most 100), or" if limit < PAGE else "Clawver gives no more per call;"
+        )
+        why = f"These are the newest orders only; {more} narrow with status or created_before."
+    return Found(orders, len(orders), why)
+
+
+def _needs(payment_status: str, customer_email: str, product: str) -> tuple[str, ...]:
+    wanted = {
+        "payment_status": payment_status != "any",
+        "customer_email": bool(customer_email),
+        "items": bool(product),
+    }
+    return tuple(field for field, needed in wanted.items() if needed)
+
+
+def _matches(order: Order, payment_status: str, customer_email: str, product: str) -> bool:
+    if payment_status not in {"any", order.payment_status}:
+        return False
+    if customer_email and customer_email.casefold() != (order.customer_email or "").casefold():
+        return False
+    part = product.casefold()
+    return not part or any(
+        part in item.product_name.casefold() or product == item.product_id
+        for item in order.items or ()
+    )
+
+
+def _time(value: str) -> datetime | None:
+    return moment(value) if value else None
+
+
+async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
+    """Read one order as the store: items, payment, tracking, refunds, and what can be done next.
+
+    Use it before any refund (refundable_in_cents is the most that can go back) and to follow
+    fulfilment. To find an order_id use list_orders; when a customer gave a status token instead
+    of asking the store, use get_order_status.
+    """
+    order = await services.clawver.order(order_id)
+    return OrderDetail.of(
+        order,
+        Shown.by(services.settings),
+        services.now(),
+        standing=standing(order),
+        next_step=_next_step(order),
+    )
+
+
+def _next_step(order: Order) -> str:
+    left = order.refundable_in_cents
+    if order.status == "cancelled" and left:
+        return (
+            "The order is cancelled but not fully refunded: ask the merchant, then call refund_order "
+            f"with order_id {order.id} and amount_in_cents {left}."
+        )
+    if order.payment_status == "failed":
+        return "The payment failed: tell the merchant; the customer has to pay again."
+    if order.status == "shipped":
+        return "Give the customer the tracking above."
+    if left and any(item.is_digital for item in order.items or ()):
+        return f"For a new download link call generate_download_link with order_id {order.id}."
+    return "Nothing has to be done."
+
+
+async def get_order_status(
+    services: Services, order_id: OrderId, order_status_token: OrderStatusToken
+) -> OrderStatus:
+    """Read one order as its customer sees it, with the token from the customer's link.
+
+    The store's key is not used. Use it to check what a customer sees, or when only a token is at
+    hand; get_order shows the store more.
+    """
+    order = await services.clawver.customer_order(order_id, order_status_token)
+    return OrderStatus(
+        order_id=order.id,
+        status=order.status,
+        payment_status=order.payment_status or None,
+        standing=standing(order),
+        created_at=in_utc(order.created_at),
+        total_in_cents=order.total_in_cents,
+        total=display(order.total_in_cents),
+        tracking=tracking(order, Shown.by(services.settings)),
+        next_step=f"For items and refunds call get_order with order_id {order.id}.",
+    )
+
+
+async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDetail:
+    """Read the receipt of a checkout: what was bought, the order, and the customer's tokens.
+
+    Use it to find the order or the download tokens behind a checkout id. The tokens open the
+    order for whoever holds them: give them to its customer only. The store's key is not used.
+    """
+    receipt = await services.clawver.receipt(checkout_id)
+    order = receipt.order_id
+    return ReceiptDetail(
+        checkout_id=checkout_id,
+        order_id=order,
+        order_status_token=receipt.order_status_token,
+        customer=Shown.by(services.settings).email(receipt.customer_email),
+        total_in_cents=receipt.total_in_cents,
+        total=None if receipt.total_in_cents is None else display(receipt.total_in_cents),
+        items=[
+            ReceiptLine(
+                item_id=item.id,
+                product_name=item.product_name,
+                quantity=item.quantity,
+                total_in_cents=item.total_in_cents,
+                total=None if item.total_in_cents is None else display(item.total_in_cents),
+                download_token=item.download_token,
+            )
+            for item in receipt.items
+        ],
+        next_step=f"Call get_order with order_id {order} for the order behind it."
+        if order
+        else "Find the order with list_orders and the customer's e-mail address.",
+    )
+
+
+async def summarize_orders(
+    services: Services, created_after: CreatedAfter = "", created_before: CreatedBefore = ""
+) -> OrderSummary:
+    """Count the store's orders and money: the daily order check.
+
+    Gives orders and money per status and payment status, refunds, the average order, and which
+    orders need attention: waiting too long, failed payments, cancelled but not refunded. Figures
+    cover the orders Clawver gives; complete says whether any were missed. To see the orders
+    themselves use list_orders.
+    """
+    found = await search(
+        services.clawver,
+        created_after=_time(created_after),
+        created_before=_time(created_before),
+        needs=("payment_status", "refunds"),
+    )
+    sums = figures(found.orders, services.now())
+    average = sums.average_order_in_cents
+    return OrderSummary(
+        orders=sums.orders,
+        paid_orders=sums.paid_orders,
+        sales_in_cents=sums.sales_in_cents,
+        sales=display(sums.sales_in_cents),
+        refunds=sums.refunds,
+        refunded_in_cents=sums.refunded_in_cents,
+        refunded=display(sums.refunded_in_cents),
+        average_order_in_cents=average,
+        average_order=None if average is None else display(average),
+        by_status=[_tally(each) for each in sums.by_status],
+        by_payment_status=[_tally(each) for each in sums.by_payment_status],
+        needs_attention=[
+            AttentionRow(
+                order_id=order.id,
+                why=why,
+                status=order.status,
+                total=display(order.total_in_cents),
+            )
+            for order, why in sums.attention[:ATTENTION_SHOWN]
+        ],
+        needs_attention_count=len(sums.attention),
+        scanned=found.scanned,
+        complete=found.why_incomplete is None,
+        why_incomplete=found.why_incomplete,
+        next_step=f"Start with get_order for order_id {sums.attention[0][0].id}."
+        if sums.attention
+        else "Nothing needs attention.",
+    )
+
+
+def _tally(tally: Tally) -> TallyRow:
+    return TallyRow(
+        name=tally.name,
+        orders=tally.orders,
+        total_in_cents=tally.total_in_cents,
+        total=display(tally.total_in_cents),
+    )

@@ -1,0 +1,122 @@
+"""The wrong-size playbook as a tool."""
+
+from clawver_orders.errors import NotFoundError, RefusedError
+from clawver_orders.models import Product
+from clawver_orders.money import display
+from clawver_orders.services import Services
+from clawver_orders.sizes import Choice, ItemSizes, sizes_of
+from clawver_orders.tools.answers import ItemSizesDetail, SizeChoice, WrongSize
+from clawver_orders.tools.arguments import OrderId, WantedSize
+
+NO_EXCHANGE = (
+    "Clawver has no call that exchanges an item or creates an order for a customer: a replacement "
+    "is a new checkout by the customer."
+)
+PRODUCTS_READ = 10
+"""The most products that are looked up for one order."""
+
+
+async def handle_wrong_size(
+    services: Services, order_id: OrderId, wanted_size: WantedSize = ""
+) -> WrongSize:
+    """Show what can be done when a printed item came in the wrong size. It changes nothing.
+
+    For each printed item: the size that was ordered, the other sizes in and out of stock with
+    price differences, and what can be refunded; then the steps open to the merchant, in order.
+    Clawver cannot exchange items. Pass wanted_size when the customer named one. To give money
+    back afterwards use refund_order, after the merchant's yes.
+    """
+    order = await services.clawver.order(order_id)
+    printed = [item for item in order.items or () if item.is_printed]
+    if not printed:
+        raise RefusedError(
+            f"{order_id} has no printed item, so it has no sizes.",
+            next_step=f"Call get_order with order_id {order_id} to see its items.",
+        )
+    products: dict[str, Product] = {}
+    for product_id in list(dict.fromkeys(i.product_id for i in printed if i.product_id))[
+        :PRODUCTS_READ
+    ]:
+        try:
+            products[product_id] = await services.clawver.product(product_id)
+        except NotFoundError:
+            continue  # a product may be gone while its orders stay
+    left = order.refundable_in_cents
+    items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
+    return WrongSize(
+        order_id=order_id,
+        items=items,
+        refundable_in_cents=left,
+        refundable=None if left is None else display(left),
+        exchange=NO_EXCHANGE,
+        steps=_steps(order_id, items, left),
+        next_step="Take the steps in order; the merchant decides about money before refund_order is called.",
+    )
+
+
+def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
+    ordered = sizes.ordered
+    return ItemSizesDetail(
+        item_id=sizes.item.id,
+        product_name=sizes.item.product_name,
+        quantity=sizes.item.quantity,
+        ordered_variant_id=sizes.item.variant_id,
+        ordered_variant_name=sizes.item.variant_name or (ordered.name if ordered else None),
+        ordered_size=ordered.size if ordered else None,
+        in_stock=[_choice(each) for each in sizes.in_stock],
+        out_of_stock=[_choice(each) for each in sizes.out_of_stock],
+        stock_unknown=[_choice(each) for each in sizes.unknown_stock],
+        wanted=_choice(sizes.wanted) if sizes.wanted else None,
+        wanted_available=_availability(sizes.wanted, wanted_size),
+        total_in_cents=sizes.item.total_in_cents,
+    )
+
+
+def _availability(wanted: Choice | None, wanted_size: str) -> str:
+    if not wanted_size:
+        return "not_asked"
+    if wanted is None:
+        return "no_such_size"
+    words = {True: "in_stock", False: "out_of_stock", None: "not_known"}
+    return words[wanted.variant.is_available]
+
+
+def _choice(choice: Choice) -> SizeChoice:
+    difference = choice.difference_in_cents
+    return SizeChoice(
+        variant_id=choice.variant.id,
+        variant_name=choice.variant.name,
+        size=choice.variant.size,
+        price_in_cents=choice.variant.price_in_cents,
+        difference_in_cents=difference,
+        difference=None if difference is None else _in_words(difference),
+    )
+
+
+def _in_words(difference: int) -> str:
+    if difference == 0:
+        return "same price"
+    return f"{display(abs(difference))} {'more' if difference > 0 else 'less'}"
+
+
+def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> list[str]:
+    steps = [
+        "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
+    ]
+    if any(item.wanted_available in {"out_of_stock", "no_such_size"} for item in items):
+        steps.append(
+            "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
+        )
+    steps.append("If the customer wants another size, they place a new order for it in the store.")
+    if left:
+        steps.append(
+            f"Offer a full or partial refund: at most {display(left)}, with refund_order for order_id "
+            f"{order_id} and amount_in_cents up to {left}, after the merchant's yes."
+        )
+    elif left == 0:
+        steps.append("Nothing can be refunded on this order any more.")
+    else:
+        steps.append(
+            "What can be refunded is not known: Clawver does not list the earlier refunds."
+        )
+    return steps

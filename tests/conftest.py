@@ -1,0 +1,88 @@
+"""A sandbox store for each test, over a real socket, and clients of both protocol eras."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clawver_sandbox.serving import running
+from clawver_sandbox.shop import API_KEY, Shop
+from mcp import Client
+
+from clawver_orders.services import Services, opened
+from clawver_orders.serving.server import build_server
+from clawver_orders.settings import Settings
+
+Configure = Callable[..., Settings]
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the developer has configured stays out of the tests."""
+    import os
+
+    for name in os.environ:
+        if name.startswith("CLAW"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """The other side of the wire, for arranging and for asserting."""
+    store = Shop.open(tmp_path / "store.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store_url(shop: Shop) -> Iterator[str]:
+    """The shop on a real port."""
+    with running(shop) as url:
+        yield url
+
+
+@pytest.fixture
+def configure(store_url: str, tmp_path: Path) -> Configure:
+    """Settings for the shop; anything can be changed by name."""
+
+    def make(**changed: Any) -> Settings:
+        values: dict[str, Any] = {
+            "api_key": API_KEY,
+            "api_url": f"{store_url}/v1",
+            "state_dir": tmp_path / "state",
+            "timeout_seconds": 5.0,
+        }
+        return Settings(**values | changed)
+
+    return make
+
+
+@pytest.fixture
+async def services(configure: Configure) -> AsyncIterator[Services]:
+    async with opened(configure()) as parts:
+        yield parts
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def era(request: pytest.FixtureRequest) -> str:
+    """Both protocol eras."""
+    return str(request.param)
+
+
+@pytest.fixture
+def connect(configure: Configure) -> Connect:
+    """A real client, connected to a server for the shop."""
+
+    @asynccontextmanager
+    async def to(era: str = "auto", **changed: Any) -> AsyncIterator[Client]:
+        async with Client(build_server(configure(**changed)), mode=era) as client:
+            yield client
+
+    return to

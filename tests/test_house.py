@@ -1,0 +1,129 @@
+"""The map of the house: who may look into which room. It cannot go stale, because it is a test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SERVER = Path(__file__).parent.parent / "server"
+MAP = {
+    "": set(),
+    "__main__": {"cli"},
+    "money": set(),
+    "text": set(),
+    "errors": set(),
+    "logs": set(),
+    "settings": {"errors"},
+    "models": {"text"},
+    "lifecycle": {"models"},
+    "sizes": {"models"},
+    "report": {"lifecycle", "models"},
+    "client": {"", "errors", "models", "settings"},
+    "search": {"client", "lifecycle", "models"},
+    "refunds": {"client", "errors", "models", "money", "settings"},
+    "services": {"client", "refunds", "settings", "clawver_sandbox"},
+    "tools.arguments": {"models", "text"},
+    "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
+    "tools.contract": {"errors", "services", "tools.answers"},
+    "tools.orders": {
+        "lifecycle", "models", "money", "report", "search", "services", "tools.answers", "tools.arguments",
+    },
+    "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
+    "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
+    "tools.refunds": {"money", "refunds", "services", "tools.answers", "tools.arguments"},
+    "tools": {"tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes"},
+    "serving": set(),
+    "serving.strict": {"errors", "services", "tools.answers", "tools.contract"},
+    "serving.server": {"", "services", "settings", "serving.strict", "tools", "tools.contract"},
+    "serving.stdio": {"serving.server", "settings"},
+    "doctor": {"errors", "services", "settings"},
+    "demo": set(),
+    "cli": {
+        "", "demo", "doctor", "errors", "logs", "services", "serving.stdio", "settings", "tools", "tools.contract",
+        "clawver_sandbox",
+    },
+}  # fmt: skip
+PROTOCOL = {"mcp", "mcp_types"}
+
+
+def room(path: Path, package: str) -> str:
+    parts = path.relative_to(SERVER / package).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def is_room(module: str) -> bool:
+    path = SERVER.joinpath(*module.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            module = node.module or ""
+            rooms = {f"{module}.{alias.name}" for alias in node.names}
+            inner = {r for r in rooms if is_room(r)}
+            found |= inner if len(inner) == len(rooms) else inner | {module}
+    return found
+
+
+ROOMS = {
+    room(path, "clawver_orders"): path for path in sorted((SERVER / "clawver_orders").rglob("*.py"))
+}
+
+
+def test_every_room_is_on_the_map() -> None:
+    assert set(ROOMS) == set(MAP)
+
+
+@pytest.mark.parametrize("name", sorted(ROOMS))
+def test_a_room_looks_only_where_the_map_says(name: str) -> None:
+    seen = set()
+    for module in imports(ROOMS[name]):
+        if module.startswith("clawver_sandbox"):
+            seen.add("clawver_sandbox")
+        elif module == "clawver_orders" or module.startswith("clawver_orders."):
+            seen.add(module.removeprefix("clawver_orders").removeprefix("."))
+
+    assert seen == MAP[name]
+
+
+def test_arrows_point_one_way() -> None:
+    done: set[str] = set()
+    while len(done) < len(MAP):
+        ready = {
+            n
+            for n, looks in MAP.items()
+            if n not in done and looks - {n, "clawver_sandbox"} <= done
+        }
+        assert ready, f"a circle among {set(MAP) - done}"
+        done |= ready
+
+
+def test_only_serving_and_the_demo_know_the_protocol() -> None:
+    knowing = {
+        n for n, path in ROOMS.items() if {m.split(".")[0] for m in imports(path)} & PROTOCOL
+    }
+
+    assert knowing == {"serving.strict", "serving.server", "serving.stdio", "demo"}
+
+
+def test_the_sandbox_shares_nothing_with_the_product() -> None:
+    for path in (SERVER / "clawver_sandbox").rglob("*.py"):
+        assert not any(module.startswith("clawver_orders") for module in imports(path)), path.name
+
+
+def test_only_settings_reads_the_environment_and_only_cli_prints() -> None:
+    for name, path in ROOMS.items():
+        text = path.read_text("utf-8")
+        assert ("os.environ" in text) == (name in {"settings", "cli"}), name
+        assert ("print(" in text or "click.echo" in text) == (name == "cli"), name
+
+
+def test_only_the_refund_desk_sends_money() -> None:
+    callers = {name for name, path in ROOMS.items() if ".send_refund(" in path.read_text("utf-8")}
+
+    assert callers == {"refunds"}

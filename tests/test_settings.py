@@ -1,0 +1,115 @@
+"""A person's decisions, checked once and never repeated aloud."""
+
+from pathlib import Path
+
+import pytest
+
+from clawver_orders.errors import SetupError
+from clawver_orders.settings import VARIABLES, Settings
+
+KEY = "claw_sk_live_example_key"
+
+
+def read(**environment: str) -> Settings:
+    return Settings.from_environment(environment)
+
+
+def test_without_any_variable_the_defaults_hold() -> None:
+    settings = read()
+
+    assert settings.api_key is None
+    assert settings.api_url == "https://api.clawver.store/v1"
+    assert settings.refund_limit_in_cents == 50_000
+    assert settings.state_dir.name == "clawver-orders"
+    assert not settings.sandbox
+    assert not settings.read_only
+
+
+@pytest.mark.parametrize("unset", ["", "  ", "${CLAW_API_KEY}", "${user_config.api_key}"])
+@pytest.mark.parametrize("name", sorted(VARIABLES.values()))
+def test_empty_and_unresolved_values_count_as_not_set(name: str, unset: str) -> None:
+    assert Settings.from_environment({name: unset}) == Settings.from_environment({})
+
+
+@pytest.mark.parametrize(
+    ("said", "on"), [("on", True), ("TRUE", True), ("1", True), ("off", False), ("No", False)]
+)
+def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
+    assert read(CLAWVER_READ_ONLY=said).read_only is on
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLAW_API_KEY", "short"),
+        ("CLAW_API_KEY", "claw_sk_live_example\nX-Evil: 1"),
+        ("CLAW_API_KEY", "claw_sk_live_exämple_key"),
+        ("CLAW_API_KEY", "claw_sk live example key"),
+        ("CLAWVER_API_URL", "http://api.clawver.store/v1"),
+        ("CLAWVER_API_URL", "ftp://api.clawver.store/v1"),
+        ("CLAWVER_API_URL", "https://api.clawver.store@evil.example/v1"),
+        ("CLAWVER_API_URL", "https://api.clawver.store.evil.example/v1"),
+        ("CLAWVER_API_URL", "https://api.clawver.store/v1?x=1"),
+        ("CLAWVER_API_URL", "https://api.clawver.store/v1#x"),
+        ("CLAWVER_API_URL", "https://api.clawver.store:0/v1"),
+        ("CLAWVER_API_URL", "https://api.clawver.store:99999/v1"),
+        ("CLAWVER_API_URL", "https://[::1/v1"),
+        ("CLAWVER_API_URL", "http://127.0.0.1.evil.example/v1"),
+        ("CLAWVER_API_URL", "https:///v1"),
+        ("CLAWVER_SANDBOX", "perhaps"),
+        ("CLAWVER_READ_ONLY", "2"),
+        ("CLAWVER_REFUND_LIMIT_CENTS", "0"),
+        ("CLAWVER_REFUND_LIMIT_CENTS", "24.99"),
+        ("CLAWVER_TIMEOUT_SECONDS", "-1"),
+        ("CLAWVER_TIMEOUT_SECONDS", "nan"),
+        ("CLAWVER_ALLOW_HOST", "https://shop.example"),
+        ("CLAWVER_PII", "none"),
+        ("CLAWVER_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_is_named_by_its_variable_and_never_repeated(name: str, value: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        Settings.from_environment({name: value})
+
+    assert name in str(caught.value)
+    if len(value) > 5:
+        assert value not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8787/v1",
+        "http://localhost/v1",
+        "http://[::1]:1/v1",
+        "https://api.clawver.store/v2/",
+    ],
+)
+def test_clawver_and_this_machine_may_receive_the_key(url: str) -> None:
+    assert read(CLAWVER_API_URL=url).api_url == url.rstrip("/")
+
+
+def test_another_host_receives_the_key_only_when_it_is_named() -> None:
+    url = "https://staging.example/v1"
+
+    with pytest.raises(SetupError, match="CLAWVER_ALLOW_HOST"):
+        read(CLAWVER_API_URL=url)
+    assert read(CLAWVER_API_URL=url, CLAWVER_ALLOW_HOST="a.example, STAGING.example").api_url == url
+
+
+def test_the_key_shows_in_no_representation() -> None:
+    settings = read(CLAW_API_KEY=KEY)
+
+    assert KEY not in repr(settings)
+    assert KEY not in str(settings)
+    assert KEY not in settings.model_dump_json()
+
+
+def test_an_option_outranks_the_environment(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"CLAWVER_SANDBOX": "off"}, sandbox=True, state_dir=tmp_path
+    )
+
+    assert settings.sandbox
+    assert settings.state_dir == tmp_path

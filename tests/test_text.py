@@ -1,0 +1,70 @@
+"""Whatever comes in, what leaves can be shown."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawver_orders.text import clean, is_seen, masked_email, masked_name
+
+ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates too
+
+
+@given(ANYTHING, st.integers(1, 300), st.booleans())
+def test_what_is_clean_stays_clean_and_short(text: str, limit: int, lines: bool) -> None:
+    once = clean(text, limit, lines=lines)
+
+    assert clean(once, limit, lines=lines) == once
+    assert len(once) <= limit
+    assert all(is_seen(c) or (lines and c == "\n") for c in once)
+    once.encode("utf-8")
+
+
+@given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=50))
+def test_letters_and_numbers_of_every_script_stay(text: str) -> None:
+    kept = "".join(c for c in unicodedata.normalize("NFC", text) if is_seen(c))
+
+    assert clean(text, 500) == kept
+
+
+@pytest.mark.parametrize(
+    ("dirty", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07rest", "rest"),
+        ("\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("a\u202eb\u2066c", "abc"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("tags\U000e0041\U000e0042", "tags"),
+        ("half\ud800", "half"),
+        ("nul\x00bell\x07", "nulbell"),
+        ("one\r\ntwo\tthree", "one two three"),
+        ("line\u2028para\u2029", "linepara"),
+        ("e\u0301", "é"),
+        ("  many    blanks ", "many blanks"),
+        ("شكرا 谢谢 धन्यवाद", "شكرا 谢谢 धन्यवाद"),
+    ],
+)
+def test_what_hides_or_moves_text_is_gone(dirty: str, shown: str) -> None:
+    assert clean(dirty, 100) == shown
+
+
+def test_line_breaks_stay_where_they_are_wanted() -> None:
+    assert clean("one\r\ntwo\rthree\tfour", 100, lines=True) == "one\ntwo\nthree four"
+
+
+def test_a_long_text_says_that_it_was_cut() -> None:
+    assert clean("x" * 100_000, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("email", "shown"),
+    [("ada@shop.example", "a…@….example"), ("not an address", "…"), ("a@localhost", "a…@…")],
+)
+def test_a_masked_address_names_nobody(email: str, shown: str) -> None:
+    assert masked_email(email) == shown
+
+
+def test_a_masked_name_is_initials() -> None:
+    assert masked_name("Ada  Lovelace") == "A… L…"
