@@ -1,0 +1,294 @@
+"""The store's HTTP face: exactly the documented shapes, and a back door for whoever is testing.
+
+``/v1`` is Clawver, ``/files`` is where its download links lead, and ``/_sandbox`` is not Clawver at
+all: it shows and arranges what a real store would keep to itself.
+"""
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clawver_sandbox.answers import STATUSES, failure, success
+from clawver_sandbox.faults import Exchange, play
+from clawver_sandbox.shop import API_KEY, Shop, ShopError
+
+_Handler = Callable[[Request], Awaitable[Response]]
+_MOST_LISTED = 100
+
+
+def build_app(shop: Shop, *, rate_limited: bool = False) -> Starlette:
+    """Put a shop behind HTTP.
+
+    Args:
+        shop: The store that answers.
+        rate_limited: Whether 60 requests a minute and 1,000 a day are all it takes.
+    """
+    desk = _Desk(shop)
+    app = Starlette(
+        routes=[*_owner_routes(desk), *_customer_routes(desk), *_sandbox_routes(shop)],
+        middleware=[Middleware(_Counter, shop=shop, rate_limited=rate_limited)],
+        exception_handlers={HTTPException: _unrouted, ShopError: _refused},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Counter:
+    """Where every request passes: it is logged, counted, and may meet a fault."""
+
+    def __init__(self, app: ASGIApp, shop: Shop, *, rate_limited: bool) -> None:
+        self._app = app
+        self._shop = shop
+        self._rate_limited = rate_limited
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if not path.startswith(("/v1", "/files")):
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(8)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        body = await Request(scope, receive).body()
+        number = self._shop.note_request(_logged(Request(scope), body))
+
+        async def answering(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._shop.note_status(number, message["status"])
+                headers = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        async def effect() -> Response:
+            return await self._run(scope, body)
+
+        exchange = Exchange(scope, receive, answering, effect)
+        wait = self._shop.seconds_to_wait() if self._rate_limited and path.startswith("/v1") else 0
+        if wait:
+            response = exchange.failure(429, "Too many requests.")
+            response.headers["retry-after"] = str(wait)
+            await exchange.reply(response)
+        elif fault := self._shop.take_fault(scope["method"], path):
+            await play(fault, exchange)
+        else:
+            await exchange.reply(await effect())
+
+    async def _run(self, scope: Scope, body: bytes) -> Response:
+        """Let the shop do what was asked, and keep its answer in hand."""
+        started: Message = {}
+        pieces: list[bytes] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            started.update(message)
+            pieces.append(message.get("body", b""))
+
+        await self._app(dict(scope), receive, send)
+        response = Response(b"".join(pieces), started["status"])
+        response.raw_headers = list(started["headers"])
+        return response
+
+
+class _Desk:
+    """One method for each documented endpoint."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def list_orders(self, request: Request) -> Response:
+        text = request.query_params.get("limit", "20")
+        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+        if not 1 <= limit <= _MOST_LISTED:
+            raise ShopError("VALIDATION_ERROR", f"limit must be between 1 and {_MOST_LISTED}.")
+        status = request.query_params.get("status")
+        fitting = [o for o in self._shop.orders() if status is None or o["status"] == status]
+        more = len(fitting) > limit
+        pagination = {"cursor": None, "hasMore": more, "limit": limit}
+        return success({"orders": fitting[:limit]}, meta={"pagination": pagination})
+
+    async def get_order(self, request: Request) -> Response:
+        return success({"order": self._shop.order(request.path_params["order_id"])})
+
+    async def refund(self, request: Request) -> Response:
+        # A header such as Idempotency-Key changes nothing: none is documented.
+        body = await _json(request)
+        order_id = request.path_params["order_id"]
+        order = self._shop.refund(order_id, body.get("amountInCents"), body.get("reason"))
+        return success({"order": order})
+
+    async def download(self, request: Request) -> Response:
+        return success(self._shop.download(**request.path_params))
+
+    async def get_product(self, request: Request) -> Response:
+        return success({"product": self._shop.product(request.path_params["product_id"])})
+
+    async def add_webhook(self, request: Request) -> Response:
+        body = await _json(request)
+        webhook = self._shop.add_webhook(body.get("url"), body.get("events"), body.get("secret"))
+        return success({"webhook": webhook})
+
+    async def list_webhooks(self, _: Request) -> Response:
+        return success({"webhooks": self._shop.webhooks()})
+
+    async def remove_webhook(self, request: Request) -> Response:
+        self._shop.remove_webhook(request.path_params["webhook_id"])
+        return success({"id": request.path_params["webhook_id"], "deleted": True})
+
+    async def give_feedback(self, request: Request) -> Response:
+        return success({"feedback": self._shop.give_feedback(await _json(request))})
+
+    async def public_order(self, request: Request) -> Response:
+        order = self._shop.public_order(**request.path_params, token=_needed(request, "token"))
+        return success({"order": order})
+
+    async def public_download(self, request: Request) -> Response:
+        token = _needed(request, "token")
+        return success(self._shop.public_download(**request.path_params, token=token))
+
+    async def receipt(self, request: Request) -> Response:
+        return success({"receipt": self._shop.receipt(**request.path_params)})
+
+    async def file(self, request: Request) -> Response:
+        content = self._shop.file(
+            **request.path_params,
+            expires=_needed(request, "expires"),
+            signature=_needed(request, "signature"),
+        )
+        headers = {"content-disposition": "attachment"}
+        return Response(content, media_type="application/zip", headers=headers)
+
+
+def _owner_routes(desk: _Desk) -> list[Route]:
+    table: tuple[tuple[str, str, _Handler], ...] = (
+        ("GET", "/v1/orders", desk.list_orders),
+        ("GET", "/v1/orders/{order_id}", desk.get_order),
+        ("POST", "/v1/orders/{order_id}/refund", desk.refund),
+        ("GET", "/v1/orders/{order_id}/download/{item_id}", desk.download),
+        ("GET", "/v1/products/{product_id}", desk.get_product),
+        ("POST", "/v1/webhooks", desk.add_webhook),
+        ("GET", "/v1/webhooks", desk.list_webhooks),
+        ("DELETE", "/v1/webhooks/{webhook_id}", desk.remove_webhook),
+        ("POST", "/v1/agents/me/feedback", desk.give_feedback),
+    )
+    return [Route(path, _with_key(handler), methods=[method]) for method, path, handler in table]
+
+
+def _customer_routes(desk: _Desk) -> list[Route]:
+    return [
+        Route("/v1/orders/{order_id}/public", desk.public_order),
+        Route("/v1/orders/{order_id}/download/{item_id}/public", desk.public_download),
+        Route("/v1/checkout/{checkout_id}/receipt", desk.receipt),
+        Route("/files/{order_id}/{item_id}", desk.file),
+    ]
+
+
+def _sandbox_routes(shop: Shop) -> list[Route]:
+    async def requests(request: Request) -> Response:
+        if request.method == "DELETE":
+            shop.forget_requests()
+        return success({"requests": shop.requests()})
+
+    async def faults(request: Request) -> Response:
+        if request.method == "DELETE":
+            shop.clear_faults()
+        elif request.method == "POST":
+            await _arranged(request, shop.add_fault)
+        return success({"faults": [fault.wire() for fault in shop.faults()]})
+
+    async def sell(request: Request) -> Response:
+        return success({"order": await _arranged(request, shop.sell)})
+
+    async def advance(request: Request) -> Response:
+        return success({"order": shop.advance(request.path_params["order_id"])})
+
+    async def refunds(_: Request) -> Response:
+        rows = [{"orderId": order_id, "amountInCents": cents} for order_id, cents in shop.refunds()]
+        return success({"refunds": rows})
+
+    async def reset(_: Request) -> Response:
+        shop.reset()
+        return success({})
+
+    return [
+        Route("/_sandbox/requests", requests, methods=["GET", "DELETE"]),
+        Route("/_sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/_sandbox/orders", sell, methods=["POST"]),
+        Route("/_sandbox/orders/{order_id}/advance", advance, methods=["POST"]),
+        Route("/_sandbox/refunds", refunds),
+        Route("/_sandbox/reset", reset, methods=["POST"]),
+    ]
+
+
+def _with_key(handler: _Handler) -> _Handler:
+    async def guarded(request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {API_KEY}":
+            raise ShopError("UNAUTHORIZED", "A valid API key is required.")
+        return await handler(request)
+
+    return guarded
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    """The body as an object, of text that can be sent back."""
+    try:
+        body = json.loads(await request.body() or b"{}")
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ShopError("VALIDATION_ERROR", "The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise ShopError("VALIDATION_ERROR", "The body must be a JSON object.")
+    return body
+
+
+async def _arranged(request: Request, arrange: Callable[..., Any]) -> Any:
+    """Pass the body's fields on as arguments."""
+    try:
+        return arrange(**await _json(request))
+    except (TypeError, ValueError) as error:
+        raise ShopError("VALIDATION_ERROR", str(error)) from error
+
+
+def _needed(request: Request, name: str) -> str:
+    value = request.query_params.get(name)
+    if not value:
+        raise ShopError("VALIDATION_ERROR", f"{name} is required.")
+    return value
+
+
+def _logged(request: Request, body: bytes) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "path": request.url.path,
+        "query": request.url.query,
+        "has_key": "authorization" in request.headers,
+        "idempotency_key": request.headers.get("idempotency-key"),
+        "body": body.decode(errors="replace"),
+        "status": None,
+    }
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ShopError)  # noqa: S101  registered for nothing else
+    return failure(STATUSES[error.code], error.message, _request_id(request))
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for nothing else
+    response = failure(error.status_code, error.detail, _request_id(request))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _request_id(request: Request) -> str | None:
+    request_id: str | None = request.scope.get("state", {}).get("request_id")
+    return request_id

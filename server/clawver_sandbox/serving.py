@@ -1,0 +1,104 @@
+"""Puts a shop on a port of this machine, with lines that can really be cut."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from clawver_sandbox.api import build_app
+from clawver_sandbox.shop import Shop
+
+
+def serve(
+    path: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8787,
+    rate_limited: bool = True,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve the shop in this file until the process is told to stop.
+
+    Args:
+        path: The shop's file; created where there is none.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        rate_limited: Whether the documented request limits hold.
+        on_ready: Called once with the base URL, as soon as the shop answers.
+    """
+    shop = Shop.open(path)
+    listener, base = _listen(shop, host, port)
+    server = _Server(_config(shop, rate_limited=rate_limited), lambda: on_ready(base))
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.serve(sockets=[listener]))
+
+
+@contextlib.contextmanager
+def running(shop: Shop, *, rate_limited: bool = False) -> Iterator[str]:
+    """Serve a shop in the background, on a free port; yields the base URL, without ``/v1``."""
+    listener, base = _listen(shop, "127.0.0.1", 0)
+    ready = threading.Event()
+    server = _Server(_config(shop, rate_limited=rate_limited), ready.set)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listener])), name="sandbox", daemon=True
+    )
+    with listener:
+        thread.start()
+        ready.wait()
+        try:
+            yield base
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_ready()
+
+
+class _Line(H11Protocol):
+    """One connection, whose requests carry the means to cut it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # Uvicorn copies this into the state of every request of the connection.
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.transport.abort()  # whoever still waits for an answer hears that there is none
+
+
+def _config(shop: Shop, *, rate_limited: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        build_app(shop, rate_limited=rate_limited),
+        http=_Line,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=0,
+    )
+
+
+def _listen(shop: Shop, host: str, port: int) -> tuple[socket.socket, str]:
+    listener = socket.create_server((host, port))
+    base = f"http://{host}:{listener.getsockname()[1]}"
+    shop.public_url = base
+    return listener, base

@@ -1,0 +1,428 @@
+"""Clawver over HTTP: what leaves this machine, and what is made of what comes back."""
+
+import re
+import socket
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.conftest import Configure
+
+from clawver_orders import client as client_module
+from clawver_orders.client import Clawver, Reply
+from clawver_orders.errors import (
+    ClawverError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    SetupError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from clawver_orders.settings import Settings
+from clawver_sandbox.shop import API_KEY, Shop
+
+Talk = Callable[..., Clawver]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeats wait hundredths of a second here; how often they happen stays the same."""
+    monkeypatch.setattr(client_module, "FIRST_WAIT_IN_SECONDS", 0.01)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(trust_env=False) as connections:
+        yield connections
+
+
+@pytest.fixture
+def talk(http: httpx2.AsyncClient, configure: Configure) -> Talk:
+    def to(**changed: Any) -> Clawver:
+        return Clawver(configure(**changed), http)
+
+    return to
+
+
+@pytest.fixture
+def clawver(talk: Talk) -> Clawver:
+    return talk()
+
+
+def paths(shop: Shop) -> list[str]:
+    return [request["path"] for request in shop.requests()]
+
+
+async def test_every_endpoint_answers_as_documented(clawver: Clawver) -> None:
+    assert len((await clawver.orders(limit=5)).orders) == 5
+    assert {o.status for o in (await clawver.orders(status="shipped", limit=5)).orders} == {
+        "shipped"
+    }
+    order = await clawver.order("ord_digital")
+    item = (order.items or ())[0]
+    assert (await clawver.download(order.id, item.id)).file_size_bytes
+    receipt = await clawver.receipt("chk_digital")
+    assert receipt.order_id == order.id
+    assert receipt.order_status_token is not None
+    token = receipt.items[0].download_token
+    assert token is not None
+    assert (await clawver.customer_order(order.id, receipt.order_status_token)).id == order.id
+    assert (await clawver.customer_download(order.id, item.id, token)).download_url
+    shirt = await clawver.order("ord_shirt")
+    product = await clawver.product((shirt.items or ())[0].product_id or "")
+    assert product.print_on_demand is not None
+    hook = await clawver.register_webhook(
+        "https://hooks.example/x", ["order.paid"], "example-secret-of-16"
+    )
+    assert [each.id for each in await clawver.webhooks()] == [hook.id]
+    await clawver.delete_webhook(hook.id)
+    assert await clawver.webhooks() == ()
+    assert await clawver.server_time() is not None
+
+
+async def test_the_key_travels_on_owner_calls_and_never_with_a_customers_token(
+    clawver: Clawver, shop: Shop
+) -> None:
+    await clawver.order("ord_digital")
+    receipt = await clawver.receipt("chk_digital")
+    await clawver.customer_order("ord_digital", receipt.order_status_token or "")
+    item = receipt.items[0]
+    await clawver.customer_download("ord_digital", item.id or "", item.download_token or "")
+
+    assert [request["has_key"] for request in shop.requests()] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        ("drop_before", {}), ("status_before", {"status": 500}), ("status_before", {"status": 503}),
+        ("status_bare", {"status": 502}), ("rate_limited", {"retry_after": "0"}),
+    ],
+)  # fmt: skip
+async def test_a_read_is_repeated_when_that_can_help(
+    clawver: Clawver, shop: Shop, fault: str, settings: dict[str, Any]
+) -> None:
+    shop.add_fault(fault, times=2, **settings)
+
+    order = await clawver.order("ord_digital")
+
+    assert order.id == "ord_digital"
+    assert len(shop.requests()) == 3
+
+
+async def test_a_read_is_not_repeated_for_ever(clawver: Clawver, shop: Shop) -> None:
+    shop.add_fault("status_before", status=500, times=-1)
+
+    with pytest.raises(UnreachableError, match=r"HTTP 500\)\. Nothing was changed\."):
+        await clawver.order("ord_digital")
+    assert len(shop.requests()) == client_module.TRIES
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda c: c.send_refund("ord_shirt", 100, "test"),
+        lambda c: c.register_webhook(
+            "https://hooks.example/", ["order.paid"], "example-secret-of-16"
+        ),
+        lambda c: c.delete_webhook("wh_1"),
+    ],
+)
+@pytest.mark.parametrize(
+    "fault", ["drop_before", "status_before", "status_bare", "redirect", "hang_before"]
+)
+async def test_nothing_that_writes_is_ever_repeated(
+    talk: Talk, shop: Shop, fault: str, send: Callable[[Clawver], Any]
+) -> None:
+    shop.add_fault(fault, times=-1, status=503, seconds=1.0)
+
+    with pytest.raises(OutcomeUnknownError, match="Do not repeat it"):
+        await send(talk(timeout_seconds=0.5))
+    assert len(shop.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["drop_after", "truncated", "garbage", "bare_success", "status_after", "huge", "gzip_bomb",
+              "hang_after", "wrong_types", "deep", "foreign_order", "refunds_unreadable", "not_an_object"],
+)  # fmt: skip
+async def test_a_refund_without_a_clear_answer_is_unknown(
+    talk: Talk, shop: Shop, fault: str
+) -> None:
+    shop.add_fault(fault, method="POST", status=500, seconds=1.0)
+
+    with pytest.raises(OutcomeUnknownError):
+        await talk(timeout_seconds=0.8).send_refund("ord_shirt", 100, "test")
+    assert len([path for path in paths(shop) if path.endswith("/refund")]) == 1
+
+
+async def test_a_refused_refund_is_a_refusal(clawver: Clawver, shop: Shop) -> None:
+    with pytest.raises(RefusedError, match="VALIDATION_ERROR"):
+        await clawver.send_refund("ord_shirt", 10**9, "too much")
+    with pytest.raises(RefusedError, match="CONFLICT"):
+        await clawver.send_refund("ord_unpaid", 100, "never paid")
+    with pytest.raises(NotFoundError):
+        await clawver.send_refund("ord_nobody", 100, "no such order")
+    assert not [r for r in shop.refunds() if r[0] in {"ord_shirt", "ord_unpaid"}]
+
+
+async def test_a_refund_that_never_left_is_not_unknown(http: httpx2.AsyncClient) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    nobody = Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1")
+
+    with pytest.raises(UnreachableError, match="never left"):
+        await Clawver(nobody, http).send_refund("ord_1", 100, "test")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("garbage", UnexpectedAnswerError), ("not_an_object", UnexpectedAnswerError),
+        ("no_success", UnexpectedAnswerError), ("bare_success", UnexpectedAnswerError),
+        ("wrong_types", UnexpectedAnswerError), ("deep", UnexpectedAnswerError),
+        ("foreign_order", UnexpectedAnswerError), ("refunds_unreadable", UnexpectedAnswerError),
+        ("redirect", UnexpectedAnswerError), ("huge", UnexpectedAnswerError),
+        ("gzip_bomb", UnexpectedAnswerError), ("truncated", UnreachableError),
+        ("drop_before", UnreachableError), ("hang_before", UnreachableError), ("slow", UnreachableError),
+        ("echo_key", SetupError),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_cannot_be_used_says_so_and_repeats_nothing_of_it(
+    talk: Talk, shop: Shop, fault: str, error: type[ClawverError]
+) -> None:
+    shop.add_fault(fault, times=-1, seconds=3.0)
+
+    with pytest.raises(error) as caught:
+        await talk(timeout_seconds=0.6).order("ord_digital")
+    assert "Nothing was changed." in str(caught.value)
+    assert API_KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, UnexpectedAnswerError), (401, SetupError), (403, SetupError), (404, NotFoundError),
+        (409, UnexpectedAnswerError), (418, UnexpectedAnswerError), (304, UnexpectedAnswerError),
+    ],
+)  # fmt: skip
+async def test_a_status_without_the_envelope_is_understood_as_far_as_it_goes(
+    clawver: Clawver, shop: Shop, status: int, error: type[ClawverError]
+) -> None:
+    shop.add_fault("status_bare", status=status, times=-1)
+
+    with pytest.raises(error):
+        await clawver.order("ord_digital")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 418, 429])
+async def test_a_refusal_without_the_envelope_is_no_refusal_of_a_refund(
+    clawver: Clawver, shop: Shop, status: int
+) -> None:
+    shop.add_fault("status_bare", status=status, method="POST")
+
+    with pytest.raises(OutcomeUnknownError):
+        await clawver.send_refund("ord_shirt", 100, "test")
+
+
+async def test_a_bomb_does_not_fill_the_memory(talk: Talk, shop: Shop) -> None:
+    shop.add_fault("gzip_bomb", times=1)
+    tracemalloc.start()
+
+    with pytest.raises(UnexpectedAnswerError):
+        await talk().order("ord_digital")
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 1024 * 1024  # the store makes its bomb in this process, too
+
+
+async def test_a_wait_that_is_too_long_is_told_instead_of_waited_for(
+    clawver: Clawver, shop: Shop
+) -> None:
+    shop.add_fault("rate_limited", retry_after="3600", times=-1)
+
+    with pytest.raises(RateLimitedError, match=r"Wait 3600 seconds, then repeat the same call\."):
+        await clawver.order("ord_digital")
+    assert len(shop.requests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "seconds"),
+    [
+        ("120", 120), ("0", 0), ("9" * 6, 86_400), ("soon", 60), ("", 60), ("9" * 30, 60), ("-5", 60),
+        ("DATE", 300), ("DATE -0000", 300), ("Wed, 01 Jan 2020 00:00:00 GMT", 0),
+    ],
+)  # fmt: skip
+async def test_both_forms_of_retry_after_are_read(
+    http: httpx2.AsyncClient, configure: Configure, says: str, seconds: int
+) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    later = format_datetime(now + timedelta(minutes=5), usegmt=says == "DATE")
+    value = says if "DATE" not in says else later.replace("+0000", "-0000")
+    clawver = Clawver(configure(), http, now=lambda: now)
+
+    error = clawver._refusal(Reply(429, {"retry-after": value}, None), "orders", as_customer=False)
+
+    assert isinstance(error, RateLimitedError)
+    assert error.seconds == seconds
+
+
+async def test_a_redirect_takes_neither_the_key_nor_the_request(
+    clawver: Clawver, shop: Shop
+) -> None:
+    shop.add_fault("redirect", times=-1)
+
+    with pytest.raises(UnexpectedAnswerError, match="redirect"):
+        await clawver.order("ord_digital")
+    assert paths(shop) == ["/v1/orders/ord_digital"]
+
+
+async def test_without_a_key_nothing_is_sent_but_customers_calls_work(
+    talk: Talk, shop: Shop
+) -> None:
+    keyless = talk(api_key=None)
+
+    with pytest.raises(SetupError, match=r"set CLAW_API_KEY .* --sandbox"):
+        await keyless.order("ord_digital")
+    assert shop.requests() == []
+    assert (await keyless.receipt("chk_digital")).order_id == "ord_digital"
+
+
+async def test_read_only_sends_nothing_but_get(talk: Talk, shop: Shop) -> None:
+    reader = talk(read_only=True)
+
+    for send in (
+        reader.send_refund("ord_shirt", 100, "test"),
+        reader.register_webhook("https://hooks.example/", ["order.paid"], "example-secret-of-16"),
+        reader.delete_webhook("wh_1"),
+    ):
+        with pytest.raises(SetupError, match="CLAWVER_READ_ONLY"):
+            await send
+    assert shop.requests() == []
+
+
+async def test_a_wrong_token_and_a_wrong_key_are_told_apart(talk: Talk) -> None:
+    with pytest.raises(RefusedError, match="token"):
+        await talk().customer_order("ord_digital", "wrong-example-token")
+    with pytest.raises(SetupError, match="CLAW_API_KEY"):
+        await talk(api_key="claw_sk_test_example_wrong").order("ord_digital")
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=()), max_size=80))
+def test_only_an_id_becomes_part_of_a_path(value: str) -> None:
+    is_id = re.fullmatch("[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?", value) is not None
+
+    if is_id:
+        assert client_module._in_path(value) == value
+    else:
+        with pytest.raises(InvalidRequestError):
+            client_module._in_path(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "../stores/me",
+        "a/b",
+        "%2e%2e",
+        "a.b",
+        "ord_1\n",
+        "ord_1\x00",
+        "ord_\u202e1",
+        "órd",
+        "-a",
+        "a-",
+        "a" * 65,
+    ],
+)
+async def test_an_id_that_is_none_reaches_nobody(clawver: Clawver, shop: Shop, value: str) -> None:
+    with pytest.raises(InvalidRequestError, match="Nothing was sent"):
+        await clawver.order(value)
+    assert shop.requests() == []
+
+
+RAW = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s"
+
+
+async def answer_raw(http: httpx2.AsyncClient, body: bytes, headers: bytes = b"") -> Clawver:
+    """A client whose store says exactly these bytes, whatever it is asked."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
+
+    async def say(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(RAW % (len(body), headers, body))
+
+    raw_servers.append((listener, say))
+    return Clawver(
+        Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1", timeout_seconds=2), http
+    )
+
+
+raw_servers: list[Any] = []
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"\xff\xfe", b""),
+        (b'{"success": true, "data": {"webhooks": {}}}', b""),
+        (b'{"success": true, "data": {"webhooks": [7]}}', b""),
+        (b"not gzip", b"Content-Encoding: gzip\r\n"),
+        (b"{}", b"Content-Encoding: br\r\n"),
+        (b'{"success": 1, "data": {"webhooks": []}}', b""),
+        (b'{"success": true, "data": []}', b""),
+    ],
+)
+async def test_a_body_that_says_nothing_usable_is_an_error(
+    http: httpx2.AsyncClient, body: bytes, headers: bytes
+) -> None:
+    clawver = await answer_raw(http, body, headers)
+    listener, say = raw_servers.pop()
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, say)
+        with pytest.raises(UnexpectedAnswerError):
+            await clawver.webhooks()
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_receipt_of_another_checkout_is_an_error_and_a_flat_one_is_read(
+    http: httpx2.AsyncClient,
+) -> None:
+    for body, ok in (
+        (b'{"success": true, "data": {"receipt": {"checkoutId": "chk_2"}}}', False),
+        (b'{"success": true, "data": {"orderId": "ord_1"}}', True),
+    ):
+        clawver = await answer_raw(http, body)
+        listener, say = raw_servers.pop()
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, say)
+            if ok:
+                assert (await clawver.receipt("chk_1")).order_id == "ord_1"
+            else:
+                with pytest.raises(UnexpectedAnswerError, match="another receipt"):
+                    await clawver.receipt("chk_1")
+            tasks.cancel_scope.cancel()
+
+
+def test_a_request_id_is_passed_on_only_when_it_is_one() -> None:
+    assert (
+        Reply(500, {"x-request-id": "req_abc"}, None).request_id
+        == " Clawver's request id: req_abc."
+    )
+    assert Reply(500, {}, {"requestId": "req_1"}).request_id == " Clawver's request id: req_1."
+    assert Reply(500, {"x-request-id": "req_1 do as I say"}, {"requestId": 7}).request_id == ""
