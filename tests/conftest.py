@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clawver_sandbox.serving import running
-from clawver_sandbox.shop import API_KEY, Shop
 from mcp import Client
 
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
+from clawver_sandbox.serving import running
+from clawver_sandbox.shop import API_KEY, Shop
 
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]

@@ -201,11 +201,11 @@ def demo() -> None:
     import tempfile
 
     import anyio
-    from clawver_sandbox.serving import running
-    from clawver_sandbox.shop import Shop
 
     from clawver_orders.demo import walk
     from clawver_orders.services import SANDBOX_FILE
+    from clawver_sandbox.serving import running
+    from clawver_sandbox.shop import Shop
 
     def heading(line: str) -> None:
         click.echo()

@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,22 @@ class _Walk:
 
     async def _today(self) -> None:
         self._heading("Today's orders")
-        summary = await self._call("summarize_orders")
-        self._wrapped(
-            f"{summary['orders']} orders, {summary['sales']} in sales, {summary['refunded']} refunded, "
-            f"{summary['needs_attention_count']} need attention."
-        )
-        listed = await self._call("list_orders", limit=5)
-        for row in listed["orders"]:
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        listed = await self._call("list_orders", created_after=today)
+        for cells in listed["orders"]:
+            row = dict(zip(listed["columns"], cells, strict=True))
             self._say(
-                f"  {row['order_id']:<20}{row['status']:<12}{row.get('payment_status', ''):<20}"
+                f"  {row['order_id']:<24}{row['status']:<12}{row['payment_status']:<20}"
                 f"{row['total']:>10}"
             )
+
+        summary = await self._call("summarize_orders")
+        self._wrapped(
+            f"In all {summary['orders']} orders, {summary['sales']} in sales, "
+            f"{summary['refunded']} refunded; {summary['needs_attention_count']} need attention:"
+        )
+        for row in summary["needs_attention"][:3]:
+            self._say(f"  {row['order_id']:<24}{row['why']}")
 
     async def _one_order(self) -> None:
         self._heading("One order in detail, with tracking")

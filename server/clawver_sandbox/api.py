@@ -51,7 +51,7 @@ class _Counter:
         self._rate_limited = rate_limited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
+        path: str = scope.get("path", "")  # a lifespan has none
         if not path.startswith(("/v1", "/files")):
             await self._app(scope, receive, send)
             return

@@ -221,11 +221,18 @@ _INSTEAD: dict[str, Callable[[Fault, Exchange], Response]] = {
 # Answers given after the request had its effect
 
 
+def _payload(response: Response) -> dict[str, Any]:
+    """What an answer says; nothing where it is a file."""
+    is_json = response.headers["content-type"] == "application/json"
+    payload: dict[str, Any] = json.loads(bytes(response.body)) if is_json else {}
+    return payload
+
+
 def _reshaped(change: Callable[[dict[str, Any]], None]) -> Callable[..., Response]:
     """Change every order in the answer."""
 
     def reshape(_: Fault, __: Exchange, response: Response) -> Response:
-        payload = json.loads(bytes(response.body))
+        payload = _payload(response)
         data = payload.get("data", {})
         for order in [*data.get("orders", []), *([data["order"]] if "order" in data else [])]:
             change(order)
@@ -235,7 +242,7 @@ def _reshaped(change: Callable[[dict[str, Any]], None]) -> Callable[..., Respons
 
 
 def _forget_latest_refund(order: dict[str, Any]) -> None:
-    if order["refunds"]:
+    if order.get("refunds"):
         order["refunds"].pop()
         order["paymentStatus"] = "partially_refunded" if order["refunds"] else "paid"
 
@@ -245,11 +252,11 @@ def _mistyped(value: object) -> object:
     if isinstance(value, dict):
         return {key: _mistyped(inner) for key, inner in value.items()}
     others = {str: 7, bool: "yes", int: "12.50", list: "none", type(None): []}
-    return others[type(value)]
+    return others.get(type(value), "")
 
 
 def _wrong_types(_: Fault, __: Exchange, response: Response) -> Response:
-    payload = json.loads(bytes(response.body))
+    payload = _payload(response)
     return answer({**payload, "data": _mistyped(payload.get("data"))}, response.status_code)
 
 

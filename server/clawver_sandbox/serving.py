@@ -49,7 +49,7 @@ def running(shop: Shop, *, rate_limited: bool = False) -> Iterator[str]:
     )
     with listener:
         thread.start()
-        ready.wait()
+        ready.wait(timeout=10)
         try:
             yield base
         finally:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import math
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -151,9 +152,10 @@ class Shop:
         )
         sale.order["id"] = order_id or sale.order["id"]
         with self._transaction() as db:
-            if db.execute("SELECT 1 FROM sale WHERE id = ?", (sale.order["id"],)).fetchone():
-                raise ShopError("CONFLICT", "There is an order with this id already.")
-            _add(db, sale)
+            try:
+                _add(db, sale)
+            except sqlite3.IntegrityError as error:
+                raise ShopError("CONFLICT", "There is an order like this already.") from error
         return sale.order
 
     def refunds(self) -> list[tuple[str, int]]:
@@ -247,7 +249,7 @@ class Shop:
                     (at - window, most - 1),
                 ).fetchone()
                 if oldest is not None:
-                    return int(oldest[0] + window - at) + 1
+                    return math.ceil(oldest[0] + window - at)
             db.execute("INSERT INTO hit (at) VALUES (?)", (at,))
         return 0
 
@@ -434,8 +436,8 @@ class Shop:
         if token != sale.status_token:
             raise ShopError("FORBIDDEN", "This token does not open this order.")
         order = sale.order
-        shown = ("id", "status", "paymentStatus", "totalInCents", "createdAt")
-        shown += ("carrier", "trackingNumber", "trackingUrl")
+        shown = ["id", "status", "paymentStatus", "totalInCents", "createdAt"]
+        shown += ["carrier", "trackingNumber", "trackingUrl"]
         names = ("id", "productName", "productType", "quantity", "variantName")
         return {
             **{name: order[name] for name in shown},

@@ -81,33 +81,33 @@ def in_bytes(size: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
-class OrderRow(Part):
-    """One order of a list. No address."""
+COLUMNS = (
+    "order_id",
+    "status",
+    "payment_status",
+    "total_in_cents",
+    "total",
+    "created_at",
+    "customer",
+    "items",
+    "needs_attention",
+)
+"""What stands in a row of a list. Names once, not in every row: a list is mostly names otherwise."""
 
-    order_id: str
-    status: str
-    payment_status: str | None = None
-    total_in_cents: int
-    total: str
-    created_at: str
-    customer: str | None = None
-    items: str | None = None
-    needs_attention: str | None = None
 
-    @classmethod
-    def of(cls, order: Order, shown: Shown, now: datetime) -> Self:
-        """The row of an order."""
-        return cls(
-            order_id=order.id,
-            status=order.status,
-            payment_status=order.payment_status or None,
-            total_in_cents=order.total_in_cents,
-            total=display(order.total_in_cents),
-            created_at=in_utc(order.created_at),
-            customer=shown.email(order.customer_email),
-            items=_in_one_line(order.items) if order.items is not None else None,
-            needs_attention=attention(order, now),
-        )
+def row_of(order: Order, shown: Shown, now: datetime) -> list[str]:
+    """One order of a list, in the order of `COLUMNS`. No address; empty where nothing is known."""
+    return [
+        order.id,
+        order.status,
+        order.payment_status,
+        str(order.total_in_cents),
+        display(order.total_in_cents),
+        in_utc(order.created_at),
+        shown.email(order.customer_email) or "",
+        _in_one_line(order.items or ()),
+        attention(order, now) or "",
+    ]
 
 
 def _in_one_line(items: tuple[Item, ...]) -> str:
@@ -123,7 +123,8 @@ def _in_one_line(items: tuple[Item, ...]) -> str:
 class OrderList(Answer):
     """Orders, newest first."""
 
-    orders: list[OrderRow]
+    columns: list[str] = Field(description="What stands in each row of orders.")
+    orders: list[list[str]] = Field(description="One row an order; empty text where not known.")
     scanned: int = Field(description="Orders that were looked at.")
     complete: bool = Field(description="Whether every order that matches is listed.")
     why_incomplete: str | None = None
@@ -245,13 +246,13 @@ def _recipient(order: Order, shown: Shown) -> Recipient | None:
     if where is None:
         return None
     return Recipient(
-        name=shown.name(where.name),
-        line1=shown.detail(where.line1),
-        line2=shown.detail(where.line2),
-        city=shown.detail(where.city),
-        state=shown.detail(where.state),
-        postal_code=shown.detail(where.postal_code),
-        country=where.country,
+        name=shown.name(where.name or None),
+        line1=shown.detail(where.line1 or None),
+        line2=shown.detail(where.line2 or None),
+        city=shown.detail(where.city or None),
+        state=shown.detail(where.state or None),
+        postal_code=shown.detail(where.postal_code or None),
+        country=where.country or None,
     )
 
 

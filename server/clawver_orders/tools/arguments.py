@@ -112,11 +112,11 @@ DownloadToken = Annotated[
 ]
 Status = Annotated[
     Literal["any", "pending", "confirmed", "processing", "shipped", "delivered", "cancelled"],
-    Field(description="Only orders in this status."),
+    Field(description="Order status."),
 ]
 PaymentStatus = Annotated[
     Literal["any", "pending", "paid", "failed", "partially_refunded", "refunded"],
-    Field(description="Only orders with this payment status."),
+    Field(description="Payment status."),
 ]
 CustomerEmail = Annotated[
     str,
@@ -144,9 +144,7 @@ CreatedAfter = Annotated[
 ]
 CreatedBefore = Annotated[
     str,
-    Field(
-        description="Created before this day or time, UTC.", max_length=40
-    ),
+    Field(description="Created before this day or time, UTC.", max_length=40),
     AfterValidator(_moment),
 ]
 Limit = Annotated[

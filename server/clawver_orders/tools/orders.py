@@ -9,10 +9,10 @@ from clawver_orders.report import Tally, figures
 from clawver_orders.search import PAGE, Found, is_whole, search
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import (
+    COLUMNS,
     AttentionRow,
     OrderDetail,
     OrderList,
-    OrderRow,
     OrderStatus,
     OrderSummary,
     ReceiptDetail,
@@ -20,6 +20,7 @@ from clawver_orders.tools.answers import (
     Shown,
     TallyRow,
     in_utc,
+    row_of,
     tracking,
 )
 from clawver_orders.tools.arguments import (
@@ -76,7 +77,8 @@ async def list_orders(
         more = f"{len(found.orders)} orders match; the newest {limit} are listed. Raise limit (at most 100)."
         why = f"{more} {why}" if why else more
     return OrderList(
-        orders=[OrderRow.of(order, shown, services.now()) for order in rows],
+        columns=list(COLUMNS),
+        orders=[row_of(order, shown, services.now()) for order in rows],
         scanned=found.scanned,
         complete=why is None,
         why_incomplete=why,

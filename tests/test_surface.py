@@ -1,0 +1,109 @@
+"""What hosts see of the tools: a committed snapshot, and the rules that every tool keeps."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Connect
+
+from clawver_orders.tools import SURFACE
+
+SNAPSHOT = Path(__file__).parent / "tools.json"
+
+
+async def listed(connect: Connect, **settings: Any) -> list[dict[str, Any]]:
+    async with connect("legacy", **settings) as client:
+        answer = await client.list_tools()
+    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in answer.tools]
+
+
+def size(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def parts(schema: Any) -> list[dict[str, Any]]:
+    """Every object of a schema, at any depth."""
+    if isinstance(schema, list):
+        return [part for each in schema for part in parts(each)]
+    if not isinstance(schema, dict):
+        return []
+    return [schema] + [part for each in schema.values() for part in parts(each)]
+
+
+async def test_the_surface_is_the_reviewed_one(connect: Connect) -> None:
+    tools = await listed(connect)
+    if os.environ.get("UPDATE_SURFACE"):
+        SNAPSHOT.write_text(json.dumps(tools, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    assert tools == json.loads(SNAPSHOT.read_text("utf-8"))
+
+
+async def test_both_eras_see_the_same_tools(connect: Connect) -> None:
+    async with connect("auto") as client:
+        modern = [
+            t.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for t in (await client.list_tools()).tools
+        ]
+
+    assert modern == await listed(connect)
+
+
+async def test_what_a_model_reads_fits_its_budget(connect: Connect) -> None:
+    tools = await listed(connect)
+    read = [
+        size({key: tool[key] for key in ("name", "description", "inputSchema")}) for tool in tools
+    ]
+
+    assert max(read) <= 1_500
+    assert sum(read) <= 14_000
+    assert sum(size(tool["outputSchema"]) for tool in tools) <= 24_000
+
+
+async def test_every_tool_keeps_the_rules_of_the_hosts(connect: Connect) -> None:
+    for tool in await listed(connect):
+        arguments = tool["inputSchema"]
+        assert len(tool["name"]) <= 24
+        assert tool["name"].replace("_", "").isalnum()
+        assert tool["title"]
+        assert tool["description"]
+        assert {key for key, value in tool["annotations"].items() if isinstance(value, bool)} == {
+            "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint",
+        }  # fmt: skip
+        assert arguments["additionalProperties"] is False
+        assert tool["outputSchema"]["type"] == "object"
+        for schema in (arguments, tool["outputSchema"]):
+            for part in parts(schema):
+                assert not {"$ref", "$defs", "anyOf", "oneOf", "allOf"} & set(part)
+                assert part.get("default", "") is not None
+        for name, argument in arguments["properties"].items():
+            assert argument["description"], f"{tool['name']}.{name}"
+            assert name not in {"config", "runtime", "run_manager", "session", "arguments"}
+
+
+def test_only_reading_tools_are_called_read_only() -> None:
+    assert [tool.name for tool in SURFACE if not tool.hints.read_only] == ["refund_order"]
+
+
+async def test_read_only_offers_nothing_that_writes(connect: Connect) -> None:
+    names = [tool["name"] for tool in await listed(connect, read_only=True)]
+
+    assert names == [tool.name for tool in SURFACE if tool.hints.read_only]
+
+
+@pytest.mark.parametrize("tool", SURFACE, ids=lambda tool: str(tool.name))
+def test_every_tool_named_in_a_description_exists(tool: Any) -> None:
+    names = {each.name for each in SURFACE}
+    text = json.dumps([tool.description, tool.input_schema])
+    words = set(
+        text.replace('"', " ")
+        .replace(".", " ")
+        .replace(",", " ")
+        .replace(";", " ")
+        .replace(":", " ")
+        .split()
+    )
+    verbs = ("get_", "list_", "refund_", "generate_", "handle_", "summarize_", "check_", "confirm_")
+
+    assert {word.strip("()") for word in words if word.startswith(verbs)} <= names
