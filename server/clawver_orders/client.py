@@ -362,8 +362,8 @@ class Clawver:
         if reply.status in (401, 403) and as_customer:
             return RefusedError(
                 f"Clawver does not accept this token for {what}. Nothing was changed.",
-                next_step="Use the token from the customer's own link or receipt (get_receipt), or "
-                "leave it out to act as the store.",
+                next_step="Use the token from the customer's own link or from get_receipt. To act as "
+                "the store no token is needed: call get_order or generate_download_link without it.",
             )
         if reply.status in (401, 403):
             return SetupError(

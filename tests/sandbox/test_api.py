@@ -13,7 +13,7 @@ from clawver_sandbox.shop import API_KEY, Shop
 from .conftest import Clock
 
 Refusal = tuple[int, str]
-SECRET = "a secret of some length"  # noqa: S105  made up
+SECRET = "a secret of some length"
 
 
 def refusal(response: httpx2.Response) -> Refusal:

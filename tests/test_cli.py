@@ -1,0 +1,296 @@
+"""The command line as people and agents with a shell use it: real processes, real exit codes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from clawver_orders import __version__
+from clawver_sandbox.shop import API_KEY, Shop
+
+KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
+
+
+def run(
+    *arguments: str, timeout: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clawver_orders", *arguments],
+        env=KEYLESS | environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(store_url: str, tmp_path: Path) -> dict[str, str]:
+    """What points a command at the test's own store."""
+    return {
+        "CLAW_API_KEY": API_KEY,
+        "CLAWVER_API_URL": f"{store_url}/v1",
+        "CLAWVER_STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+def test_the_version_and_the_help_are_there() -> None:
+    assert run("--version").stdout.strip().endswith(__version__)
+    text = run("--help").stdout
+    for command in ("serve", "call", "demo", "sandbox", "doctor"):
+        assert command in text
+        assert run(command, "--help").returncode == 0
+
+
+def test_a_call_prints_the_answer_as_json(store: dict[str, str], shop: Shop) -> None:
+    done = run("call", "get_order", "order_id=ord_shirt", **store)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["total_in_cents"] == shop.order("ord_shirt")["totalInCents"]
+
+
+def test_numbers_and_lists_are_read_from_words(store: dict[str, str], shop: Shop) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    words = (
+        "call",
+        "refund_order",
+        f"order_id={sale}",
+        "amount_in_cents=500",
+        "reason=Smudged = bad",
+    )
+    first = json.loads(run(*words, **store).stdout)
+    second = json.loads(run(*words, f"in_addition_to={first['clawver_refund_id']}", **store).stdout)
+    both = json.dumps([first["clawver_refund_id"], second["clawver_refund_id"]])
+    third = json.loads(run(*words, f"in_addition_to={both}", **store).stdout)
+
+    assert [first["status"], second["status"], third["status"]] == ["refunded"] * 3
+    assert shop.order(sale)["refunds"][0]["reason"] == "Smudged = bad"
+
+
+def test_arguments_may_come_as_one_json_object(store: dict[str, str]) -> None:
+    done = run("call", "list_orders", "--json", '{"limit": 2, "status": null}', **store)
+
+    assert len(json.loads(done.stdout)["orders"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no_such_tool",), ("get_order",), ("get_order", "ord_shirt"), ("get_order", "order_id=a/b"),
+        ("get_order", "order_id=ord_1", "order_id=ord_2"), ("get_order", "order_id=ord_1", "dry_run=1"),
+        ("list_orders", "limit=ten"), ("list_orders", "limit=1.0"), ("list_orders", "limit=" + "9" * 30),
+        ("list_orders", "--json", "[]"), ("list_orders", "--json", "{"), ("list_orders", "limit=1", "--json", "{}"),
+        ("refund_order", "order_id=ord_shirt", "amount_in_cents=-1", "reason=x"), ("--no-such-option",),
+    ],
+)  # fmt: skip
+def test_a_misused_call_exits_with_2_and_sends_nothing(
+    store: dict[str, str], shop: Shop, words: tuple[str, ...]
+) -> None:
+    done = run("call", *words, **store)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+    assert shop.requests() == []
+
+
+def test_a_failed_call_exits_with_1(store: dict[str, str]) -> None:
+    done = run("call", "get_order", "order_id=ord_nobody", **store)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("get_order failed. Clawver knows no order ord_nobody")
+
+
+def test_a_bad_setting_is_a_sentence(store: dict[str, str]) -> None:
+    done = run("call", "list_orders", **store | {"CLAWVER_TIMEOUT_SECONDS": "soon"})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("CLAWVER_TIMEOUT_SECONDS cannot be used")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_call_on_the_sandbox_needs_no_key_and_no_port(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    sale = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
+    done = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+    again = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+
+    assert json.loads(done.stdout)["status"] == "refunded"
+    assert json.loads(again.stdout)["status"] == "already_refunded"
+    assert "Sandbox store" in json.loads(again.stdout)["sandbox"]
+
+
+def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
+    code = (
+        "import sys; from clawver_orders.cli import commands\n"
+        "try: commands(['call', 'get_order', 'order_id=ord_shirt'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mcp', 'mcp_types', 'starlette', 'uvicorn', 'clawver_sandbox'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=KEYLESS | store,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_does_nothing() -> None:
+    code = "import sys; before = set(sys.modules); import clawver_orders; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "['clawver_orders']"
+
+
+def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
+    state = {"CLAWVER_STATE_DIR": str(tmp_path / "state")}
+    run(
+        "call",
+        "refund_order",
+        "order_id=ord_shirt",
+        "amount_in_cents=500",
+        "reason=x",
+        "--sandbox",
+        **state,
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "clawver_orders", "sandbox", "--port", "0"],
+        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as serving:  # fmt: skip
+        assert serving.stdout is not None
+        head = "".join(serving.stdout.readline() for _ in range(3))
+        url = re.search(r"CLAWVER_API_URL=(\S+)", head)
+        key = re.search(r"CLAW_API_KEY=(\S+)", head)
+        assert url is not None
+        assert key is not None
+        told = {"CLAWVER_API_URL": url[1], "CLAW_API_KEY": key[1]} | state
+        order = json.loads(run("call", "get_order", "order_id=ord_shirt", **told).stdout)
+        link = json.loads(
+            run(
+                "call", "generate_download_link", "order_id=ord_digital", "--sandbox", **state
+            ).stdout
+        )
+        fetched = httpx2.get(link["download_url"], trust_env=False)
+        serving.terminate()
+        serving.communicate(timeout=20)
+
+    assert order["refunded_in_cents"] == 500
+    assert len(fetched.content) == link["file_size_bytes"]
+
+
+def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:
+    state = {"CLAWVER_STATE_DIR": str(tmp_path / "state")}
+    run(
+        "call",
+        "refund_order",
+        "order_id=ord_shirt",
+        "amount_in_cents=500",
+        "reason=x",
+        "--sandbox",
+        **state,
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "clawver_orders", "sandbox", "--port", "0", "--reset"],
+        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as serving:  # fmt: skip
+        assert serving.stdout is not None
+        serving.stdout.readline()
+        serving.terminate()
+        serving.communicate(timeout=20)
+
+    order = json.loads(run("call", "get_order", "order_id=ord_shirt", "--sandbox", **state).stdout)
+    assert order["refunded_in_cents"] == 0
+
+
+def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
+    done = run("demo", TMPDIR=str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    for heading in (
+        "The tools an agent sees", "Today's orders", "One order in detail", "A download link, really fetched",
+        "A receipt", "A wrong size", "A refund, and the same call once more",
+    ):  # fmt: skip
+        assert heading in done.stdout
+    assert "fetched 48" in done.stdout
+    assert "refunded: $5.00 was refunded on ord_shirt." in done.stdout
+    assert "already_refunded: Nothing was sent" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_finds_a_healthy_installation(store: dict[str, str]) -> None:
+    done = run("doctor", **store)
+
+    assert done.returncode == 0, done.stdout
+    assert {line[:4] for line in done.stdout.splitlines()} == {"ok  "}
+    for subject in ("settings", "address", "key", "store", "clock", "state folder"):
+        assert f"ok  {subject}: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"CLAW_API_KEY": ""}, "BAD key: CLAW_API_KEY is not set."),
+        (
+            {"CLAW_API_KEY": "claw_sk_test_example_wrong"},
+            "BAD store: Clawver does not accept the store's key",
+        ),
+        ({"CLAW_API_KEY": "short"}, "BAD settings: CLAW_API_KEY cannot be used"),
+        (
+            {"CLAWVER_API_URL": "https://evil.example/v1"},
+            "BAD settings: CLAWVER_API_URL points at a host",
+        ),
+        ({"CLAWVER_API_URL": "http://127.0.0.1:1/v1"}, "BAD store: Clawver could not be reached"),
+        (
+            {"CLAWVER_STATE_DIR": "/proc/nowhere"},
+            "BAD state folder: The state folder cannot be written",
+        ),
+    ],
+)
+def test_the_doctor_names_what_is_wrong_and_what_to_do(
+    store: dict[str, str], change: dict[str, str], says: str
+) -> None:
+    done = run("doctor", **store | {"CLAWVER_TIMEOUT_SECONDS": "3"} | change)
+
+    assert done.returncode == 1
+    assert says in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[next(n for n, line in enumerate(lines) if line.startswith("BAD")) + 1].startswith(
+        "    "
+    )
+
+
+def test_the_doctor_looks_at_the_sandbox_too(tmp_path: Path) -> None:
+    done = run("doctor", "--sandbox", CLAWVER_STATE_DIR=str(tmp_path / "state"))
+
+    assert done.returncode == 0, done.stdout
+    assert "The sandbox store on this machine" in done.stdout
+
+
+@pytest.mark.parametrize("level", ["debug", "warning"])
+def test_neither_the_key_nor_a_customers_token_is_logged(store: dict[str, str], level: str) -> None:
+    store |= {"CLAWVER_LOG_LEVEL": level}
+    receipt = json.loads(run("call", "get_receipt", "checkout_id=chk_digital", **store).stdout)
+    token = receipt["order_status_token"]
+    said = [
+        run(
+            "call",
+            "get_order_status",
+            "order_id=ord_digital",
+            f"order_status_token={token}",
+            **store,
+        ).stderr,
+        run("call", "get_order", "order_id=ord_nobody", **store).stderr,
+        run(
+            "call", "get_order", "order_id=ord_1", **store | {"CLAW_API_KEY": API_KEY + "\n"}
+        ).stderr,
+    ]
+
+    assert token not in "".join(said)
+    assert API_KEY not in "".join(said)

@@ -1,0 +1,47 @@
+"""What is said on stderr names no secret."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from clawver_orders.logs import set_up
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_keys_and_tokens_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("debug")
+
+    logging.getLogger("x").info(
+        "GET /public?token=example-secret&a=1 with Bearer claw_sk_live_example_key"
+    )
+
+    said = capsys.readouterr().err
+    assert said == "INFO x: GET /public?token=…&a=1 with Bearer …\n"
+
+
+def test_a_traceback_shows_where_and_never_what(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("warning")
+    try:
+        int("a customer's words")
+    except ValueError:
+        logging.getLogger("x").exception("It failed")
+
+    said = capsys.readouterr().err
+    assert "ValueError, raised in:" in said
+    assert "test_logs.py" in said
+    assert "customer's words" not in said
+
+
+def test_whole_addresses_are_not_logged_even_when_everything_else_is() -> None:
+    set_up("debug")
+
+    assert not logging.getLogger("httpx2").isEnabledFor(logging.INFO)
