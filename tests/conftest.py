@@ -1,11 +1,14 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 
 from clawver_orders.services import Services, opened
@@ -86,3 +89,34 @@ def connect(configure: Configure) -> Connect:
             yield client
 
     return to
+
+
+Answer = Callable[[str], tuple[bytes, bytes]]
+
+
+@asynccontextmanager
+async def telling(answer: Answer) -> AsyncIterator[str]:
+    """A server on a real port that says exactly what it is told to.
+
+    Args:
+        answer: Takes the path that was asked for; gives header lines and a body.
+    """
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
+
+    async def say(stream: SocketStream) -> None:
+        async with stream:
+            path = (await stream.receive()).split(b" ")[1].decode()
+            headers, body = answer(path)
+            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n" % len(body)
+            await stream.send(head + headers + b"\r\n" + body)
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, say)
+        yield f"http://127.0.0.1:{port}/v1"
+        tasks.cancel_scope.cancel()
+
+
+def succeeding(data: object) -> tuple[bytes, bytes]:
+    """A successful answer of Clawver's form."""
+    return b"", json.dumps({"success": True, "data": data}).encode()

@@ -35,6 +35,7 @@ IN_NO_PATH = {
 }
 HARMLESS_THERE = {"../stores/me", "a/b", "%2e%2e%2f", ".."}
 BAD_NUMBERS: list[Any] = [0, -5, 10**30, 100.0, "7", " 1000 ", "1_000", "0x10", True, False, None]
+BAD_LISTS: list[Any] = [True, 7, "ref_1", {}, [7], ["a/b"], ["x"] * 51, "[" * 9_000]
 
 CASES: list[tuple[str, str, Any]] = []
 for each in SURFACE:
@@ -54,14 +55,12 @@ for each in SURFACE:
                 if value is not None or name == "amount_in_cents"
             ]
         else:
-            CASES += [
-                (each.name, name, value)
-                for value in (True, 7, "ref_1", {}, [7], ["a/b"], ["x"] * 51, "[" * 9_000)
-            ]
+            CASES += [(each.name, name, value) for value in BAD_LISTS]
+    nothing: list[Any] = [None, ""]
     CASES += [
         (each.name, name, value)
         for name in each.input_schema.get("required", [])
-        for value in (None, "")
+        for value in nothing
     ]
     CASES += [
         (each.name, name, True) for name in ("dry_run", "Order_Id", "services", "", "__class__")

@@ -16,13 +16,11 @@ from clawver_sandbox.shop import API_KEY, Shop
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
 
 
-def run(
-    *arguments: str, timeout: float = 60, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "clawver_orders", *arguments],
         env=KEYLESS | environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-        timeout=timeout, check=False,
+        timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -294,3 +292,16 @@ def test_neither_the_key_nor_a_customers_token_is_logged(store: dict[str, str], 
 
     assert token not in "".join(said)
     assert API_KEY not in "".join(said)
+
+
+async def test_a_demo_that_fails_says_which_call(tmp_path: Path) -> None:
+    from clawver_orders.demo import walk
+
+    shop = Shop.open(tmp_path / "sandbox.sqlite3")
+    shop.add_fault("status_before", method="GET", path="/orders", status=401, times=-1)
+    shop.close()
+
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(RuntimeError, match="call of list_orders failed"), flatten_subgroups=True
+    ):
+        await walk(tmp_path, lambda _: None, lambda _: None)

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import Configure
+from tests.conftest import Configure, succeeding, telling
 
 from clawver_orders import client as client_module
 from clawver_orders.client import Clawver, Reply
@@ -353,28 +352,6 @@ async def test_an_id_that_is_none_reaches_nobody(clawver: Clawver, shop: Shop, v
     assert shop.requests() == []
 
 
-RAW = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s"
-
-
-async def answer_raw(http: httpx2.AsyncClient, body: bytes, headers: bytes = b"") -> Clawver:
-    """A client whose store says exactly these bytes, whatever it is asked."""
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
-
-    async def say(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            await stream.receive()
-            await stream.send(RAW % (len(body), headers, body))
-
-    raw_servers.append((listener, say))
-    return Clawver(
-        Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1", timeout_seconds=2), http
-    )
-
-
-raw_servers: list[Any] = []
-
-
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
@@ -390,33 +367,26 @@ raw_servers: list[Any] = []
 async def test_a_body_that_says_nothing_usable_is_an_error(
     http: httpx2.AsyncClient, body: bytes, headers: bytes
 ) -> None:
-    clawver = await answer_raw(http, body, headers)
-    listener, say = raw_servers.pop()
-
-    async with listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, say)
+    async with telling(lambda _: (headers, body)) as url:
         with pytest.raises(UnexpectedAnswerError):
-            await clawver.webhooks()
-        tasks.cancel_scope.cancel()
+            await Clawver(Settings(api_key=API_KEY, api_url=url), http).webhooks()
 
 
-async def test_a_receipt_of_another_checkout_is_an_error_and_a_flat_one_is_read(
-    http: httpx2.AsyncClient,
-) -> None:
-    for body, ok in (
-        (b'{"success": true, "data": {"receipt": {"checkoutId": "chk_2"}}}', False),
-        (b'{"success": true, "data": {"orderId": "ord_1"}}', True),
-    ):
-        clawver = await answer_raw(http, body)
-        listener, say = raw_servers.pop()
-        async with listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, say)
-            if ok:
-                assert (await clawver.receipt("chk_1")).order_id == "ord_1"
-            else:
-                with pytest.raises(UnexpectedAnswerError, match="another receipt"):
-                    await clawver.receipt("chk_1")
-            tasks.cancel_scope.cancel()
+@pytest.mark.parametrize(
+    "data",
+    [{"receipt": {"checkoutId": "chk_2"}}, {"receipt": {"items": [{"downloadToken": "a b"}]}}],
+)
+async def test_a_receipt_that_is_wrong_is_an_error(http: httpx2.AsyncClient, data: Any) -> None:
+    async with telling(lambda _: succeeding(data)) as url:
+        with pytest.raises(UnexpectedAnswerError):
+            await Clawver(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+
+
+async def test_a_receipt_without_a_frame_is_read(http: httpx2.AsyncClient) -> None:
+    async with telling(lambda _: succeeding({"orderId": "ord_1"})) as url:
+        receipt = await Clawver(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+
+    assert receipt.order_id == "ord_1"
 
 
 def test_a_request_id_is_passed_on_only_when_it_is_one() -> None:

@@ -1,13 +1,17 @@
 """Money goes back once. What the store recorded is the judge."""
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import Connect
+from mcp import Client
+from tests.conftest import Connect, succeeding, telling
 from tests.test_tools import call, failure
 
-from clawver_sandbox.shop import Shop
+from clawver_orders.serving.server import build_server
+from clawver_orders.settings import Settings
+from clawver_sandbox.shop import API_KEY, Shop
 
 
 def given_back(shop: Shop, order_id: str) -> list[int]:
@@ -197,3 +201,28 @@ async def test_a_call_that_is_cancelled_still_finishes_what_it_sent(
 
     assert again["status"] == "already_refunded"
     assert given_back(shop, sale["id"]) == [700]
+
+
+async def test_an_order_that_hides_its_refunds_is_not_refunded(tmp_path: Path) -> None:
+    order = {
+        "id": "ord_1",
+        "status": "delivered",
+        "paymentStatus": "partially_refunded",
+        "totalInCents": 2400,
+    }
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[bytes, bytes]:
+        asked.append(path)
+        return succeeding({"order": order | {"createdAt": "2026-11-24T00:00:00Z"}})
+
+    async with telling(answer) as url:
+        settings = Settings(api_key=API_KEY, api_url=url, state_dir=tmp_path)
+        async with Client(build_server(settings)) as client:
+            text = await failure(
+                client, "refund_order", order_id="ord_1", amount_in_cents=1, reason="x"
+            )
+
+    assert "No money was moved" in text
+    assert "does not list its refunds" in text
+    assert asked == ["/v1/orders/ord_1"]

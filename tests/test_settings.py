@@ -113,3 +113,7 @@ def test_an_option_outranks_the_environment(tmp_path: Path) -> None:
 
     assert settings.sandbox
     assert settings.state_dir == tmp_path
+
+
+def test_hosts_may_be_given_as_a_tuple() -> None:
+    assert Settings(allow_host=("a.example",)).allow_host == ("a.example",)

@@ -18,8 +18,9 @@ async def call(client: Client, name: str, **arguments: Any) -> dict[str, Any]:
     text = getattr(result.content[0], "text", "")
     assert not result.is_error, text
     assert result.structured_content is not None
-    assert json.loads(text) == result.structured_content
-    return result.structured_content
+    answer: dict[str, Any] = json.loads(text)
+    assert answer == result.structured_content
+    return answer
 
 
 async def failure(client: Client, name: str, **arguments: Any) -> str:
@@ -327,6 +328,18 @@ async def test_a_size_that_cannot_be_had_is_said(connect: Connect) -> None:
     assert gone["items"][0]["wanted_available"] == "out_of_stock"
     assert none["items"][0]["wanted_available"] == "no_such_size"
     assert "offer one from in_stock" in none["steps"][1]
+
+
+async def test_a_product_that_is_gone_leaves_the_rest_of_the_playbook(
+    connect: Connect, shop: Shop
+) -> None:
+    shop.add_fault("status_bare", method="GET", path="/products/", status=404)
+    async with connect() as client:
+        answer = await call(client, "handle_wrong_size", order_id="ord_shirt")
+
+    assert answer["items"][0]["in_stock"] == []
+    assert answer["items"][0]["ordered_variant_name"] == "Bella + Canvas 3001 / M"
+    assert "refund_order" in answer["steps"][-1]
 
 
 async def test_an_order_without_printed_items_has_no_sizes(connect: Connect) -> None:

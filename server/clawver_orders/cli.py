@@ -5,13 +5,15 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from clawver_orders import __version__
 
 if TYPE_CHECKING:
+    import io
+
     from clawver_orders.settings import Settings
     from clawver_orders.tools.contract import Tool
 
@@ -28,9 +30,7 @@ sandbox_option = click.option(
 def main() -> None:
     """Run the command."""
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="backslashreplace")
+        cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", errors="backslashreplace")
     commands(prog_name="clawver-orders")
 
 

@@ -92,8 +92,7 @@ class Exchange:
             await self.reply(Response(status_code=502))
             return
         abort()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the rest of the request's body
+        await self._receive()  # the body has been read: all that can come is the disconnect
 
     def failure(self, status: int, message: str) -> Response:
         """An error in the documented envelope."""

@@ -249,7 +249,8 @@ class Shop:
                     (at - window, most - 1),
                 ).fetchone()
                 if oldest is not None:
-                    return math.ceil(oldest[0] + window - at)
+                    wait: int = math.ceil(oldest[0] + window - at)
+                    return wait
             db.execute("INSERT INTO hit (at) VALUES (?)", (at,))
         return 0
 

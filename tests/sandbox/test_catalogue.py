@@ -141,12 +141,10 @@ def test_tokens_are_plainly_examples() -> None:
 
 
 def test_one_order_carries_every_kind_of_hostile_text() -> None:
-    text = str([list(o.values()) for o in orders().values() if o["id"] == "ord_hostile"]).encode()
     hostile = orders()["ord_hostile"]
     shown = "".join(hostile["shippingAddress"][name] or "" for name in ("name", "line1", "line2"))
     shown += hostile["items"][0]["productName"] + hostile["refunds"][0]["reason"]
 
-    assert text
     assert {"\x1b", "\u202e", "\u200b", "\u2066", "\u2028", "\U000e0072"} <= set(shown)
 
 
