@@ -1,0 +1,147 @@
+"""Documents are tested like code: what they name exists, what exists is named, examples run."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.test_cli import run
+
+from clawver_orders.cli import commands
+from clawver_orders.settings import VARIABLES, Settings
+from clawver_orders.tools import SURFACE
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+SKILL = (ROOT / "SKILL.md").read_text("utf-8")
+REFERENCES = sorted((ROOT / "references").glob("*.md"))
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SKILL.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *REFERENCES,
+]
+TOOLS = {tool.name for tool in SURFACE}
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading."""
+    below = text.split(f"\n{heading}\n", 1)[1]
+    lines = [line for line in below.split("\n## ", 1)[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_tool_is_in_the_readme_with_what_it_changes() -> None:
+    rows = {cells[0].strip("`"): cells[2] for cells in table(README, "## Tools")}
+
+    assert set(rows) == TOOLS
+    for tool in SURFACE:
+        assert (rows[tool.name] == "no") is tool.hints.read_only
+
+
+def test_every_tool_is_in_the_skill() -> None:
+    assert (
+        set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL))
+        - {"refundable_in_cents", "already_refunded"}
+        == TOOLS
+    )
+
+
+def test_every_setting_is_in_the_readme_with_its_default_and_meaning() -> None:
+    rows = {cells[0].strip("`"): cells[1:] for cells in table(README, "## Settings")}
+
+    assert set(rows) == set(VARIABLES.values())
+    for field, name in VARIABLES.items():
+        about = Settings.model_fields[field]
+        default, meaning = rows[name]
+        assert about.description is not None
+        assert meaning.replace("`", "").startswith(about.description), name
+        if about.default_factory is None and about.default not in {None, ()}:
+            assert default.strip("`") == in_words(about.default), name
+
+
+def in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_every_command_is_named_and_every_named_command_exists() -> None:
+    said = README + SKILL + "".join(page.read_text("utf-8") for page in REFERENCES)
+    named = set(re.findall(r"`?clawver-orders ([a-z]+)[ `\n.;]", said))
+
+    assert named == set(commands.commands) - {"serve"}
+    assert "`serve --sandbox`" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", REFERENCES, ids=lambda page: str(page.name))
+def test_a_reference_is_short_and_the_skill_says_when_to_open_it(page: Path) -> None:
+    assert len(page.read_text("utf-8").splitlines()) < 200
+    assert f"references/{page.name}" in SKILL
+
+
+def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
+    _, front, body = SKILL.split("---\n", 2)
+    about = yaml.safe_load(front)
+
+    assert set(about) <= {
+        "name",
+        "description",
+        "license",
+        "compatibility",
+        "metadata",
+        "allowed-tools",
+    }
+    assert about["name"] == "clawver-orders"
+    assert len(about["description"]) <= 1024
+    assert not set("<>") & set(about["description"])
+    assert {variable["name"] for variable in about["metadata"]["openclaw"]["envVars"]} <= set(
+        VARIABLES.values()
+    )
+    assert len(SKILL.splitlines()) < 150
+    assert len(body.split()) < 1500
+
+
+def test_the_shell_examples_of_the_readme_run(tmp_path: Path) -> None:
+    examples = re.findall(r"^clawver-orders (call .*)$", README, re.MULTILINE)
+
+    assert len(examples) == 2
+    for example in examples:
+        done = run(*shlex.split(example), CLAWVER_STATE_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sandbox"]
+
+
+def test_ci_runs_the_readmes_own_test_command() -> None:
+    command = "python3 -m pip install uv && uv run pytest"
+
+    assert f"\n{command}\n" in README
+    assert command.replace("install uv", "install --quiet uv") in (ROOT / ".ci" / "run").read_text(
+        "utf-8"
+    )
+    assert "python3 -m pip install uv && uv run clawver-orders demo" in README
+
+
+def test_nothing_published_holds_what_registries_flag() -> None:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "SKILL.md",
+        *REFERENCES,
+        *(ROOT / "server").rglob("*.py"),
+    ]:
+        text = page.read_text("utf-8")
+        for key in re.findall(r"claw_sk_\w+", text):
+            assert len(key) < 16 or "example" in key, page.name
+        assert not re.search("ignore (all )?previous instructions", text, re.IGNORECASE)
+        assert not re.search(r"verify\s*=\s*False|\beval\(", text)
+        assert not re.search("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", text), page.name

@@ -1,0 +1,70 @@
+"""The built wheel: what is in it, and that it runs in a clean environment."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from clawver_orders import __version__
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    # The build's own tools are those of this environment: no second download, the same result.
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (built,) = folder.glob("*.whl")
+    assert list(folder.glob("*.tar.gz"))
+    return built
+
+
+def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"clawver_orders", "clawver_sandbox", f"clawver_orders-{__version__}.dist-info"}
+    assert "clawver_orders/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_runs_without_the_source(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    code = (
+        f"import sys; sys.path[:] = [{str(site)!r}] + [p for p in sys.path if not p.endswith('server')]\n"
+        "import clawver_orders, clawver_sandbox\n"
+        "assert 'site' in clawver_orders.__file__ and 'site' in clawver_sandbox.__file__\n"
+        "from clawver_orders.cli import commands; commands(['call', 'get_order', 'order_id=ord_shirt', '--sandbox'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=dict(os.environ) | {"CLAWVER_STATE_DIR": str(tmp_path / "state")},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert '"order_id":"ord_shirt"' in done.stdout
+
+
+def test_the_version_stands_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+    assert "version" not in project["project"]
+    assert project["tool"]["hatch"]["version"]["path"] == "server/clawver_orders/__init__.py"
+
+
+def test_no_file_of_the_project_names_a_registry_or_a_machine() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+
+    assert "uv.lock" not in tracked
+    assert "uv.lock" in (ROOT / ".gitignore").read_text("utf-8")
