@@ -145,7 +145,7 @@ async def test_a_time_that_is_none_says_how_one_looks(
 
 
 @pytest.mark.parametrize(
-    "when", ["2026-11-24", "2026-11-24T09:30:00Z", "2026-11-24T10:30:00.5+01:00"]
+    "when", ["", "2026-11-24", "2026-11-24T09:30:00Z", "2026-11-24T10:30:00.5+01:00"]
 )
 async def test_days_and_times_with_their_offset_are_understood(connect: Connect, when: str) -> None:
     async with connect() as client:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -89,14 +90,17 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
     except InvalidRequestError as error:
         _stop(f"{tool} failed. {error}", MISUSED)
 
-    async def run() -> dict[str, Any]:
-        async with opened(settings) as services:
-            return await tools[tool].call(services, given)
+    async def run() -> int:
+        try:
+            async with opened(settings) as services:
+                answer = await tools[tool].call(services, given)
+        except ClawverError as error:
+            click.echo(f"{tool} failed. {error}", err=True)
+            return FAILED
+        click.echo(as_text(answer))
+        return 0
 
-    try:
-        click.echo(as_text(anyio.run(run)))
-    except ClawverError as error:
-        _stop(f"{tool} failed. {error}", FAILED)
+    sys.exit(anyio.run(run))
 
 
 def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str) -> dict[str, Any]:
@@ -176,9 +180,8 @@ def sandbox(port: int, reset: bool) -> None:
 
     path = _sandbox_file(settings)
     if reset:
-        shop = Shop.open(path)
-        shop.reset()
-        shop.close()
+        with closing(Shop.open(path)) as shop:
+            shop.reset()
 
     def ready(url: str) -> None:
         click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
@@ -212,12 +215,8 @@ def demo() -> None:
         click.secho(line, bold=True)
 
     with tempfile.TemporaryDirectory(prefix="clawver-orders-demo-") as folder:
-        shop = Shop.open(Path(folder) / SANDBOX_FILE)
-        try:
-            with running(shop):
-                anyio.run(walk, Path(folder), click.echo, heading)
-        finally:
-            shop.close()
+        with closing(Shop.open(Path(folder) / SANDBOX_FILE)) as shop, running(shop):
+            anyio.run(walk, Path(folder), click.echo, heading)
 
 
 def _settings(*, sandbox: bool = False, read_only: bool = False) -> "Settings":

@@ -130,7 +130,8 @@ class Settings(BaseModel):
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
     pii: Literal["full", "masked"] = Field(
-        "full", description="masked shortens e-mail and name, and hides address and tracking, in answers."
+        "full",
+        description="masked shortens e-mail and name, and hides address and tracking, in answers.",
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
         20.0, description="The longest a single request may take, in seconds."
