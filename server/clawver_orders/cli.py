@@ -214,9 +214,12 @@ def demo() -> None:
         click.echo()
         click.secho(line, bold=True)
 
-    with tempfile.TemporaryDirectory(prefix="clawver-orders-demo-") as folder:
-        with closing(Shop.open(Path(folder) / SANDBOX_FILE)) as shop, running(shop):
-            anyio.run(walk, Path(folder), click.echo, heading)
+    with (
+        tempfile.TemporaryDirectory(prefix="clawver-orders-demo-") as folder,
+        closing(Shop.open(Path(folder) / SANDBOX_FILE)) as shop,
+        running(shop),
+    ):
+        anyio.run(walk, Path(folder), click.echo, heading)
 
 
 def _settings(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
