@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -145,6 +147,20 @@ def test_importing_the_package_does_nothing() -> None:
     assert done.stdout.strip() == "['clawver_orders']"
 
 
+@contextmanager
+def serving_sandbox(state: dict[str, str], *options: str) -> Iterator[dict[str, str]]:
+    """A `sandbox` process; gives the variables that it tells people to set."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "clawver_orders", "sandbox", "--port", "0", *options],
+        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        said = "".join(process.stdout.readline() for _ in range(3))
+        yield dict(re.findall(r"(CLAW\w+)=(\S+)", said))
+        process.terminate()
+        process.communicate(timeout=20)
+
+
 def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
     state = {"CLAWVER_STATE_DIR": str(tmp_path / "state")}
     run(
@@ -156,17 +172,7 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
         "--sandbox",
         **state,
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "clawver_orders", "sandbox", "--port", "0"],
-        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as serving:  # fmt: skip
-        assert serving.stdout is not None
-        head = "".join(serving.stdout.readline() for _ in range(3))
-        url = re.search(r"CLAWVER_API_URL=(\S+)", head)
-        key = re.search(r"CLAW_API_KEY=(\S+)", head)
-        assert url is not None
-        assert key is not None
-        told = {"CLAWVER_API_URL": url[1], "CLAW_API_KEY": key[1]} | state
+    with serving_sandbox(state) as told:
         order = json.loads(run("call", "get_order", "order_id=ord_shirt", **told).stdout)
         link = json.loads(
             run(
@@ -174,8 +180,6 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
             ).stdout
         )
         fetched = httpx2.get(link["download_url"], trust_env=False)
-        serving.terminate()
-        serving.communicate(timeout=20)
 
     assert order["refunded_in_cents"] == 500
     assert len(fetched.content) == link["file_size_bytes"]
@@ -192,16 +196,11 @@ def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:
         "--sandbox",
         **state,
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "clawver_orders", "sandbox", "--port", "0", "--reset"],
-        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as serving:  # fmt: skip
-        assert serving.stdout is not None
-        serving.stdout.readline()
-        serving.terminate()
-        serving.communicate(timeout=20)
+    with serving_sandbox(state, "--reset"):
+        order = json.loads(
+            run("call", "get_order", "order_id=ord_shirt", "--sandbox", **state).stdout
+        )
 
-    order = json.loads(run("call", "get_order", "order_id=ord_shirt", "--sandbox", **state).stdout)
     assert order["refunded_in_cents"] == 0
 
 
