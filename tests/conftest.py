@@ -99,7 +99,8 @@ async def telling(answer: Answer) -> AsyncIterator[str]:
     """A server on a real port that says exactly what it is told to.
 
     Args:
-        answer: Takes the path that was asked for; gives header lines and a body.
+        answer: Takes the path that was asked for; gives header lines and a body. A header
+            `X-Status` becomes the status.
     """
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
@@ -108,7 +109,13 @@ async def telling(answer: Answer) -> AsyncIterator[str]:
         async with stream:
             path = (await stream.receive()).split(b" ")[1].decode()
             headers, body = answer(path)
-            head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n" % len(body)
+            status = 200
+            if headers.startswith(b"X-Status: "):
+                status, headers = int(headers.split()[1]), b""
+            head = b"HTTP/1.1 %d x\r\nConnection: close\r\nContent-Length: %d\r\n" % (
+                status,
+                len(body),
+            )
             await stream.send(head + headers + b"\r\n" + body)
 
     async with listener, anyio.create_task_group() as tasks:

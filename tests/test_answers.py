@@ -112,7 +112,7 @@ async def test_sizes_of_a_refunded_order_offer_no_money() -> None:
     order = ORDER | {"paymentStatus": "refunded", "items": [shirt]}
     answer = await ask("handle_wrong_size", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
 
-    assert answer["steps"][-1] == "Nothing can be refunded on this order any more."
+    assert answer["steps"][-1] == "Nothing can be refunded on this order."
 
 
 async def test_a_receipt_that_tells_little_is_shown() -> None:

@@ -131,6 +131,7 @@ async def test_a_lone_surrogate_is_refused_and_the_server_lives(
         "2026-11-24T09:30:00",
         "\uff12\uff10\uff12\uff16-11-24",
         "9999999999",
+        "0001-01-01T00:00:00+23:59",
     ],
 )
 async def test_a_time_that_is_none_says_how_one_looks(

@@ -304,3 +304,67 @@ async def test_a_demo_that_fails_says_which_call(tmp_path: Path) -> None:
         pytest.RaisesExc(RuntimeError, match="call of list_orders failed"), flatten_subgroups=True
     ):
         await walk(tmp_path, lambda _: None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("call", "get_order", "order_id=ord_shirt", "--sandbox"),
+        ("doctor", "--sandbox"),
+        ("sandbox", "--port", "0"),
+    ],
+)
+def test_a_state_folder_that_cannot_be_is_a_sentence(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    done = run(*words, CLAWVER_STATE_DIR=str(tmp_path / "file" / "state"))
+
+    assert done.returncode == 1
+    assert "CLAWVER_STATE_DIR" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_sandbox_says_how_to_start_again_and_does(tmp_path: Path) -> None:
+    state = {"CLAWVER_STATE_DIR": str(tmp_path)}
+    (tmp_path / "sandbox.sqlite3").write_bytes(b"no database" * 500)
+    call = run("call", "get_order", "order_id=ord_shirt", "--sandbox", **state)
+    doctor = run("doctor", "--sandbox", **state)
+    serving = run("sandbox", "--port", "0", **state)
+    with serving_sandbox(state, "--reset") as told:
+        again = run("call", "get_order", "order_id=ord_shirt", **told)
+
+    assert "sandbox --reset" in call.stderr
+    assert "sandbox --reset" in doctor.stdout
+    assert "--reset" in serving.stderr
+    assert {call.returncode, doctor.returncode, serving.returncode} == {1}
+    assert "Traceback" not in call.stderr + doctor.stderr + serving.stderr
+    assert again.returncode == 0
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path, store_url: str) -> None:
+    done = run("sandbox", "--port", store_url.rsplit(":", 1)[1], CLAWVER_STATE_DIR=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "Take another --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_defect_of_our_own_is_a_sentence_too(store: dict[str, str]) -> None:
+    code = (
+        "import clawver_orders.client as c\n"
+        "async def broken(*_): raise ZeroDivisionError('secret detail')\n"
+        "c.Clawver.order = broken\n"
+        "from clawver_orders.cli import main; import sys; sys.argv[1:] = ['call', 'get_order', 'order_id=ord_1']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=KEYLESS | store,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "get_order failed because of a defect in this server." in done.stderr
+    assert "secret detail" not in done.stderr

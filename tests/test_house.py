@@ -21,7 +21,7 @@ MAP = {
     "client": {"", "errors", "models", "settings"},
     "search": {"client", "lifecycle", "models"},
     "refunds": {"client", "errors", "models", "money", "settings"},
-    "services": {"client", "refunds", "settings", "clawver_sandbox"},
+    "services": {"client", "errors", "refunds", "settings", "clawver_sandbox"},
     "tools.arguments": {"models", "text"},
     "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
     "tools.contract": {"errors", "services", "tools.answers"},

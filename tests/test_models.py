@@ -147,3 +147,18 @@ def test_no_text_enters_without_passing_a_check() -> None:
                 assert str not in typing.get_args(hint) or hasattr(hint, "__metadata__"), (
                     f"{kind.__name__}.{name}"
                 )
+
+
+def test_what_is_only_shown_is_left_out_when_it_cannot_be_read() -> None:
+    odd = order(
+        paymentStatus=None, carrier=7, shippingAddress="x", platformFeeInCents=49.98, trackingNumber=[],
+        refunds=[{"id": "ref_1", "amountInCents": 1, "reason": None, "stripeRefundId": "re:1"}],
+        items=[{"id": "i", "productName": None, "productId": "a/b", "variantName": None}],
+    )  # fmt: skip
+
+    assert (odd.payment_status, odd.carrier, odd.shipping_address) == ("", None, None)
+    assert odd.refunds is not None
+    assert (odd.refunds[0].reason, odd.refunds[0].stripe_refund_id) == ("", None)
+    assert odd.items is not None
+    assert (odd.items[0].product_name, odd.items[0].product_id) == ("", None)
+    assert Variant.model_validate({"id": "v", "size": None, "availabilityStatus": None}).size == ""

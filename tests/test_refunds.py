@@ -1,9 +1,11 @@
 """Money goes back once. What the store recorded is the judge."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 from tests.conftest import Connect, succeeding, telling
@@ -150,7 +152,7 @@ async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
 
 async def test_a_refusal_by_clawver_moved_nothing(connect: Connect, shop: Shop) -> None:
     sale = shop.sell(total_in_cents=2499)
-    shop.add_fault("status_before", method="POST", status=409)
+    shop.add_fault("status_before", method="POST", status=400)
     async with connect() as client:
         text = await failure(
             client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
@@ -226,3 +228,82 @@ async def test_an_order_that_hides_its_refunds_is_not_refunded(tmp_path: Path) -
     assert "No money was moved" in text
     assert "does not list its refunds" in text
     assert asked == ["/v1/orders/ord_1"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429])
+async def test_a_no_after_the_money_moved_is_not_believed(
+    connect: Connect, shop: Shop, status: int
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    shop.add_fault("status_after", method="POST", status=status)
+    async with connect() as client:
+        answer = await call(
+            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
+        )
+
+    assert answer["status"] == "unknown"
+    assert given_back(shop, sale["id"]) == [700]
+
+
+async def test_a_no_that_cannot_be_checked_is_unknown(tmp_path: Path) -> None:
+    order = {"id": "ord_1", "status": "delivered", "paymentStatus": "paid", "totalInCents": 2400}
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[bytes, bytes]:
+        asked.append(path)
+        if len(asked) == 1:
+            return succeeding({"order": order | {"createdAt": "2026-11-24T00:00:00Z"}})
+        if path.endswith("/refund"):
+            return b"X-Status: 400", json.dumps(
+                {"success": False, "error": {"code": "VALIDATION_ERROR"}}
+            ).encode()
+        return b"", b"gone"
+
+    async with telling(answer) as url:
+        settings = Settings(api_key=API_KEY, api_url=url, state_dir=tmp_path)
+        async with Client(build_server(settings)) as client:
+            said = await call(
+                client, "refund_order", order_id="ord_1", amount_in_cents=1, reason="x"
+            )
+
+    assert said["status"] == "unknown"
+    assert len(asked) == 3
+
+
+async def test_two_refunds_that_are_new_are_said_at_once(connect: Connect, shop: Shop) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
+    async with connect() as client:
+        await call(client, "refund_order", **wanted)
+        shop.add_fault("stale_read", method="GET")
+        answer = await call(client, "refund_order", **wanted)
+
+    ids = [refund["id"] for refund in shop.order(sale["id"])["refunds"]]
+    assert len(ids) == 2
+    assert answer["status"] == "refunded"
+    assert all(each in answer["warning"] for each in ids)
+    assert "tell the merchant at once" in answer["warning"]
+
+
+async def test_a_refund_that_never_left_moved_nothing(
+    connect: Connect, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    async with connect() as client:
+        real = httpx2.AsyncClient.send
+
+        async def refuse_posts(
+            self: httpx2.AsyncClient, request: httpx2.Request, **how: Any
+        ) -> httpx2.Response:
+            if request.method == "POST":
+                request.url = request.url.copy_with(port=1)
+            return await real(self, request, **how)
+
+        monkeypatch.setattr(httpx2.AsyncClient, "send", refuse_posts)
+        text = await failure(
+            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
+        )
+
+    assert text.startswith("refund_order failed. No money was moved.")
+    assert "never left" in text
+    assert given_back(shop, sale["id"]) == []

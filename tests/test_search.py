@@ -77,22 +77,25 @@ async def test_sparse_rows_are_opened_for_what_a_filter_needs() -> None:
 async def test_too_many_sparse_rows_are_counted_instead_of_opened() -> None:
     store = Store([row(n) for n in range(DETAILS + 3)])
 
-    found = await store.find(needs=("items",))
+    found = await store.find(needs=("items",), matches=lambda _: True)
+    counted = await store.find(needs=("items",))
 
     assert len(found.orders) == DETAILS
-    assert found.why_incomplete is not None
-    assert found.why_incomplete.startswith("3 rows did not carry what the filter needs")
+    assert len(counted.orders) == DETAILS + 3
+    assert str(found.why_incomplete).startswith("3 orders do not tell their items")
+    assert found.why_incomplete == counted.why_incomplete
 
 
 async def test_a_store_that_cuts_silently_is_asked_once_for_each_status() -> None:
     orders = [row(n, status) for n in range(60) for status in ("delivered",)]
+    orders[0]["status"] = "paid"
     orders += [row(100 + n, "shipped") for n in range(3)]
     store = Store(orders, most=50)
 
     found = await store.find()
 
-    assert len(store.asked) == 7
-    assert {o.id for o in found.orders} >= {"ord_100", "ord_101", "ord_102"}
+    assert len(store.asked) == 9
+    assert {o.id for o in found.orders} >= {"ord_0", "ord_100", "ord_101", "ord_102"}
     assert "older orders that are delivered may be missing" in str(found.why_incomplete)
 
 
@@ -110,3 +113,29 @@ async def test_a_cut_status_is_named() -> None:
     found = await Store([row(n) for n in range(60)], most=50).find(status="delivered")
 
     assert "delivered may be missing" in str(found.why_incomplete)
+
+
+async def test_a_status_invented_tomorrow_keeps_a_cut_list_from_being_complete() -> None:
+    orders = [row(n, "delivered" if n % 2 else "shipped") for n in range(60)]
+    orders.append(row(27, "teleported") | {"id": "ord_new"})
+
+    found = await Store(orders, most=50).find()
+
+    assert "does not know may be missing" in str(found.why_incomplete)
+
+
+async def test_an_order_that_cannot_be_read_hides_no_other() -> None:
+    found = await Store([row(1), row(2) | {"totalInCents": "12"}, row(3)]).find()
+
+    assert [order.id for order in found.orders] == ["ord_3", "ord_1"]
+    assert found.why_incomplete == "1 orders could not be read and are left out."
+
+
+async def test_refunded_orders_that_list_no_refunds_are_opened_and_then_named() -> None:
+    store = Store([row(n, paymentStatus="partially_refunded", refunds=[]) for n in range(2)])
+
+    found = await store.find(needs=("payment_status", "refunds"))
+
+    assert len(store.asked) == 3
+    assert len(found.orders) == 2
+    assert "2 orders do not tell their payment_status or refunds" in str(found.why_incomplete)

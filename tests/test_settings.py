@@ -56,6 +56,8 @@ def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
         ("CLAWVER_API_URL", "https://[::1/v1"),
         ("CLAWVER_API_URL", "http://127.0.0.1.evil.example/v1"),
         ("CLAWVER_API_URL", "https:///v1"),
+        ("CLAW_API_KEY", '"claw_sk_live_example_key"'),
+        ("CLAWVER_STATE_DIR", "some/folder"),
         ("CLAWVER_SANDBOX", "perhaps"),
         ("CLAWVER_READ_ONLY", "2"),
         ("CLAWVER_REFUND_LIMIT_CENTS", "0"),
@@ -117,3 +119,7 @@ def test_an_option_outranks_the_environment(tmp_path: Path) -> None:
 
 def test_hosts_may_be_given_as_a_tuple() -> None:
     assert Settings(allow_host=("a.example",)).allow_host == ("a.example",)
+
+
+def test_a_state_folder_may_begin_at_home() -> None:
+    assert read(CLAWVER_STATE_DIR="~/orders").state_dir == Path.home() / "orders"

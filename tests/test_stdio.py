@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
+from clawver_orders.serving.stdio import whole
 from clawver_sandbox.shop import API_KEY, Shop
 
 INITIALIZE = {
@@ -118,3 +119,29 @@ async def test_the_official_client_works_in_both_eras(era: str, tmp_path: Path) 
     assert "refund_order" not in names
     assert answer.structured_content is not None
     assert "Sandbox" in answer.structured_content["sandbox"]
+
+
+def test_half_a_character_is_refused_with_an_answer(host: Host, shop: Shop) -> None:
+    host.ask(1, "initialize", **INITIALIZE)
+    host.say({"method": "notifications/initialized"})
+    host.say_raw(
+        b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"refund_order","arguments":'
+        b'{"order_id":"ord_shirt","amount_in_cents":1,"reason":"half \\ud800"}}}'
+    )
+    answer = host.hear()
+
+    assert answer["id"] == 2
+    assert answer["result"]["isError"] is True
+    assert "invisible characters" in answer["result"]["content"][0]["text"]
+    assert shop.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (r'"\ud83d\ude00"', r'"\ud83d\ude00"'), (r'"\ud83d"', r'"\ufffd"'), (r'"\ude00\uD83D"', r'"\ufffd\ufffd"'),
+        (r'"\\ud83d"', r'"\\ud83d"'), (r'"\\\ud83d"', r'"\\\ufffd"'), (r'"\u00e9"', r'"\u00e9"'),
+    ],
+)  # fmt: skip
+def test_only_lone_halves_are_replaced(line: str, read: str) -> None:
+    assert whole(line) == read

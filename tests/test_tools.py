@@ -170,7 +170,7 @@ async def test_a_shipped_order_shows_its_items_tracking_and_what_is_left(
         answer["items"][0]["what_can_be_done"]
         == "Sizes: handle_wrong_size with order_id ord_shirt."
     )
-    assert answer["next_step"] == "Give the customer the tracking above."
+    assert answer["next_step"] == "Give the customer the tracking that stands here."
 
 
 async def test_a_partly_refunded_order_says_what_is_left(connect: Connect, shop: Shop) -> None:
@@ -190,6 +190,7 @@ async def test_a_partly_refunded_order_says_what_is_left(connect: Connect, shop:
         ("ord_digital", "generate_download_link with order_id ord_digital"),
         ("ord_cancelled_paid", "refund_order with order_id ord_cancelled_paid and amount_in_cents"),
         ("ord_failed", "The payment failed"),
+        ("ord_waiting_processing", "Tell the merchant, who should look into it: 12 days old"),
         ("ord_refunded", "Nothing has to be done."),
     ],
 )
@@ -333,11 +334,13 @@ async def test_a_size_that_cannot_be_had_is_said(connect: Connect) -> None:
 async def test_a_product_that_is_gone_leaves_the_rest_of_the_playbook(
     connect: Connect, shop: Shop
 ) -> None:
-    shop.add_fault("status_bare", method="GET", path="/products/", status=404)
+    shop.add_fault("status_before", method="GET", path="/products/", status=404)
     async with connect() as client:
-        answer = await call(client, "handle_wrong_size", order_id="ord_shirt")
+        answer = await call(client, "handle_wrong_size", order_id="ord_shirt", wanted_size="L")
 
     assert answer["items"][0]["in_stock"] == []
+    assert answer["items"][0]["wanted_available"] == "not_known"
+    assert "not known: ask the merchant" in answer["steps"][1]
     assert answer["items"][0]["ordered_variant_name"] == "Bella + Canvas 3001 / M"
     assert "refund_order" in answer["steps"][-1]
 
@@ -455,3 +458,11 @@ async def test_the_hostile_order_makes_no_tool_do_more_than_it_was_asked(
     )
     assert {method for method, _ in sent(shop)} == {"GET"}
     assert len(sent(shop)) == 4
+
+
+async def test_rows_that_cannot_be_read_are_counted(connect: Connect, shop: Shop) -> None:
+    shop.add_fault("refunds_unreadable", method="GET", path="/orders$")
+    async with connect() as client:
+        answer = await call(client, "list_orders", limit=100)
+
+    assert answer["complete"] is False

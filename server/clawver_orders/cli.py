@@ -1,6 +1,7 @@
 """The command line, and the only printer. Loads what a command needs when it needs it."""
 
 import json
+import logging
 import os
 import sys
 from contextlib import closing
@@ -42,7 +43,7 @@ def commands(context: click.Context) -> None:
     """The order desk of a Clawver store, for AI agents.
 
     Without a command it serves over stdio, as MCP hosts expect. All settings are environment
-    variables; CLAW_API_KEY is the one a real store needs. See them with `doctor`.
+    variables; CLAW_API_KEY is the one a real store needs. `doctor` checks them.
     """
     if context.invoked_subcommand is None:
         context.invoke(serve)
@@ -96,6 +97,10 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
                 answer = await tools[tool].call(services, given)
         except ClawverError as error:
             click.echo(f"{tool} failed. {error}", err=True)
+            return FAILED
+        except Exception:  # the last fence, as for hosts
+            logging.getLogger(__name__).exception("%s ended in an error of its own", tool)
+            click.echo(tools[tool].defect, err=True)
             return FAILED
         click.echo(as_text(answer))
         return 0
@@ -175,26 +180,54 @@ def doctor(sandbox: bool) -> None:
 def sandbox(port: int, reset: bool) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
     settings = _settings(sandbox=True)
+    import sqlite3
+
     from clawver_sandbox.serving import serve as serve_store
-    from clawver_sandbox.shop import API_KEY, Shop
+    from clawver_sandbox.shop import API_KEY
 
     path = _sandbox_file(settings)
-    if reset:
-        with closing(Shop.open(path)) as shop:
-            shop.reset()
 
     def ready(url: str) -> None:
         click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
         click.echo(f"  export CLAWVER_API_URL={url}/v1 CLAW_API_KEY={API_KEY}")
-        click.echo(f"Faults and the log of requests: {url}/_sandbox/")
+        click.echo(f"Faults: {url}/_sandbox/faults  Requests: {url}/_sandbox/requests")
 
-    serve_store(path, port=port, on_ready=ready)
+    try:
+        if reset:
+            _reset(path)
+        serve_store(path, port=port, on_ready=ready)
+    except (OSError, sqlite3.Error) as error:
+        _stop(
+            f"The sandbox cannot be served ({type(error).__name__}). Take another --port, or start "
+            "again from the opening catalogue with --reset.",
+            FAILED,
+        )
+
+
+def _reset(path: Path) -> None:
+    """Back to the opening catalogue; a damaged file cannot be reset from within and goes."""
+    import sqlite3
+
+    from clawver_sandbox.shop import Shop
+
+    try:
+        with closing(Shop.open(path)) as shop:
+            shop.reset()
+    except sqlite3.DatabaseError:
+        path.unlink()
 
 
 def _sandbox_file(settings: "Settings") -> Path:
     from clawver_orders.services import SANDBOX_FILE
 
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        _stop(
+            f"The state folder cannot be made ({type(error).__name__}). Set CLAWVER_STATE_DIR to one "
+            "that can be written.",
+            FAILED,
+        )
     return settings.state_dir / SANDBOX_FILE
 
 

@@ -53,6 +53,13 @@ LONGEST_WAIT_IN_SECONDS = 10
 FIRST_WAIT_IN_SECONDS = 0.25
 SUPPORT = "If it lasts, look at https://status.clawver.store."
 
+FIND_ORDER = "Look the id up with list_orders or get_order."
+NOWHERE = ""  # a list is always there: where it is not, something else answers
+FIND_CHECKOUT = (
+    "Check the checkout id in the customer's confirmation, since no call lists them, or find the "
+    "order with list_orders."
+)
+
 _ID = re.compile(ID_PATTERN)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
 R = TypeVar("R", bound=Record)
@@ -122,14 +129,14 @@ class Clawver:
         Returns:
             The time of the server's `Date` header in UTC; None where there is none to read.
         """
-        reply = await self._read("/orders", params={"limit": "1"}, what="orders")
+        reply = await self._read("/orders", params={"limit": "1"}, what="orders", find=NOWHERE)
         _data(reply, "orders")
         return _http_date(reply.headers.get("date", ""))
 
     async def orders(self, *, status: str | None = None, limit: int) -> OrderPage:
         """The newest orders, at most `limit`, only those in `status` where one is given."""
         params = {"limit": str(limit)} | ({"status": status} if status else {})
-        reply = await self._read("/orders", params=params, what="orders")
+        reply = await self._read("/orders", params=params, what="orders", find=NOWHERE)
         _data(reply, "orders")
         return _read_record(OrderPage, reply.body, "orders")
 
@@ -171,7 +178,7 @@ class Clawver:
         """The receipt of a checkout. The key stays here."""
         what = f"checkout {checkout_id}"
         path = f"/checkout/{_in_path(checkout_id)}/receipt"
-        reply = await self._read(path, what=what, as_customer=True)
+        reply = await self._read(path, what=what, as_customer=True, find=FIND_CHECKOUT)
         data = _data(reply, what)
         inner = data.get("receipt")
         receipt = _read_record(Receipt, inner if isinstance(inner, dict) else data, what)
@@ -186,7 +193,7 @@ class Clawver:
 
     async def webhooks(self) -> tuple[Webhook, ...]:
         """All registered receivers of events."""
-        data = _data(await self._read("/webhooks", what="webhooks"), "webhooks")
+        data = _data(await self._read("/webhooks", what="webhooks", find=NOWHERE), "webhooks")
         listed = data.get("webhooks")
         if not isinstance(listed, list):
             raise _unexpected("Clawver's list of webhooks cannot be read.")
@@ -224,8 +231,8 @@ class Clawver:
         reply = await self._write("POST", path, body, what=f"order {order_id}")
         try:
             return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
-        except UnexpectedAnswerError as error:
-            raise _unknown() from error
+        except Exception as error:  # a clear yes is a record that can be read
+            raise _unknown(reply.request_id) from error  # it was sent, whatever came back
 
     # How a request travels.
 
@@ -236,6 +243,7 @@ class Clawver:
         what: str,
         params: Mapping[str, str] | None = None,
         as_customer: bool = False,
+        find: str = FIND_ORDER,
     ) -> Reply:
         """GET, repeated while that can help and within a bounded time."""
         import stamina
@@ -250,14 +258,22 @@ class Clawver:
                 wait_jitter=FIRST_WAIT_IN_SECONDS,
             ):
                 with attempt:
-                    return await self._read_once(path, what, params, as_customer=as_customer)
+                    return await self._read_once(
+                        path, what, params, as_customer=as_customer, find=find
+                    )
         raise UnreachableError(
             "Clawver did not answer in time. Nothing was changed.",
             next_step=f"Repeat the call in a minute. {SUPPORT}",
         )
 
     async def _read_once(
-        self, path: str, what: str, params: Mapping[str, str] | None, *, as_customer: bool
+        self,
+        path: str,
+        what: str,
+        params: Mapping[str, str] | None,
+        *,
+        as_customer: bool,
+        find: str,
     ) -> Reply:
         try:
             reply = await self._send("GET", path, params=params, with_key=not as_customer)
@@ -276,7 +292,7 @@ class Clawver:
             )
         if 200 <= reply.status < 300:
             return reply
-        raise self._refusal(reply, what, as_customer=as_customer)
+        raise self._refusal(reply, what, with_token=as_customer and params is not None, find=find)
 
     async def _write(
         self, method: str, path: str, body: dict[str, Any] | None, *, what: str
@@ -294,12 +310,13 @@ class Clawver:
                 "Clawver could not be reached: the request never left. Nothing was changed.",
                 next_step="Repeat the call in a minute.",
             ) from error
-        except (httpx2.TransportError, TimeoutError, _UnreadableError) as error:
+        except ClawverError:
+            raise  # no key, for example: nothing was sent
+        except Exception as error:  # see below
+            # Whatever else goes wrong may have gone wrong after the request left.
             raise _unknown() from error
-        if reply.status in (401, 403, 404, 429) and reply.code:
-            raise self._refusal(reply, what, as_customer=False)
-        if reply.status in (400, 409, 422) and reply.code in _REFUSALS:
-            raise self._refusal(reply, what, as_customer=False)
+        if reply.code in _CLEAR_NO.get(reply.status, ()):
+            raise self._refusal(reply, what)
         if not 200 <= reply.status < 300:
             raise _unknown(reply.request_id)
         return reply
@@ -355,11 +372,13 @@ class Clawver:
             )
         return self._settings.api_key.get_secret_value()
 
-    def _refusal(self, reply: Reply, what: str, *, as_customer: bool) -> ClawverError:
+    def _refusal(
+        self, reply: Reply, what: str, *, with_token: bool = False, find: str = FIND_ORDER
+    ) -> ClawverError:
         """Turn an answer that is not a yes into the error that says what to do next."""
         if 300 <= reply.status < 400:
             return _unexpected("Clawver answered with a redirect, which is never followed.")
-        if reply.status in (401, 403) and as_customer:
+        if reply.status in (401, 403) and with_token:
             return RefusedError(
                 f"Clawver does not accept this token for {what}. Nothing was changed.",
                 next_step="Use the token from the customer's own link or from get_receipt. To act as "
@@ -372,10 +391,15 @@ class Clawver:
                 next_step="A person must check CLAW_API_KEY and its permissions; "
                 "`clawver-orders doctor` says more.",
             )
-        if reply.status == 404:
+        if reply.status == 404 and reply.code == "RESOURCE_NOT_FOUND" and find:
             return NotFoundError(
-                f"Clawver knows no {what} in this store. Nothing was changed.",
-                next_step="Look the id up with list_orders or get_order.",
+                f"Clawver knows no {what} in this store. Nothing was changed.", next_step=find
+            )
+        if reply.status == 404:
+            return SetupError(
+                "What answers at the configured address is not Clawver's API (HTTP 404). Nothing was "
+                "changed.",
+                next_step="A person must check CLAWVER_API_URL; Clawver's own ends in /v1.",
             )
         if reply.status == 429:
             return RateLimitedError(self._seconds_to_wait(reply))
@@ -405,6 +429,16 @@ class Clawver:
 
 
 _REFUSALS = frozenset({"VALIDATION_ERROR", "CONFLICT", "RESOURCE_NOT_FOUND", "FORBIDDEN"})
+_CLEAR_NO = {
+    400: {"VALIDATION_ERROR"},
+    422: {"VALIDATION_ERROR"},
+    401: {"UNAUTHORIZED"},
+    403: {"FORBIDDEN"},
+    404: {"RESOURCE_NOT_FOUND"},
+    429: {"RATE_LIMITED", "RATE_LIMIT_EXCEEDED"},
+}
+"""The only answers that count as a no to something that writes. A conflict is none: it may be
+the second delivery of a request whose first one worked."""
 
 
 def _pause(error: Exception) -> bool | float:
@@ -417,7 +451,7 @@ def _pause(error: Exception) -> bool | float:
 def _http_date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 

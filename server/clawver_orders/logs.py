@@ -39,5 +39,5 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx2", "httpcore2", "httpcore", "asyncio"):
+    for chatty in ("httpx2", "httpcore2", "httpcore", "asyncio", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

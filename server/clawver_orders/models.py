@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -35,7 +36,23 @@ def _to_line(value: object) -> object:
 
 
 def _to_note(value: object) -> object:
-    return clean(value, 500, lines=True) if isinstance(value, str) else value
+    return clean(value, 500, lines=True) if isinstance(value, str) else ""
+
+
+def _words(value: object) -> str:
+    return clean(value, 200) if isinstance(value, str) else ""
+
+
+def _words_or_none(value: object) -> str | None:
+    return _words(value) or None
+
+
+def _id_or_none(value: object) -> object:
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def _object_or_none(value: object) -> object:
+    return value if isinstance(value, dict | Record) else None
 
 
 def _is_id(value: object) -> object:
@@ -51,7 +68,10 @@ def _is_token(value: object) -> object:
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a time") from None
 
 
 def _web_address(value: object) -> object:
@@ -77,6 +97,10 @@ def _or_none(value: object) -> object:
 
 Line = Annotated[str, BeforeValidator(_to_line)]
 Note = Annotated[str, BeforeValidator(_to_note)]
+# What is only shown is left out where it cannot be read; what decides anything is strict.
+Words = Annotated[str, BeforeValidator(_words)]
+OptionalWords = Annotated[str | None, BeforeValidator(_words_or_none)]
+OptionalId = Annotated[str | None, BeforeValidator(_id_or_none)]
 Id = Annotated[str, BeforeValidator(_is_id)]
 Token = Annotated[str, BeforeValidator(_is_token)]
 Address = Annotated[str, BeforeValidator(_web_address)]
@@ -97,14 +121,14 @@ class Item(Record):
     """A line of an order."""
 
     id: Id
-    product_id: Id | None = None
-    product_name: Line = ""
-    product_type: Line = ""
+    product_id: OptionalId = None
+    product_name: Words = ""
+    product_type: Words = ""
     price_in_cents: Cents | None = None
     quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
     total_in_cents: Cents | None = None
-    variant_id: Line | None = None
-    variant_name: Line | None = None
+    variant_id: OptionalWords = None
+    variant_name: OptionalWords = None
 
     @property
     def is_digital(self) -> bool:
@@ -120,13 +144,13 @@ class Item(Record):
 class PostalAddress(Record):
     """Where a printed item goes. Its shape is not documented; what is there is read."""
 
-    name: Line | None = None
-    line1: Line | None = None
-    line2: Line | None = None
-    city: Line | None = None
-    state: Line | None = None
-    postal_code: Line | None = None
-    country: Line | None = None
+    name: OptionalWords = None
+    line1: OptionalWords = None
+    line2: OptionalWords = None
+    city: OptionalWords = None
+    state: OptionalWords = None
+    postal_code: OptionalWords = None
+    country: OptionalWords = None
 
 
 class Refund(Record):
@@ -135,7 +159,7 @@ class Refund(Record):
     id: Id
     amount_in_cents: Annotated[int, Field(strict=True, ge=1, le=10**12)]
     reason: Note = ""
-    stripe_refund_id: Id | None = None
+    stripe_refund_id: OptionalId = None
     created_at: Moment | None = None
 
 
@@ -146,16 +170,14 @@ class Order(Record):
     status: Line
     total_in_cents: Cents
     created_at: Moment
-    payment_status: Line = ""
-    subtotal_in_cents: Cents | None = None
-    platform_fee_in_cents: Cents | None = None
+    payment_status: Words = ""
     paid_at: Moment | None = None
-    customer_email: Line | None = None
+    customer_email: OptionalWords = None
     items: Annotated[tuple[Item, ...], Field(max_length=SOME)] | None = None
-    shipping_address: PostalAddress | None = None
+    shipping_address: Annotated[PostalAddress | None, BeforeValidator(_object_or_none)] = None
     tracking_url: Annotated[str | None, BeforeValidator(_or_none)] = None
-    tracking_number: Line | None = None
-    carrier: Line | None = None
+    tracking_number: OptionalWords = None
+    carrier: OptionalWords = None
     refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
 
     @property
@@ -182,10 +204,12 @@ class OrderPage(Record):
 
     orders: Annotated[tuple[Order, ...], Field(max_length=SOME)]
     has_more: bool | None = None
+    unreadable: int = 0
+    """Rows that are no orders as far as this version can tell."""
 
     @model_validator(mode="before")
     @classmethod
-    def _find_pagination(cls, body: Any) -> Any:
+    def _find_parts(cls, body: Any) -> Any:
         """Pagination stands under `meta` or at the top level, or nowhere."""
         if not isinstance(body, dict):
             return body
@@ -193,8 +217,23 @@ class OrderPage(Record):
         pages = meta.get("pagination") if isinstance(meta, dict) else body.get("pagination")
         more = pages.get("hasMore") if isinstance(pages, dict) else None
         data = body.get("data")
-        orders = data.get("orders") if isinstance(data, dict) else None
-        return {"orders": orders, "hasMore": more if isinstance(more, bool) else None}
+        rows = data.get("orders") if isinstance(data, dict) else None
+        if not isinstance(rows, list):
+            return {"orders": None}
+        orders = [_order_or_none(row) for row in rows[: SOME + 1]]
+        return {
+            "orders": [order for order in orders if order is not None],
+            "hasMore": more if isinstance(more, bool) else None,
+            "unreadable": orders.count(None),
+        }
+
+
+def _order_or_none(row: object) -> Order | None:
+    """One order that cannot be read must not hide all the others."""
+    try:
+        return Order.model_validate(row)
+    except ValidationError:
+        return None
 
 
 class Download(Record):
@@ -202,7 +241,7 @@ class Download(Record):
 
     download_url: Address
     expires_in_minutes: Annotated[int, Field(ge=0, le=10**6)] | None = None
-    file_name: Line | None = None
+    file_name: OptionalWords = None
     file_size_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None
 
 
@@ -210,8 +249,8 @@ class ReceiptItem(Record):
     """A line of a receipt; a digital one carries the token that opens its download."""
 
     id: Id | None = None
-    product_name: Line = ""
-    product_type: Line = ""
+    product_name: Words = ""
+    product_type: Words = ""
     quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
     total_in_cents: Cents | None = None
     download_token: Token | None = None
@@ -220,10 +259,10 @@ class ReceiptItem(Record):
 class Receipt(Record):
     """The receipt of a checkout. Its shape is not documented; what is there is read."""
 
-    checkout_id: Id | None = None
+    checkout_id: OptionalId = None
     order_id: Id | None = None
     order_status_token: Token | None = None
-    customer_email: Line | None = None
+    customer_email: OptionalWords = None
     total_in_cents: Cents | None = None
     items: Annotated[tuple[ReceiptItem, ...], Field(max_length=SOME)] = ()
 
@@ -232,12 +271,12 @@ class Variant(Record):
     """One size of a printed product."""
 
     id: Line
-    name: Line = ""
+    name: Words = ""
     price_in_cents: Cents | None = None
-    printful_variant_id: Line | None = None
-    size: Line = ""
+    printful_variant_id: OptionalWords = None
+    size: Words = ""
     in_stock: bool | None = None
-    availability_status: Line = ""
+    availability_status: Words = ""
 
     @field_validator("id", "printful_variant_id", mode="before")
     @classmethod
@@ -261,7 +300,7 @@ class Product(Record):
     """A product of the store."""
 
     id: Id
-    name: Line = ""
+    name: Words = ""
     print_on_demand: PrintOnDemand | None = None
 
 

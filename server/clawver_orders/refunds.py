@@ -18,10 +18,13 @@ from clawver_orders.errors import (
     OutcomeUnknownError,
     RefusedError,
     UnexpectedAnswerError,
+    UnreachableError,
 )
 from clawver_orders.models import Order, Refund
 from clawver_orders.money import display
 from clawver_orders.settings import Settings
+
+NO_MONEY = "No money was moved."
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Outcome:
     status: Literal["refunded", "already_refunded", "unknown"]
     order: Order
     """The order as last read: after the refund where its outcome is known."""
-    refund: Refund | None
-    """The refund that Clawver lists for it; None while the outcome is unknown."""
+    refunds: tuple[Refund, ...]
+    """The refunds that Clawver lists for it: one, or none while the outcome is unknown. More than
+    one that are new mean that the request was delivered more than once."""
 
 
 class RefundDesk:
@@ -78,7 +82,7 @@ class RefundDesk:
         earlier = [each for each in order.refunds or () if each.amount_in_cents == amount_in_cents]
         named = set(in_addition_to)
         if earlier and named != {each.id for each in earlier}:
-            return Outcome("already_refunded", order, earlier[-1])
+            return Outcome("already_refunded", order, (earlier[-1],))
         if named and not earlier:
             raise InvalidRequestError(
                 f"No money was moved: {order_id} carries no refund of {display(amount_in_cents)} "
@@ -114,21 +118,40 @@ class RefundDesk:
             )
 
     async def _send(self, order: Order, amount_in_cents: int, reason: str) -> Outcome:
-        try:
-            # A cancelled call must not leave a request half said.
-            with anyio.CancelScope(shield=True), _money_said_first():
+        # A cancelled call must not leave a request half said.
+        with anyio.CancelScope(shield=True):
+            try:
                 after = await self._clawver.send_refund(order.id, amount_in_cents, reason)
-        except OutcomeUnknownError:
-            return Outcome("unknown", order, None)
-        before = {each.id for each in order.refunds or ()}
-        new = [
-            each
-            for each in after.refunds or ()
-            if each.id not in before and each.amount_in_cents == amount_in_cents
-        ]
-        if not new:
-            return Outcome("unknown", order, None)
-        return Outcome("refunded", after, new[0])
+            except OutcomeUnknownError:
+                return Outcome("unknown", order, ())
+            except UnreachableError as error:
+                error.happened = f"{NO_MONEY} {error.happened}"
+                raise
+            except ClawverError as error:
+                # The order allowed it a moment ago: a no is believed when the order agrees.
+                if not await self._is_unchanged(order):
+                    return Outcome("unknown", order, ())
+                error.happened = f"{NO_MONEY} {error.happened}"
+                raise
+        new = _new_refunds(order, after, amount_in_cents)
+        return Outcome("refunded", after, new) if new else Outcome("unknown", order, ())
+
+    async def _is_unchanged(self, order: Order) -> bool:
+        """Whether the order still lists the refunds that it listed before."""
+        try:
+            now = await self._clawver.order(order.id)
+        except ClawverError:
+            return False
+        return now.refunds == order.refunds and now.payment_status == order.payment_status
+
+
+def _new_refunds(before: Order, after: Order, amount_in_cents: int) -> tuple[Refund, ...]:
+    known = {each.id for each in before.refunds or ()}
+    return tuple(
+        each
+        for each in after.refunds or ()
+        if each.id not in known and each.amount_in_cents == amount_in_cents
+    )
 
 
 @contextmanager
@@ -137,5 +160,5 @@ def _money_said_first() -> Iterator[None]:
     try:
         yield
     except ClawverError as error:
-        error.happened = f"No money was moved. {error.happened}"
+        error.happened = f"{NO_MONEY} {error.happened}"
         raise

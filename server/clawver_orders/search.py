@@ -16,6 +16,8 @@ PAGE = 100
 """The most orders that one call asks for; Clawver documents no maximum."""
 DETAILS = 20
 """The most orders that are opened because their row does not carry what a filter needs."""
+ALL_STATUSES = (*STATUSES, "paid", "refunded")
+"""The documented statuses and the two words that early pages used."""
 _USUAL_PAGE_SIZES = frozenset({10, 20, 25, 30, 40, 50})
 
 
@@ -37,7 +39,8 @@ def is_whole(page: OrderPage, asked: int) -> bool:
     """
     if page.has_more is not None:
         return not page.has_more
-    return len(page.orders) < asked and len(page.orders) not in _USUAL_PAGE_SIZES
+    rows = len(page.orders) + page.unreadable
+    return rows < asked and rows not in _USUAL_PAGE_SIZES
 
 
 async def search(
@@ -47,7 +50,7 @@ async def search(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
     needs: tuple[str, ...] = (),
-    matches: Callable[[Order], bool] = lambda _: True,
+    matches: Callable[[Order], bool] | None = None,
 ) -> Found:
     """Read as many orders as the API can give and keep those that match.
 
@@ -56,62 +59,76 @@ async def search(
         status: Only this status; the API filters it.
         created_after: Only orders created at or after this time.
         created_before: Only orders created before this time.
-        needs: Fields that `matches` looks at; rows without them are opened, up to a bound.
-        matches: Whether an order is wanted.
+        needs: Fields that are looked at; rows without them are opened, up to a bound.
+        matches: Whether an order is wanted. All are when it is left out, also those of which
+            something stays unknown.
     """
     seen: dict[str, Order] = {}
     cut: list[str] = []
+    unreadable = 0
 
     async def read(one_status: str | None) -> bool:
+        nonlocal unreadable
         page = await clawver.orders(status=one_status, limit=PAGE)
+        unreadable += page.unreadable
         seen.update((order.id, order) for order in page.orders)
         # Newest first: a page that reaches back far enough has all that can match.
         reached = created_after is not None and any(
-            o.created_at < created_after for o in page.orders
+            order.created_at < created_after for order in page.orders
         )
         return reached or is_whole(page, PAGE)
 
     if not await read(status):
-        cut = [status] if status else [each for each in STATUSES if not await read(each)]
+        cut = [status] if status else [each for each in ALL_STATUSES if not await read(each)]
+        if any(order.status not in ALL_STATUSES for order in seen.values()):
+            cut.append("in a status that this version does not know")
     in_time = [
         order
         for order in seen.values()
         if (created_after is None or order.created_at >= created_after)
         and (created_before is None or order.created_at < created_before)
     ]
-    ready, unread = await _with_fields(clawver, in_time, needs)
-    found = sorted(
-        (o for o in ready if matches(o)), key=lambda o: (o.created_at, o.id), reverse=True
-    )
-    return Found(tuple(found), len(seen), _why(cut, unread))
+    ready, unknown = await _with_fields(clawver, in_time, needs)
+    wanted = [*ready, *unknown] if matches is None else [o for o in ready if matches(o)]
+    newest_first = sorted(wanted, key=lambda o: (o.created_at, o.id), reverse=True)
+    return Found(tuple(newest_first), len(seen), _why(cut, unreadable, len(unknown), needs))
+
+
+def tells(order: Order, field: str) -> bool:
+    """Whether an order says what a field holds. No refunds on a refunded order say nothing."""
+    if field == "refunds" and order.payment_status in {"partially_refunded", "refunded"}:
+        return bool(order.refunds)
+    return field in order.model_fields_set
 
 
 async def _with_fields(
     clawver: Clawver, orders: list[Order], needs: tuple[str, ...]
-) -> tuple[list[Order], int]:
-    """Open rows that lack a field, and count those for which that would have been too many."""
-    ready, opened, unread = [], 0, 0
-    for order in sorted(orders, key=lambda o: o.created_at, reverse=True):
-        if all(field in order.model_fields_set for field in needs):
-            ready.append(order)
-        elif opened < DETAILS:
+) -> tuple[list[Order], list[Order]]:
+    """Open rows that lack a field, up to a bound; those that still lack it come second."""
+    ready: list[Order] = []
+    unknown: list[Order] = []
+    opened = 0
+    for row in sorted(orders, key=lambda o: o.created_at, reverse=True):
+        order = row
+        if not all(tells(row, field) for field in needs) and opened < DETAILS:
             opened += 1
-            ready.append(await clawver.order(order.id))
-        else:
-            unread += 1
-    return ready, unread
+            order = await clawver.order(row.id)
+        (ready if all(tells(order, field) for field in needs) else unknown).append(order)
+    return ready, unknown
 
 
-def _why(cut: list[str], unread: int) -> str | None:
+def _why(cut: list[str], unreadable: int, unknown: int, needs: tuple[str, ...]) -> str | None:
     reasons = []
     if cut:
         reasons.append(
             f"Clawver gives at most {PAGE} orders per call and has no cursor, so older orders that "
             f"are {', '.join(cut)} may be missing; created_after with a later day narrows it."
         )
-    if unread:
+    if unreadable:
+        reasons.append(f"{unreadable} orders could not be read and are left out.")
+    if unknown:
         reasons.append(
-            f"{unread} rows did not carry what the filter needs and were not opened; narrow by "
-            "status or day."
+            f"{unknown} orders do not tell their {' or '.join(needs)}, which filters and sums "
+            "would need; narrow by status or day."
         )
     return " ".join(reasons) or None

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
 from clawver_orders.client import Clawver
+from clawver_orders.errors import SetupError
 from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
 
@@ -22,6 +24,11 @@ _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes nothing: a session from an owner's call must not join a customer's."""
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 class Services:
@@ -42,7 +49,7 @@ class Services:
         """The store's API: the real one, or the sandbox within this process."""
         if self.settings.sandbox:
             return self._sandbox_store()
-        http = httpx2.AsyncClient(trust_env=False)
+        http = httpx2.AsyncClient(trust_env=False, cookies=_no_cookies())
         self._open.push_async_callback(http.aclose)
         return Clawver(self.settings, http, now=self.now)
 
@@ -52,11 +59,20 @@ class Services:
         return RefundDesk(self.clawver, self.settings)
 
     def _sandbox_store(self) -> Clawver:
+        import sqlite3
+
         from clawver_sandbox.api import build_app
         from clawver_sandbox.shop import API_KEY, Shop
 
-        self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shop = Shop.open(self.settings.state_dir / SANDBOX_FILE)
+        try:
+            self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shop = Shop.open(self.settings.state_dir / SANDBOX_FILE)
+        except (OSError, sqlite3.Error) as error:
+            raise SetupError(
+                f"The sandbox store cannot be opened ({type(error).__name__}). Nothing was done.",
+                next_step="Run `clawver-orders sandbox --reset`, or set CLAWVER_STATE_DIR to a folder "
+                "that can be written.",
+            ) from error
         http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
         self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)

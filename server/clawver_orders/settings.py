@@ -28,7 +28,7 @@ from clawver_orders.errors import SetupError
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
-_KEY = re.compile(r"[!-~]{16,256}")  # visible ASCII: anything else could split a header
+_KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
@@ -79,6 +79,14 @@ def _safe_api_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _whole_path(path: Path) -> Path:
+    """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
+    expanded = path.expanduser()
+    if not expanded.is_absolute():
+        raise ValueError("must be a whole path, or one that begins with ~/")
+    return expanded
+
+
 def _host_names(value: object) -> object:
     """A comma-separated list, as an environment can carry it."""
     if isinstance(value, str):
@@ -97,6 +105,7 @@ def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Key = Annotated[SecretStr, AfterValidator(_well_formed_key)]
 ApiUrl = Annotated[str, AfterValidator(_safe_api_url)]
+Folder = Annotated[Path, AfterValidator(_whole_path)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValidator(_all_hosts)]
 
 
@@ -125,7 +134,7 @@ class Settings(BaseModel):
     refund_limit_in_cents: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         50_000, description="The most a single refund may be, in cents."
     )
-    state_dir: Path = Field(
+    state_dir: Folder = Field(
         default_factory=_default_state_dir, description="Where state is kept between runs."
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")

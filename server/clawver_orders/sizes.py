@@ -57,15 +57,20 @@ def _sizes(item: Item, product: Product | None, wanted_size: str) -> ItemSizes:
         for v in variants
     ]
     others = [choice for choice in choices if choice.variant is not ordered]
-    wanted = wanted_size.casefold().strip()
     return ItemSizes(
         item=item,
         ordered=ordered,
         in_stock=tuple(c for c in others if c.variant.is_available is True),
         out_of_stock=tuple(c for c in others if c.variant.is_available is False),
         unknown_stock=tuple(c for c in others if c.variant.is_available is None),
-        wanted=next((c for c in choices if wanted and c.variant.size.casefold() == wanted), None),
+        wanted=_wanted(choices, wanted_size.casefold().strip()),
     )
+
+
+def _wanted(choices: list[Choice], size: str) -> Choice | None:
+    """The choice of that size; one in stock before others, as a size may come in colours."""
+    fitting = [each for each in choices if size and each.variant.size.casefold() == size]
+    return max(fitting, key=lambda each: each.variant.is_available is True, default=None)
 
 
 def _ordered(item: Item, variants: tuple[Variant, ...]) -> Variant | None:

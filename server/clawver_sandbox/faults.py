@@ -40,6 +40,11 @@ class Fault:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise ValueError(f"There is no fault called {self.name!r}. There are: {NAMES}")
+        numbers = (type(self.times), type(self.status), type(self.seconds))
+        if numbers[:2] != (int, int) or numbers[2] not in (int, float):
+            raise ValueError("times and status are whole numbers, seconds is a number.")
+        if not all(isinstance(text, str) for text in (self.method, self.path)):
+            raise ValueError("method and path are texts.")
         if not 200 <= self.status <= 599:
             raise ValueError("The status must be between 200 and 599.")
         try:

@@ -42,16 +42,7 @@ async def answer(
         return _failure(services, f"{tool.name} failed. {error}")
     except Exception:  # the last fence: nothing unforeseen may reach the model
         log.exception("%s ended in an error of this server's own", tool.name)
-        unsure = (
-            ""
-            if tool.hints.read_only
-            else " It is not known whether anything changed: look before you repeat it."
-        )
-        return _failure(
-            services,
-            f"{tool.name} failed because of a defect in this server.{unsure} Tell a person; "
-            "details stand in the server's log.",
-        )
+        return _failure(services, tool.defect)
     return CallToolResult(
         content=[TextContent(type="text", text=as_text(result))], structured_content=result
     )

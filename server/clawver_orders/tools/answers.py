@@ -447,6 +447,7 @@ class RefundAnswer(Answer):
         Field(description="unknown: it may have happened; look, do not repeat."),
     ]
     message: str
+    warning: str | None = None
     order_id: str
     amount_in_cents: int
     amount: str

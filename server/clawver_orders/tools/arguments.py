@@ -43,7 +43,7 @@ def _token(value: str) -> str:
 
 def _plain(value: str) -> str:
     stripped = value.strip()
-    if not all(is_seen(character) for character in stripped):
+    if not all(is_seen(c) and c != "\N{REPLACEMENT CHARACTER}" for c in stripped):
         raise ValueError("must be one line of plain text without control or invisible characters")
     return stripped
 
@@ -76,7 +76,10 @@ def moment(value: str) -> datetime:
         return parsed.replace(tzinfo=UTC)
     if parsed.tzinfo is None or not value.isascii():
         raise ValueError(problem)
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(problem) from None
 
 
 def _list_or_json(value: object) -> object:

@@ -52,6 +52,17 @@ class Tool:
         """What the agent reads."""
         return " ".join((inspect.getdoc(self.run) or "").split())
 
+    @property
+    def defect(self) -> str:
+        """What is said when the tool ends in an error that nobody foresaw. No detail leaks."""
+        unsure = "" if self.hints.read_only else (
+            " It is not known whether anything changed: look before you repeat it."
+        )  # fmt: skip
+        return (
+            f"{self.name} failed because of a defect in this server.{unsure} Tell a person; details "
+            "stand in the server's log."
+        )
+
     @cached_property
     def arguments(self) -> type[BaseModel]:
         """One model of all arguments; whatever else is given is refused."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from clawver_orders.lifecycle import standing
+from clawver_orders.lifecycle import attention, standing
 from clawver_orders.models import Order
 from clawver_orders.money import display
 from clawver_orders.report import Tally, figures
@@ -91,13 +91,17 @@ async def list_orders(
 async def _newest(services: Services, status: str | None, limit: int) -> Found:
     page = await services.clawver.orders(status=status, limit=limit)
     orders = tuple(sorted(page.orders, key=lambda o: (o.created_at, o.id), reverse=True))
-    why = None
+    reasons = []
     if not is_whole(page, limit):
         more = (
             "raise limit (at most 100), or" if limit < PAGE else "Clawver gives no more per call;"
         )
-        why = f"These are the newest orders only; {more} narrow with status or created_before."
-    return Found(orders, len(orders), why)
+        reasons.append(
+            f"These are the newest orders only; {more} narrow with status or created_before."
+        )
+    if page.unreadable:
+        reasons.append(f"{page.unreadable} orders could not be read and are left out.")
+    return Found(orders, len(orders), " ".join(reasons) or None)
 
 
 def _needs(payment_status: str, customer_email: str, product: str) -> tuple[str, ...]:
@@ -138,11 +142,11 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
         Shown.by(services.settings),
         services.now(),
         standing=standing(order),
-        next_step=_next_step(order),
+        next_step=_next_step(order, services.now()),
     )
 
 
-def _next_step(order: Order) -> str:
+def _next_step(order: Order, now: datetime) -> str:
     left = order.refundable_in_cents
     if order.status == "cancelled" and left:
         return (
@@ -151,8 +155,11 @@ def _next_step(order: Order) -> str:
         )
     if order.payment_status == "failed":
         return "The payment failed: tell the merchant; the customer has to pay again."
-    if order.status == "shipped":
-        return "Give the customer the tracking above."
+    why = attention(order, now)
+    if why is not None:
+        return f"Tell the merchant, who should look into it: {why}"
+    if order.status == "shipped" and (order.tracking_number or order.tracking_url):
+        return "Give the customer the tracking that stands here."
     if left and any(item.is_digital for item in order.items or ()):
         return f"For a new download link call generate_download_link with order_id {order.id}."
     return "Nothing has to be done."

@@ -28,14 +28,16 @@ async def refund_order(
     order = outcome.order
     known = outcome.status != "unknown"
     left = order.refundable_in_cents if known else None
+    refund = outcome.refunds[0] if outcome.refunds else None
     return RefundAnswer(
         status=outcome.status,
         message=_message(outcome, amount_in_cents),
         order_id=order_id,
         amount_in_cents=amount_in_cents,
         amount=display(amount_in_cents),
-        clawver_refund_id=outcome.refund.id if outcome.refund else None,
-        stripe_refund_id=outcome.refund.stripe_refund_id if outcome.refund else None,
+        clawver_refund_id=refund.id if refund else None,
+        stripe_refund_id=refund.stripe_refund_id if refund else None,
+        warning=_warning(outcome),
         refundable_in_cents=left,
         refundable=None if left is None else display(left),
         in_addition_to=[r.id for r in order.refunds or () if r.amount_in_cents == amount_in_cents]
@@ -53,6 +55,16 @@ def _message(outcome: Outcome, amount_in_cents: int) -> str:
     if outcome.status == "already_refunded":
         return f"Nothing was sent: {outcome.order.id} already has a refund of {amount}."
     return f"It is not known whether {amount} was refunded on {outcome.order.id}."
+
+
+def _warning(outcome: Outcome) -> str | None:
+    if len(outcome.refunds) < 2:
+        return None
+    ids = ", ".join(refund.id for refund in outcome.refunds)
+    return (
+        f"{len(outcome.refunds)} refunds of this amount are new on the order: {ids}. The request may "
+        "have been delivered more than once on the way; tell the merchant at once."
+    )
 
 
 def _next_step(outcome: Outcome, amount_in_cents: int) -> str:

@@ -67,16 +67,18 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
         out_of_stock=[_choice(each) for each in sizes.out_of_stock],
         stock_unknown=[_choice(each) for each in sizes.unknown_stock],
         wanted=_choice(sizes.wanted) if sizes.wanted else None,
-        wanted_available=_availability(sizes.wanted, wanted_size),
+        wanted_available=_availability(sizes, wanted_size),
         total_in_cents=sizes.item.total_in_cents,
     )
 
 
-def _availability(wanted: Choice | None, wanted_size: str) -> str:
+def _availability(sizes: ItemSizes, wanted_size: str) -> str:
     if not wanted_size:
         return "not_asked"
+    wanted = sizes.wanted
     if wanted is None:
-        return "no_such_size"
+        is_known = sizes.ordered or sizes.in_stock or sizes.out_of_stock or sizes.unknown_stock
+        return "no_such_size" if is_known else "not_known"
     words = {True: "in_stock", False: "out_of_stock", None: "not_known"}
     return words[wanted.variant.is_available]
 
@@ -103,6 +105,8 @@ def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> lis
     steps = [
         "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
     ]
+    if any(item.wanted_available == "not_known" for item in items):
+        steps.append("Whether the wanted size can be had is not known: ask the merchant.")
     if any(item.wanted_available in {"out_of_stock", "no_such_size"} for item in items):
         steps.append(
             "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
@@ -114,7 +118,7 @@ def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> lis
             f"{order_id} and amount_in_cents up to {left}, after the merchant's yes."
         )
     elif left == 0:
-        steps.append("Nothing can be refunded on this order any more.")
+        steps.append("Nothing can be refunded on this order.")
     else:
         steps.append(
             "What can be refunded is not known: Clawver does not list the earlier refunds."
