@@ -443,3 +443,11 @@ async def test_a_yes_to_a_refund_with_a_time_that_is_none_is_unknown(
     async with telling(lambda _: succeeding({"order": order})) as url:
         with pytest.raises(OutcomeUnknownError):
             await Clawver(Settings(api_key=API_KEY, api_url=url), http).send_refund("ord_1", 1, "x")
+
+
+async def test_a_refund_without_a_key_is_a_matter_of_settings_and_not_unknown(
+    talk: Talk, shop: Shop
+) -> None:
+    with pytest.raises(SetupError, match="nothing was sent"):
+        await talk(api_key=None).send_refund("ord_shirt", 100, "test")
+    assert shop.requests() == []

@@ -3,12 +3,13 @@
 import asyncio
 import zlib
 from itertools import repeat
+from typing import Any
 
 import httpx2
 import pytest
 
 from clawver_sandbox.api import build_app
-from clawver_sandbox.faults import NAMES
+from clawver_sandbox.faults import NAMES, Fault
 from clawver_sandbox.shop import API_KEY, Shop
 
 REFUND = {"amountInCents": 100, "reason": "a reason"}
@@ -273,3 +274,13 @@ async def post_in_process(shop: Shop) -> httpx2.Response:
         transport=transport, base_url="http://sandbox/v1", headers=headers
     ) as client:
         return await client.post(PATH, json=REFUND)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"times": "a"}, {"status": True}, {"seconds": "1"}, {"path": 7}, {"method": []}]
+)
+def test_a_fault_of_the_wrong_types_is_refused_before_it_breaks_the_store(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="are"):
+        Fault("slow", **wrong)
