@@ -1,7 +1,8 @@
 """A person can say no. What the store recorded is the judge of what was sent."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.conftest import Configure
 from tests.test_refunds import Time, given_back, given_up, posts
 from tests.test_tools import call, failure
 
-from clawver_orders.approvals import Asking, asking
+from clawver_orders.approvals import Asking, Question, Reply, Script, asking
 from clawver_orders.services import opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
@@ -328,6 +329,52 @@ async def test_only_a_person_approves_where_the_merchant_wants_that(
             confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
         assert confirmed["status"] == "needs_confirmation"
     assert posts(shop) == []
+
+
+@dataclass(frozen=True)
+class AtTheTerminal(Script):
+    """A person who says yes in a terminal."""
+
+    is_person: bool = True
+    can_ask: bool = True
+    person: str = "person in the terminal"
+
+    async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the answer is known
+        return Reply.YES
+
+
+@pytest.mark.parametrize("answer", [MALFORMED[0], ErrorData(code=-32601, message="no such method")])
+async def test_a_person_approves_in_the_terminal_what_a_host_failed_to_ask(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], answer: Any
+) -> None:
+    settings = configure(refund_approval="human")
+    async with host(settings, "auto", Asked(answer)) as client:
+        with suppress(MCPError):
+            await client.call_tool("refund_order", wanted)
+    async with opened(settings) as services:
+        (intent,) = services.ledger.all()
+        outcome = await services.desk.approve(intent.refund_id, AtTheTerminal())
+
+    assert outcome.status == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_no_that_comes_after_the_money_went_tells_how_it_stands(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+
+    async def slow(*_: Any) -> ElicitResult:
+        async with opened(settings) as services:
+            (intent,) = services.ledger.all()
+            await services.desk.approve(intent.refund_id, AtTheTerminal())
+        return NO
+
+    async with host(settings, "legacy", slow) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert answer["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
 
 
 async def test_a_person_approves_through_the_host_where_only_persons_may(

@@ -51,6 +51,10 @@ class Caller(Protocol):
         """Its name and version, cleaned; for the trail only."""
 
     @property
+    def is_person(self) -> bool:
+        """Whether a person is at its other end who decides, whatever the settings say."""
+
+    @property
     def can_ask(self) -> bool:
         """Whether it says that it can put a question to a person."""
 
@@ -70,6 +74,7 @@ class Script:
     """A caller through which nobody can be asked: a shell, a framework."""
 
     client: str = "command line"
+    is_person: bool = False
     can_ask: bool = False
     person: str = ""
 

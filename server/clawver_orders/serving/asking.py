@@ -74,6 +74,7 @@ class HostCaller:
     """
 
     person = "person by elicitation"
+    is_person = False
 
     def __init__(
         self,
