@@ -19,8 +19,13 @@ _TOKEN = re.compile(TOKEN_PATTERN)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+def is_id(value: str) -> bool:
+    """Whether a text has the form of an id."""
+    return _ID.fullmatch(value) is not None
+
+
 def _id(value: str) -> str:
-    if _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise ValueError(
             "must be an id: 1 to 64 letters, digits, _ or -, copied from another answer"
         )

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from clawver_orders.approvals import Caller
 from clawver_orders.lifecycle import attention, standing
 from clawver_orders.models import Order
 from clawver_orders.money import display
@@ -42,6 +43,7 @@ ATTENTION_SHOWN = 25
 
 async def list_orders(
     services: Services,
+    caller: Caller,
     status: Status = "any",
     payment_status: PaymentStatus = "any",
     customer_email: CustomerEmail = "",
@@ -67,6 +69,7 @@ async def list_orders(
             created_before=before,
             needs=_needs(payment_status, customer_email, product),
             matches=lambda order: _matches(order, payment_status, customer_email, product),
+            progress=caller.progress,
         )
     else:
         found = await _newest(services, wanted, limit)
@@ -220,7 +223,10 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
 
 
 async def summarize_orders(
-    services: Services, created_after: CreatedAfter = "", created_before: CreatedBefore = ""
+    services: Services,
+    caller: Caller,
+    created_after: CreatedAfter = "",
+    created_before: CreatedBefore = "",
 ) -> OrderSummary:
     """Count the store's orders and money: the daily order check.
 
@@ -234,6 +240,7 @@ async def summarize_orders(
         created_after=_time(created_after),
         created_before=_time(created_before),
         needs=("payment_status", "refunds"),
+        progress=caller.progress,
     )
     sums = figures(found.orders, services.now())
     average = sums.average_order_in_cents
