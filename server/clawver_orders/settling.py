@@ -319,6 +319,5 @@ def said_first(fact: str) -> Iterator[None]:
     try:
         yield
     except ClawverError as error:
-        if not error.happened.startswith(fact.removesuffix(".")):
-            error.happened = f"{fact} {error.happened}"
+        error.happened = f"{fact} {error.happened}"
         raise
