@@ -13,6 +13,7 @@ import anyio
 from filelock import FileLock, Timeout
 
 from clawver_orders.errors import SetupError
+from clawver_orders.state.folders import make_private
 
 POLL_SECONDS = 0.02
 
@@ -66,7 +67,7 @@ class OrderLocks:
         if self._is_proven:
             return
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._folder)
             # A file of its own each time: two that start together must not fail each other.
             probe = self._folder / f"probe-{secrets.token_hex(8)}"
             works = _excludes(_file_lock(probe), _file_lock(probe))
