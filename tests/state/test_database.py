@@ -2,12 +2,11 @@
 
 import os
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.state.conftest import Start
+from tests.state.conftest import Start, mode, names_in
 
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.state import database as room
@@ -47,10 +46,6 @@ def read(database: Database) -> list[str]:
     return [row["text"] for row in rows]
 
 
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "stores" / "shop" / "words.sqlite3"
@@ -81,7 +76,7 @@ def test_only_its_user_can_see_it_whatever_the_umask(
 
     folders = [each for each in (tmp_path / "state").rglob("*") if each.is_dir()]
     assert {mode(each) for each in [tmp_path / "state", *folders]} == {0o700}
-    assert {each.name for each in path.parent.iterdir()} == {"words.sqlite3", "words.made"}
+    assert names_in(path.parent) == {"words.sqlite3", "words.made"}
     assert {mode(each) for each in path.parent.iterdir()} == {0o600}
 
 
@@ -253,7 +248,7 @@ def test_two_that_begin_at_once_share_one_file(
     write(opened(path), "ours")
 
     assert read(opened(path)) == ["theirs", "ours"]
-    assert {each.name for each in path.parent.iterdir()} == {"words.sqlite3", "words.made"}
+    assert names_in(path.parent) == {"words.sqlite3", "words.made"}
 
 
 def test_two_processes_that_begin_at_once_share_one_file(path: Path, another: Start) -> None:
