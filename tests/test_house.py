@@ -41,7 +41,8 @@ MAP = {
     "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
-        "lifecycle", "models", "money", "report", "search", "services", "tools.answers", "tools.arguments",
+        "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",
+        "tools.arguments",
     },
     "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
     "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
@@ -50,10 +51,17 @@ MAP = {
     },
     "tools": {"tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes"},
     "serving": set(),
+    "references": set(),
+    "serving.prompts": {"text", "tools.arguments"},
+    "serving.resources": {
+        "errors", "money", "references", "search", "services", "tools.answers", "tools.arguments",
+        "tools.contract", "tools.orders",
+    },
     "serving.asking": {"approvals", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
     "serving.server": {
-        "", "approvals", "services", "settings", "serving.asking", "serving.strict", "tools", "tools.contract",
+        "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
+        "serving.strict", "tools", "tools.contract",
     },
     "serving.stdio": {"serving.server", "settings"},
     "doctor": {"errors", "services", "settings"},
@@ -131,7 +139,8 @@ def test_only_serving_and_the_demo_know_the_protocol() -> None:
     }
 
     assert knowing == {
-        "serving.asking", "serving.strict", "serving.server", "serving.stdio", "demo",
+        "serving.asking", "serving.prompts", "serving.resources", "serving.server", "serving.stdio",
+        "serving.strict", "demo",
     }  # fmt: skip
 
 

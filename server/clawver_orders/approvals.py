@@ -68,6 +68,9 @@ class Caller(Protocol):
     async def ask(self, question: Question) -> Reply:
         """Put the question to the person. It may also leave, to come back with a reply in hand."""
 
+    async def progress(self, done: int, total: int) -> None:
+        """Say how far a long call has come, where somebody wants to know."""
+
 
 @dataclass(frozen=True)
 class Script:
@@ -85,6 +88,9 @@ class Script:
     async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the protocol's
         """Nobody is there."""
         return Reply.UNANSWERED
+
+    async def progress(self, done: int, total: int) -> None:
+        """Nobody wants to know."""
 
 
 class Asking(Enum):

@@ -145,6 +145,9 @@ class _Terminal:
         """Nothing: the person is asked each time."""
         return None
 
+    async def progress(self, done: int, total: int) -> None:
+        """Nothing here takes long."""
+
     async def ask(self, question: "Question") -> "Reply":
         """Show the question and read the answer."""
         from clawver_orders.approvals import Reply

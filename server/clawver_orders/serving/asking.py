@@ -116,6 +116,10 @@ class HostCaller:
             return None
         return _read(answers[refund_id])
 
+    async def progress(self, done: int, total: int) -> None:
+        """Tell the host, where it asked for that."""
+        await self._context.session.report_progress(done, total)
+
     async def ask(self, question: Question) -> Reply:
         """Ask, and wait for a bounded time; or end the call with the question.
 
