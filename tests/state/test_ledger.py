@@ -11,7 +11,8 @@ from typing import get_args
 import pytest
 from tests.state.conftest import Start
 
-from clawver_orders.errors import SetupError
+from clawver_orders.errors import SetupError, UnreachableError
+from clawver_orders.state import database
 from clawver_orders.state.ledger import (
     LIFETIME,
     DailyLimitError,
@@ -147,6 +148,21 @@ def test_a_ledger_that_is_gone_is_not_an_empty_one(ledger: Ledger, desk: Desk, p
     assert ledger.exists
     with pytest.raises(SetupError, match="The file of the refund ledger is gone"):
         ledger.of_order("ord_1")
+
+
+def test_a_ledger_is_proven_by_taking_it_for_writing(
+    ledger: Ledger, desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.prove()
+    assert not path.parent.exists()
+
+    desk.previewed()
+    ledger.prove()
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnreachableError):
+            ledger.prove()
 
 
 def test_a_wish_is_noted_whole(ledger: Ledger, desk: Desk) -> None:

@@ -211,6 +211,16 @@ class Ledger:
         """Whether there was ever a refund to note."""
         return self._database.exists
 
+    def prove(self) -> None:
+        """Take the file for writing and let it go again, where there is one.
+
+        Raises:
+            ClawverError: It cannot be used, so nothing can be refunded.
+        """
+        if self.exists:
+            with self._database.writing():
+                pass
+
     # Looking.
 
     def find(self, refund_id: str) -> Intent | None:
