@@ -23,6 +23,7 @@ from clawver_orders.text import masked_email
 
 if TYPE_CHECKING:
     from clawver_orders.refunds import RefundDesk
+    from clawver_orders.state.locks import OrderLocks
 
 SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
@@ -86,12 +87,11 @@ class Services:
     def desk(self) -> "RefundDesk":
         """The refund desk."""
         from clawver_orders.refunds import RefundDesk
-        from clawver_orders.state.locks import OrderLocks
 
         return RefundDesk(
             self.clawver,
             self.ledger,
-            OrderLocks(self.settings.store_dir / "locks"),
+            self.locks,
             self.settings,
             store=self.settings.store_name,
             shown_email=self._shown_email,
@@ -105,6 +105,13 @@ class Services:
     def ledger(self) -> Ledger:
         """Every refund of this store; nothing is opened before it is asked something."""
         return Ledger(self.settings.store_dir / "ledger.sqlite3")
+
+    @cached_property
+    def locks(self) -> "OrderLocks":
+        """One lock for each order, over all processes of this machine."""
+        from clawver_orders.state.locks import OrderLocks
+
+        return OrderLocks(self.settings.store_dir / "locks")
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3

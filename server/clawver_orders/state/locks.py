@@ -13,6 +13,7 @@ import anyio
 from filelock import FileLock, Timeout
 
 from clawver_orders.errors import SetupError
+from clawver_orders.state.folders import make_private
 
 POLL_SECONDS = 0.02
 
@@ -43,15 +44,22 @@ class OrderLocks:
 
         Raises:
             OrderBusyError: It was not to be had in that time.
-            SetupError: Locks do not lock here.
+            SetupError: Locks do not lock here, or this one cannot be made.
         """
         self.prove()
-        lock = self._lock(f"order-{order_id}")
+        path = self._folder / f"order-{order_id}.lock"
+        lock = _file_lock(path)
         until = anyio.current_time() + wait_seconds
-        while not _taken(lock):
-            if anyio.current_time() >= until:
-                raise OrderBusyError
-            await anyio.sleep(POLL_SECONDS)
+        try:
+            while not _taken(lock):
+                if anyio.current_time() >= until:
+                    raise OrderBusyError
+                await anyio.sleep(POLL_SECONDS)
+        except OSError as error:
+            raise SetupError(
+                f"The lock of order {order_id} cannot be used ({type(error).__name__}).",
+                next_step=f"A person must look at {path}, and make its folder writable for this user alone.",
+            ) from error
         try:
             yield
         finally:
@@ -66,7 +74,7 @@ class OrderLocks:
         if self._is_proven:
             return
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._folder)
             # A file of its own each time: two that start together must not fail each other.
             probe = self._folder / f"probe-{secrets.token_hex(8)}"
             works = _excludes(_file_lock(probe), _file_lock(probe))
@@ -80,9 +88,6 @@ class OrderLocks:
                 next_step="A person must set CLAWVER_STATE_DIR to a folder on a local disk.",
             )
         self._is_proven = True
-
-    def _lock(self, name: str) -> FileLock:
-        return _file_lock(self._folder / f"{name}.lock")
 
 
 def _file_lock(path: Path) -> FileLock:
