@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -55,9 +56,15 @@ def commands(context: click.Context) -> None:
 def serve(sandbox: bool = False, read_only: bool = False) -> None:
     """Serve MCP over standard input and output."""
     settings = _settings(sandbox=sandbox, read_only=read_only)
-    from clawver_orders.serving.stdio import run
+    from clawver_orders.errors import SetupError
 
-    run(settings)
+    with _absent("uvicorn"):  # the SDK's own dependencies take it along where they find it
+        from clawver_orders.serving.stdio import run
+
+    try:
+        sys.exit(run(settings))
+    except SetupError as error:
+        _stop(str(error), FAILED)
 
 
 @commands.command()
@@ -253,6 +260,17 @@ def demo() -> None:
         running(shop),
     ):
         anyio.run(walk, Path(folder), click.echo, heading)
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Import as if a package were not installed."""
+    modules = cast("dict[str, Any]", sys.modules)
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]
 
 
 def _settings(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
