@@ -42,10 +42,15 @@ MAP = {
     "serving.stdio": {
         "errors", "serving.opening", "serving.server", "serving.stopping", "serving.wire", "settings",
     },
+    "serving.gate": set(),
+    "serving.underway": set(),
+    "serving.http": {
+        "errors", "serving.gate", "serving.server", "serving.stopping", "serving.underway", "settings",
+    },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
     "cli": {
-        "", "demo", "doctor", "errors", "logs", "services", "serving.stdio", "settings", "tools", "tools.contract",
+        "", "demo", "doctor", "errors", "logs", "services", "serving.http", "serving.stdio", "settings", "tools", "tools.contract",
         "clawver_sandbox",
     },
 }  # fmt: skip
@@ -115,7 +120,7 @@ def test_only_serving_and_the_demo_know_the_protocol() -> None:
     }
 
     assert knowing == {
-        "serving.lines", "serving.opening", "serving.server", "serving.strict", "serving.wire", "demo",
+        "serving.http", "serving.lines", "serving.opening", "serving.server", "serving.strict", "serving.wire", "demo",
     }  # fmt: skip
 
 

@@ -53,18 +53,53 @@ def commands(context: click.Context) -> None:
 @commands.command()
 @sandbox_option
 @click.option("--read-only", is_flag=True, help="Offer and send nothing that writes.")
-def serve(sandbox: bool = False, read_only: bool = False) -> None:
-    """Serve MCP over standard input and output."""
+@click.option("--http", is_flag=True, help="Serve Streamable HTTP instead, at /mcp.")
+@click.option("--host", help="With --http: the address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="With --http: the port to listen on; 0 picks a free one.  [default: 8788]",
+)
+def serve(
+    sandbox: bool = False,
+    read_only: bool = False,
+    http: bool = False,
+    host: str | None = None,
+    port: int | None = None,
+) -> None:
+    """Serve MCP over standard input and output, or over HTTP.
+
+    Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
+    """
+    if not http and (host is not None or port is not None):
+        _stop("--host and --port belong to --http. Nothing was started.", MISUSED)
     settings = _settings(sandbox=sandbox, read_only=read_only)
     from clawver_orders.errors import SetupError
 
+    try:
+        if http:
+            _serve_http(
+                settings, "127.0.0.1" if host is None else host, 8788 if port is None else port
+            )
+        _serve_stdio(settings)
+    except SetupError as error:
+        _stop(str(error), FAILED)
+
+
+def _serve_stdio(settings: "Settings") -> NoReturn:
     with _absent("uvicorn"):  # the SDK's own dependencies take it along where they find it
         from clawver_orders.serving.stdio import run
 
-    try:
-        sys.exit(run(settings))
-    except SetupError as error:
-        _stop(str(error), FAILED)
+    sys.exit(run(settings))
+
+
+def _serve_http(settings: "Settings", host: str, port: int) -> NoReturn:
+    from clawver_orders.serving.http import run
+
+    def ready(address: str) -> None:
+        click.echo(f"Serving MCP at {address} (stop it with Ctrl+C).")
+
+    sys.exit(run(settings, host=host, port=port, on_ready=ready))
 
 
 @commands.command()
