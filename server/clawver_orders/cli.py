@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from clawver_orders import __version__
+from clawver_orders import __version__, install_commands
 
 if TYPE_CHECKING:
     import io
@@ -47,6 +47,9 @@ def commands(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         context.invoke(serve)
+
+
+commands.add_command(install_commands.config)
 
 
 @commands.command()
