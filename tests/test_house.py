@@ -41,7 +41,8 @@ MAP = {
     "hosts": set(),
     "json_text": set(),
     "host_files": {"hosts", "json_text"},
-    "install_commands": {"errors", "host_files", "hosts", "settings"},
+    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "cli": {
         "", "demo", "doctor", "errors", "install_commands", "logs", "services", "serving.stdio", "settings", "tools", "tools.contract",
         "clawver_sandbox",

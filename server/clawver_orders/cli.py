@@ -50,6 +50,7 @@ def commands(context: click.Context) -> None:
 
 
 commands.add_command(install_commands.config)
+commands.add_command(install_commands.bundle)
 
 
 @commands.command()

@@ -133,3 +133,30 @@ def _write(host: "Host", start: "Start", *, yes: bool, chosen: Path | None) -> N
         click.echo(f"What was there before is in {backup}.", err=True)
     if not start.sandbox and start.key is None:
         click.echo(host.key, err=True)
+
+
+@click.command()
+@click.option(
+    "--out",
+    "folder",
+    default="dist",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to write them.",
+)
+def bundle(folder: Path) -> None:
+    """Write what one-click installs want: the bundle for Claude Desktop, and server.json.
+
+    The bundle holds the source of this installation and asks for every setting; server.json is
+    its entry in the MCP registry.
+    """
+    from clawver_orders.bundle import write
+
+    try:
+        written = write(folder)
+    except OSError as error:
+        raise click.ClickException(
+            f"{folder} cannot be written ({type(error).__name__})."
+        ) from None
+    for path in written:
+        click.echo(path)
