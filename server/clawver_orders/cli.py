@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from clawver_orders import __version__
+from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
 
@@ -41,6 +41,10 @@ def commands(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         context.invoke(serve)
+
+
+commands.add_command(install_commands.config)
+commands.add_command(install_commands.bundle)
 
 
 @commands.command()
