@@ -106,9 +106,11 @@ def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
     assert about["name"] == "clawver-orders"
     assert len(about["description"]) <= 1024
     assert not set("<>") & set(about["description"])
-    assert {variable["name"] for variable in about["metadata"]["openclaw"]["envVars"]} <= set(
-        VARIABLES.values()
-    )
+    declared = about["metadata"]["openclaw"]["envVars"]
+    assert {each["name"]: each["description"] for each in declared} == {
+        name: (Settings.model_fields[field].description or "").replace('"', "'")
+        for field, name in VARIABLES.items()
+    }
     assert len(SKILL.splitlines()) < 150
     assert len(body.split()) < 1500
 

@@ -38,7 +38,7 @@ MAP = {
         "clawver_sandbox",
     },
     "tools.arguments": {"models", "text"},
-    "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
+    "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
         "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",

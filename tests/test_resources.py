@@ -34,6 +34,7 @@ async def text_at(client: Client, uri: str) -> str:
 
 async def test_every_page_for_agents_can_be_read(connect: Connect, era: str) -> None:
     async with connect(era) as client:
+        templates = (await client.list_resource_templates()).resource_templates
         listed = [r for r in (await client.list_resources()).resources if "references" in r.uri]
         texts = {r.uri: await text_at(client, r.uri) for r in listed}
 
@@ -41,6 +42,7 @@ async def test_every_page_for_agents_can_be_read(connect: Connect, era: str) -> 
         f"clawver://references/{page.stem}": page.read_text("utf-8") for page in PAGES.glob("*.md")
     }
     assert {r.mime_type for r in listed} == {"text/markdown"}
+    assert [each.uri_template for each in templates] == [ORDERS.uri, REFERENCES.uri]
 
 
 def test_an_installed_package_reads_its_own_pages(

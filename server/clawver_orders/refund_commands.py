@@ -103,8 +103,8 @@ def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
     async def run(services: "Services") -> int:
         outcome = await services.desk.approve(refund_id, _Terminal(yes))
         click.echo(f"{outcome.status}: {outcome.order_id}")
-        if outcome.intent is not None:
-            click.echo(f"clawver-orders refunds show {outcome.intent.refund_id}")
+        sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
+        click.echo(f"clawver-orders refunds show {sent}")
         return 0 if outcome.status in {"refunded", "already_refunded"} else FAILED
 
     _with_services(run, sandbox)

@@ -243,8 +243,6 @@ class RefundDesk:
 
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
-        if not self._ledger.exists:
-            return
         try:
             opened = await off_thread(lambda: self._ledger.all(only_open=True))
         except ClawverError as error:

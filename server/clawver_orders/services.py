@@ -10,20 +10,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
 
 import httpx2
 
 from clawver_orders.client import Clawver
 from clawver_orders.errors import SetupError
+from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
 from clawver_orders.state.ledger import Ledger, Moment
+from clawver_orders.state.locks import OrderLocks
 from clawver_orders.text import masked_email
-
-if TYPE_CHECKING:
-    from clawver_orders.refunds import RefundDesk
-    from clawver_orders.state.locks import OrderLocks
 
 SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
@@ -84,10 +81,8 @@ class Services:
         return budget
 
     @cached_property
-    def desk(self) -> "RefundDesk":
+    def desk(self) -> RefundDesk:
         """The refund desk."""
-        from clawver_orders.refunds import RefundDesk
-
         return RefundDesk(
             self.clawver,
             self.ledger,
@@ -107,10 +102,8 @@ class Services:
         return Ledger(self.settings.store_dir / "ledger.sqlite3")
 
     @cached_property
-    def locks(self) -> "OrderLocks":
+    def locks(self) -> OrderLocks:
         """One lock for each order, over all processes of this machine."""
-        from clawver_orders.state.locks import OrderLocks
-
         return OrderLocks(self.settings.store_dir / "locks")
 
     def _sandbox_store(self) -> Clawver:

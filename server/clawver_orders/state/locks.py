@@ -8,12 +8,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from filelock import FileLock, Timeout
 
 from clawver_orders.errors import SetupError
 from clawver_orders.state.folders import make_private
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 POLL_SECONDS = 0.02
 
@@ -90,11 +93,15 @@ class OrderLocks:
         self._is_proven = True
 
 
-def _file_lock(path: Path) -> FileLock:
+def _file_lock(path: Path) -> "FileLock":
+    from filelock import FileLock  # 40 ms that only a refund has to wait for
+
     return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
-def _taken(lock: FileLock) -> bool:
+def _taken(lock: "FileLock") -> bool:
+    from filelock import Timeout
+
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -102,7 +109,7 @@ def _taken(lock: FileLock) -> bool:
     return True
 
 
-def _excludes(first: FileLock, second: FileLock) -> bool:
+def _excludes(first: "FileLock", second: "FileLock") -> bool:
     first.acquire(blocking=False)
     try:
         second_too = _taken(second)
