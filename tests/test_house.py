@@ -63,14 +63,25 @@ MAP = {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
         "serving.strict", "tools", "tools.contract",
     },
-    "serving.stdio": {"serving.server", "settings"},
+    "serving.lines": set(),
+    "serving.wire": {"serving.lines"},
+    "serving.opening": set(),
+    "serving.stopping": set(),
+    "serving.stdio": {
+        "errors", "serving.opening", "serving.server", "serving.stopping", "serving.wire", "settings",
+    },
+    "serving.gate": set(),
+    "serving.underway": set(),
+    "serving.http": {
+        "errors", "serving.gate", "serving.server", "serving.stopping", "serving.underway", "settings",
+    },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
     "cli": {
-        "", "approvals", "demo", "doctor", "errors", "logs", "refund_commands", "services", "serving.stdio",
-        "settings", "startup", "tools", "tools.contract", "clawver_sandbox",
+        "", "approvals", "demo", "doctor", "errors", "logs", "refund_commands", "services", "serving.http",
+        "serving.stdio",         "settings", "startup", "tools", "tools.contract", "clawver_sandbox",
     },
 }  # fmt: skip
 PROTOCOL = {"mcp", "mcp_types"}
@@ -139,8 +150,8 @@ def test_only_serving_and_the_demo_know_the_protocol() -> None:
     }
 
     assert knowing == {
-        "serving.asking", "serving.prompts", "serving.resources", "serving.server", "serving.stdio",
-        "serving.strict", "demo",
+        "serving.asking", "serving.http", "serving.lines", "serving.opening", "serving.prompts",
+        "serving.resources", "serving.server", "serving.strict", "serving.wire", "demo",
     }  # fmt: skip
 
 
