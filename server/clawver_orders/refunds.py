@@ -412,7 +412,7 @@ class RefundDesk:
             return self._outcome(status, opened, order=order)
         named = None if in_addition_to is None else set(in_addition_to)
         if earlier.names and named is not None and named != set(earlier.names):
-            return self._repeat(order_id, order, intents, amount_in_cents, earlier)
+            return self._repeat(order_id, order, intents, amount_in_cents, earlier, named)
         if not isinstance(read, Order):
             with said_first(NO_MONEY):
                 raise read
@@ -440,9 +440,14 @@ class RefundDesk:
         intents: Sequence[Intent],
         amount_in_cents: int,
         earlier: Earlier,
+        named: set[str],
     ) -> Outcome:
-        """The answer to a call that was presumably made before."""
-        if earlier.refunds:
+        """The answer to a call that was presumably made before.
+
+        A call that names every refund and not every attempt repeats the attempt: taking it for a
+        repeat of a refund would tell a further one as done that never was.
+        """
+        if earlier.refunds and not (earlier.attempts and named.issuperset(earlier.refunds)):
             last = earlier.refunds[-1]
             return Outcome(
                 "already_refunded",
