@@ -45,7 +45,7 @@ class Wire:
             messages = []
             for line in lines:
                 heard = understood(line)
-                if isinstance(heard, Refusal):  # pragma: no cover  # run by tests in processes of their own, where it is not counted
+                if isinstance(heard, Refusal):
                     await self.send(SessionMessage(heard.error))
                 elif heard is not None:
                     messages.append(SessionMessage(heard))
@@ -58,7 +58,7 @@ class Wire:
         end of the process still goes out.
         """
         try:
-            self._outgoing.send_nowait(message)  # pragma: no cover  # run by tests in processes of their own, where it is not counted
+            self._outgoing.send_nowait(message)
         except anyio.WouldBlock:
             await self._outgoing.send(message)
 
@@ -77,7 +77,7 @@ class Wire:
     def _listen(self) -> None:
         framing = Framing()
         with suppress(OSError):  # a pipe that breaks has ended, too
-            while chunk := os.read(self._source, _CHUNK):  # pragma: no branch  # as above
+            while chunk := os.read(self._source, _CHUNK):
                 if lines := framing.feed(chunk):
                     from_thread.run(self._arrived.send, lines, token=self._loop)
         from_thread.run(self._arrived.send, [framing.rest()], token=self._loop)
