@@ -13,26 +13,41 @@ was; a survivor is tried again once a test has changed.
 import argparse
 import ast
 import hashlib
+import importlib
 import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
+from typing import NoReturn
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path("server/clawver_orders")
-_DESK = ("tests/test_refund_desk.py", "tests/test_refunds.py", "tests/test_approvals.py")
+_DESK = (
+    "tests/test_desk.py",
+    "tests/test_refund_desk.py",
+    "tests/test_approvals.py",
+    "tests/test_refunds.py",
+)
+PRELOADED = (
+    "httpx2",
+    "mcp",
+    "mcp.server",
+    "pydantic",
+    "stamina",
+    "starlette.applications",
+    "uvicorn",
+)
 TESTS: dict[str, tuple[str, ...]] = {
     "money.py": ("tests/test_money.py",),
     "state/folders.py": ("tests/state/test_database.py",),
@@ -205,8 +220,9 @@ def _changes(node: ast.AST, owner: ast.AST, field: str) -> Iterator[tuple[str, o
         case ast.Constant(value=int(value) | float(value)):
             yield f"{value} -> {value + 1}", ast.Constant(value + 1)
         case ast.Constant(value=str(text)):
-            for new_text in _changed(text, in_words=not isinstance(owner, ast.JoinedStr)):
-                yield f"{text.strip()[:60]!r} -> {new_text.strip()[:60]!r}", ast.Constant(new_text)
+            in_words = not isinstance(owner, ast.JoinedStr)
+            for change, new_text in _changed(text, in_words=in_words):
+                yield change, ast.Constant(new_text)
         case ast.comprehension(
             target=target, iter=source, ifs=[*conditions], is_async=is_async
         ) if conditions:
@@ -218,15 +234,16 @@ def _changes(node: ast.AST, owner: ast.AST, field: str) -> Iterator[tuple[str, o
         yield from _dropped(node)
 
 
-def _changed(text: str, *, in_words: bool) -> Iterator[str]:
+def _changed(text: str, *, in_words: bool) -> Iterator[tuple[str, str]]:
     if _SQL.search(text):
         for pattern, new in _SQL_CHANGES:
             for found in re.finditer(pattern, text):
-                yield text[: found.start()] + new + text[found.end() :]
+                words = " ".join(found.group().split())
+                yield f"{words!r} -> {new!r}", text[: found.start()] + new + text[found.end() :]
     elif text in _WORDS:
-        yield _WORDS[text]
+        yield f"{text!r} -> {_WORDS[text]!r}", _WORDS[text]
     elif in_words and re.fullmatch(r"[a-z_]+", text):
-        yield f"{text}x"
+        yield f"{text!r} -> {text + 'x'!r}", f"{text}x"
 
 
 def _dropped(node: ast.stmt) -> Iterator[tuple[str, object]]:
@@ -258,55 +275,107 @@ def _is_none(node: ast.AST) -> bool:
 
 
 class Lab:
-    """Copies of the tree in which tests run against broken code."""
+    """Copies of the tree in which tests run against broken code.
+
+    Each run is a fork of this process, which has the libraries loaded already: starting takes
+    longer than most tests.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._free: Queue[Path] = Queue()
+        for name in PRELOADED:
+            importlib.import_module(name)
+        self._free: list[Path] = []
+        self._busy: dict[int, _Run] = {}
         for number in range(WORKERS):
             copy = folder / f"copy-{number}"
             skipped = shutil.ignore_patterns(
                 ".git", ".venv", ".*cache", "__pycache__", ".coverage*"
             )
             shutil.copytree(ROOT, copy, ignore=skipped)
-            self._free.put(copy)
+            self._free.append(copy)
 
-    def verdict(self, file: str, source: str | None, seconds: float) -> str:
-        """What the tests say of a source in place of a file: killed, survived, timeout."""
-        copy = self._free.get()
-        target = copy / PACKAGE / file
+    def verdicts(self, work: Iterable[tuple[Mutant, float]]) -> Iterator[tuple[Mutant, str]]:
+        """What the tests say of each mutant within so many seconds: killed, survived, timeout."""
+        for mutant, seconds in work:
+            while not self._free:
+                yield from self._finished()
+            self._start(mutant, seconds)
+        while self._busy:
+            yield from self._finished()
+
+    def _start(self, mutant: Mutant, seconds: float) -> None:
+        copy = self._free.pop()
+        target = copy / PACKAGE / mutant.file
         whole = target.read_text("utf-8")
-        try:
-            if source is not None:
-                target.write_text(source, "utf-8")
-            return _run(copy, _tests(file), seconds)
-        finally:
-            target.write_text(whole, "utf-8")
-            self._free.put(copy)
+        target.write_text(mutant.source, "utf-8")
+        pid = os.fork()
+        if pid == 0:
+            _test(copy, _tests(mutant.file))
+        self._busy[pid] = _Run(mutant, copy, target, whole, time.monotonic() + seconds)
+
+    def _finished(self) -> Iterator[tuple[Mutant, str]]:
+        time.sleep(0.02)
+        for pid, run in list(self._busy.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended and time.monotonic() < run.until:
+                continue
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            if not ended:
+                os.waitpid(pid, 0)
+            del self._busy[pid]
+            run.target.write_text(run.whole, "utf-8")
+            self._free.append(run.copy)
+            yield run.mutant, "timeout" if not ended else "killed" if status else "survived"
+
+
+@dataclass(frozen=True)
+class _Run:
+    mutant: Mutant
+    copy: Path
+    target: Path
+    whole: str
+    until: float
+
+
+def _test(copy: Path, tests: list[str]) -> NoReturn:
+    """Run tests in this process, which is a fork, and end it."""
+    code = 3
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os.chdir(copy)
+        for name in list(sys.modules):
+            if name.partition(".")[0] in {"tests", "clawver_orders", "clawver_sandbox"}:
+                del sys.modules[name]
+        elsewhere = [path for path in sys.path if Path(path or ".").resolve() != ROOT]
+        sys.path[:] = [str(copy / "server"), str(copy), *elsewhere]
+        sys.dont_write_bytecode = True
+        os.environ |= {
+            "PYTHONPATH": str(copy / "server"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(copy.parent),
+        }
+        tempfile.tempdir = None
+        code = pytest.main(
+            [
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-W",
+                "ignore::pytest.PytestAssertRewriteWarning",
+                *tests,
+            ]
+        )
+    finally:
+        os._exit(int(code))
 
 
 def _tests(file: str) -> list[str]:
     return [test for test in TESTS[file] if (ROOT / test).is_file()]
-
-
-def _run(copy: Path, tests: list[str], seconds: float) -> str:
-    environment = os.environ | {
-        "PYTHONPATH": str(copy / "server"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TMPDIR": str(copy.parent),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests],
-        cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        return "survived" if process.wait(seconds) == 0 else "killed"
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 class Results:
@@ -337,35 +406,37 @@ def _digest(tests: list[str]) -> str:
 
 def run(files: list[str], sample: int, seed: int, results: Results) -> bool:
     """Try all of these files' mutants, or some; whether the target is met."""
+    chosen = [mutant for file in files for mutant in mutants(file)]
+    if sample:
+        chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))  # noqa: S311  # no secret
+    digests = {file: _digest(_tests(file)) for file in files}
+    known = {each.key: results.verdict(each, digests[each.file]) for each in chosen}
+    unknown = [each for each in chosen if known[each.key] is None]
+    print(f"{len(chosen)} mutants, {len(unknown)} of them not tried yet", flush=True)
     with tempfile.TemporaryDirectory(prefix="clawver-orders-mutation-") as folder:
         Path(folder).chmod(0o755)  # some tests work as a user without privileges
         lab = Lab(Path(folder))
-        allowed: dict[tuple[str, ...], float] = {}
-        for file in files:
-            tests = tuple(_tests(file))
-            if tests not in allowed:
-                began = time.monotonic()
-                if lab.verdict(file, None, 900) != "survived":
-                    sys.exit(f"The tests of {file} fail before anything is broken.")
-                allowed[tests] = 15 + 3 * (time.monotonic() - began)
-        chosen = [mutant for file in files for mutant in mutants(file)]
-        if sample:
-            chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))  # noqa: S311  # no secret
-        print(f"{len(chosen)} mutants", flush=True)
+        allowed = _time_allowed(lab, sorted({each.file for each in unknown}))
+        for mutant, verdict in lab.verdicts((each, allowed[each.file]) for each in unknown):
+            results.add(mutant, digests[mutant.file], verdict)
+            print(f"{verdict:9}{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
+            known[mutant.key] = verdict
+    return _report([(each, known[each.key] or "") for each in chosen])
 
-        def judge(mutant: Mutant) -> tuple[Mutant, str]:
-            tests = _tests(mutant.file)
-            digest = _digest(tests)
-            verdict = results.verdict(mutant, digest)
-            if verdict is None:
-                verdict = lab.verdict(mutant.file, mutant.source, allowed[tuple(tests)])
-                results.add(mutant, digest, verdict)
-                print(f"{verdict:9}{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
-            return mutant, verdict
 
-        with ThreadPoolExecutor(WORKERS) as pool:
-            judged = list(pool.map(judge, chosen))
-    return _report(judged)
+def _time_allowed(lab: Lab, files: list[str]) -> dict[str, float]:
+    """How long the tests of each file may take, from how long they take when nothing is broken."""
+    allowed: dict[tuple[str, ...], float] = {}
+    for file in files:
+        tests = tuple(_tests(file))
+        if tests not in allowed:
+            whole = Mutant(file, 0, "nothing", (ROOT / PACKAGE / file).read_text("utf-8"))
+            began = time.monotonic()
+            ((_, verdict),) = lab.verdicts([(whole, 900.0)])
+            if verdict != "survived":
+                sys.exit(f"The tests of {file} fail before anything is broken.")
+            allowed[tests] = 15 + 3 * (time.monotonic() - began)
+    return {file: allowed[tuple(_tests(file))] for file in files}
 
 
 def _report(judged: list[tuple[Mutant, str]]) -> bool:

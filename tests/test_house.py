@@ -77,10 +77,15 @@ MAP = {
     },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
+    "hosts": set(),
+    "json_text": set(),
+    "host_files": {"hosts", "json_text"},
+    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
     "cli": {
-        "", "approvals", "demo", "doctor", "errors", "logs", "refund_commands", "services", "serving.http",
+        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services", "serving.http",
         "serving.stdio",         "settings", "startup", "tools", "tools.contract", "clawver_sandbox",
     },
 }  # fmt: skip
@@ -163,7 +168,7 @@ def test_the_sandbox_shares_nothing_with_the_product() -> None:
 def test_only_settings_reads_the_environment_and_only_commands_print() -> None:
     for name, path in ROOMS.items():
         text = path.read_text("utf-8")
-        prints = name in {"cli", "startup", "refund_commands"}
+        prints = name in {"cli", "startup", "refund_commands", "install_commands"}
         assert ("os.environ" in text) == (name in {"settings", "cli"}), name
         assert ("print(" in text or "click.echo" in text) == prints, name
 

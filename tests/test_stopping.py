@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.hosts import INITIALIZE, Host, hosting, patched, wait_for
+from tests.hosts import Host, hosting, patched, wait_for
 
 from clawver_sandbox.shop import Shop
 
@@ -196,8 +196,7 @@ def test_a_host_that_has_stopped_to_listen_is_gone(live: dict[str, str], shop: S
 
 def test_a_host_that_does_not_read_cannot_keep_it_alive(live: dict[str, str]) -> None:
     with hosting(**live) as host:
-        host.say({"id": 1, "method": "initialize", "params": INITIALIZE})
-        host.say({"method": "notifications/initialized"})
+        host.greet()  # a signal before it has started ends it like any process
         for number in range(2, 40):  # far more than a pipe holds
             host.say({"id": number, "method": "tools/list"})
         time.sleep(1)

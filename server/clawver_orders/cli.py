@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from clawver_orders import __version__
+from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
 
@@ -41,6 +41,10 @@ def commands(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         context.invoke(serve)
+
+
+commands.add_command(install_commands.config)
+commands.add_command(install_commands.bundle)
 
 
 @commands.command()
@@ -212,12 +216,17 @@ def doctor(sandbox: bool) -> None:
     type=click.IntRange(0, 65535),
     help="0 picks a free one.",
 )
-@click.option("--reset", is_flag=True, help="Start again from the opening catalogue.")
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Start again from the opening catalogue, and forget the refunds noted for it.",
+)
 def sandbox(port: int, reset: bool) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
     settings = settings_or_stop(sandbox=True)
     import sqlite3
 
+    from clawver_orders.services import reset_sandbox
     from clawver_sandbox.serving import serve as serve_store
     from clawver_sandbox.shop import API_KEY
 
@@ -230,7 +239,7 @@ def sandbox(port: int, reset: bool) -> None:
 
     try:
         if reset:
-            _reset(path)
+            reset_sandbox(settings, port)
         serve_store(path, port=port, on_ready=ready)
     except (OSError, sqlite3.Error) as error:
         stop(
@@ -238,19 +247,6 @@ def sandbox(port: int, reset: bool) -> None:
             "again from the opening catalogue with --reset.",
             FAILED,
         )
-
-
-def _reset(path: Path) -> None:
-    """Back to the opening catalogue; a damaged file cannot be reset from within and goes."""
-    import sqlite3
-
-    from clawver_sandbox.shop import Shop
-
-    try:
-        with closing(Shop.open(path)) as shop:
-            shop.reset()
-    except sqlite3.DatabaseError:
-        path.unlink()
 
 
 def _sandbox_file(settings: "Settings") -> Path:
