@@ -34,10 +34,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path("server/clawver_orders")
 _DESK = (
-    "tests/test_desk.py",
-    "tests/test_refund_desk.py",
-    "tests/test_approvals.py",
-    "tests/test_refunds.py",
+    "tests/desk/test_refunding.py",
+    "tests/desk/test_settling.py",
+    "tests/desk/test_approving.py",
 )
 PRELOADED = (
     "httpx2",
@@ -60,7 +59,6 @@ TESTS: dict[str, tuple[str, ...]] = {
     "refunds.py": _DESK,
     "approvals.py": _DESK,
 }
-WORKERS = 2
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
@@ -281,12 +279,12 @@ class Lab:
     longer than most tests.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: int) -> None:
         for name in PRELOADED:
             importlib.import_module(name)
         self._free: list[Path] = []
         self._busy: dict[int, _Run] = {}
-        for number in range(WORKERS):
+        for number in range(workers):
             copy = folder / f"copy-{number}"
             skipped = shutil.ignore_patterns(
                 ".git", ".venv", ".*cache", "__pycache__", ".coverage*"
@@ -404,7 +402,7 @@ def _digest(tests: list[str]) -> str:
     return hashlib.sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()[:20]
 
 
-def run(files: list[str], sample: int, seed: int, results: Results) -> bool:
+def run(files: list[str], sample: int, seed: int, results: Results, workers: int) -> bool:
     """Try all of these files' mutants, or some; whether the target is met."""
     chosen = [mutant for file in files for mutant in mutants(file)]
     if sample:
@@ -415,7 +413,7 @@ def run(files: list[str], sample: int, seed: int, results: Results) -> bool:
     print(f"{len(chosen)} mutants, {len(unknown)} of them not tried yet", flush=True)
     with tempfile.TemporaryDirectory(prefix="clawver-orders-mutation-") as folder:
         Path(folder).chmod(0o755)  # some tests work as a user without privileges
-        lab = Lab(Path(folder))
+        lab = Lab(Path(folder), workers)
         allowed = _time_allowed(lab, sorted({each.file for each in unknown}))
         for mutant, verdict in lab.verdicts((each, allowed[each.file]) for each in unknown):
             results.add(mutant, digests[mutant.file], verdict)
@@ -462,6 +460,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, help="so many of them, by chance")
     parser.add_argument("--seed", type=int, default=1, help="which chance")
     parser.add_argument("--results", type=Path, default=ROOT / ".mutation.jsonl", help="kept here")
+    parser.add_argument("--workers", type=int, default=1, help="how many at a time")
     parser.add_argument("--list", action="store_true", help="only say what would be broken")
     given = parser.parse_args()
     files = given.only or list(TESTS)
@@ -469,7 +468,7 @@ def main() -> None:
         for mutant in (each for file in files for each in mutants(file)):
             print(f"{mutant.file}:{mutant.line}: {mutant.change}")
         return
-    enough = run(files, given.sample, given.seed, Results(given.results))
+    enough = run(files, given.sample, given.seed, Results(given.results), given.workers)
     sys.exit(0 if enough else 1)
 
 
