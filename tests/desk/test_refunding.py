@@ -175,7 +175,7 @@ async def test_what_another_process_sent_at_the_last_moment_is_not_sent_again(ro
     caller = Host(brought=Reply.YES, meanwhile=another_process_sends)
     outcome = await room.refund(700, caller, refund_approval="ask")
 
-    assert (outcome.status, outcome.check_after_seconds) == ("unknown", 15)
+    assert (outcome.status, outcome.check_after_seconds) == ("unknown", 9)
     assert room.posts() == 0
 
 
@@ -261,7 +261,7 @@ async def test_an_open_refund_is_told_even_where_the_order_cannot_be_read(
 
     outcome = await room.refund(cents)
 
-    assert outcome == Outcome(status, room.order_id, 700, intent=intent, check_after_seconds=15)
+    assert outcome == Outcome(status, room.order_id, 700, intent=intent, check_after_seconds=9)
     assert room.posts() == posts
 
 
@@ -358,9 +358,7 @@ async def test_an_order_that_somebody_works_on_is_busy(room: Room) -> None:
     intent = await room.lost()
     async with room.parts.locks.held(room.order_id, 0):
         for busy in (await room.refund(), await room.desk().check(intent.refund_id)):
-            assert busy == Outcome(
-                "busy", room.order_id, 700, intent=intent, check_after_seconds=15
-            )
+            assert busy == Outcome("busy", room.order_id, 700, intent=intent, check_after_seconds=9)
         requests = len(room.shop.requests())
         await room.desk().recover()
         assert len(room.shop.requests()) == requests
@@ -372,4 +370,4 @@ async def test_what_is_read_wrong_leaves_a_check_with_what_is_known(room: Room) 
 
     outcome = await room.desk().check(intent.refund_id)
 
-    assert outcome == Outcome("unknown", room.order_id, 700, intent=intent, check_after_seconds=15)
+    assert outcome == Outcome("unknown", room.order_id, 700, intent=intent, check_after_seconds=9)
