@@ -52,12 +52,13 @@ async def list_orders(
     created_before: CreatedBefore = "",
     limit: Limit = 20,
 ) -> OrderList:
-    """List the store's orders that match every filter given, newest first, one row each.
+    """List the store's orders that match all filters given, newest first.
 
     Use it to find an order_id or see which orders match; get_order reads one in full,
-    summarize_orders adds up. Clawver filters by status only; other filters see the newest 100
-    orders, or 100 of each status, for up to 29 of the store's 60 requests a minute. When
-    complete is false, matches may be missing: add status or a later created_after.
+    summarize_orders adds up. Clawver filters by status only. Other filters look at the newest
+    100 orders or, if there are more, 100 of each status, for up to 29 of the store's 60
+    requests a minute. When complete is false, raise limit, or add status or a later
+    created_after.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -136,12 +137,12 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order (refundable_in_cents is the most that can go back; missing when
-    earlier refunds are not known), to follow fulfilment, and to see what can be done next.
-    Instead use list_orders to find an order_id, get_order_status when a customer's token is all
-    there is, handle_wrong_size for the stock of sizes, check_refund when the answer of a refund
-    was lost. A checkout id, an item id or an unknown order_id is an error. It costs one of the
-    store's 60 requests a minute.
+    Use it before refund_order, and to follow fulfilment. To find an order_id use list_orders;
+    for a checkout id get_receipt; with only a customer's token get_order_status; for a refund
+    whose answer was lost check_refund. An id that is no order's is an error.
+    refundable_in_cents is the most that can go back; it is missing when earlier refunds are not
+    known. The answer holds the customer's personal data. It takes one of the store's 60
+    requests a minute.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(
@@ -201,9 +202,9 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
 
     Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
     generate_download_link; for anything else about an order use get_order. No call lists
-    checkouts: the checkout_id comes from the customer, and an order id is not one. It opens the
-    receipt without the store's key. The tokens open the order and its files for whoever holds
-    them: give them to nobody but this customer. An unknown id is an error.
+    checkouts, and an order id does not open one: it is an error, like an unknown id. The
+    store's key is not used. The tokens open the order and its files for whoever holds them:
+    give them to nobody but this customer.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -239,13 +240,12 @@ async def summarize_orders(
 ) -> OrderSummary:
     """Count orders and add up their money, for the whole store or a span of time: the daily order check.
 
-    Gives orders and money by status and payment status, refunds, the average order, and which
-    orders need attention and why (waiting too long, payment failed, cancelled but not
-    refunded). Use list_orders for the orders themselves, get_order for one that needs
-    attention. For one day give it as created_after and the next as created_before; without both
-    every order counts. It spends up to 29 of the store's 60 requests a minute, fewer for a
-    recent span: do not poll it. When complete is false, orders were missed and the sums are too
-    low.
+    Gives orders and money by status and payment status, refunds, and which orders need
+    attention and why. Use list_orders for the orders themselves, get_order for one that needs
+    attention. For one day give it as created_after and the next as created_before; one alone
+    leaves the other side open, neither means every order. It takes up to 29 of the store's 60
+    requests a minute, fewer for a recent span: do not poll it. When complete is false, orders
+    were missed and the sums are too low.
     """
     found = await search(
         services.clawver,
