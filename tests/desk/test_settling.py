@@ -87,14 +87,30 @@ async def test_looking_is_bounded(room: Room) -> None:
 
 async def test_sending_is_bounded(room: Room) -> None:
     room.shop.add_fault("hang_after", method="POST", seconds=30)
+    began = anyio.current_time()
 
-    with anyio.fail_after(10):
-        outcome = await room.desk(replace(QUICK, send=0.1)).refund(
-            room.order_id, 700, "Torn", (), Script()
-        )
+    desk = room.desk(replace(QUICK, send=0.1))
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), Script())
 
     assert outcome.status == "refunded"
     assert room.posts() == 1
+    assert anyio.current_time() - began < 10
+
+
+@pytest.mark.parametrize(("settle_seconds", "pause"), [(9, 0.01), (900, 1.0), (9000, 1.0)])
+async def test_there_is_a_pause_between_two_looks_and_none_before_the_first(
+    room: Room, monkeypatch: pytest.MonkeyPatch, settle_seconds: float, pause: float
+) -> None:
+    room.settle_seconds, slept = settle_seconds, []
+
+    async def sleep(seconds: float) -> None:
+        slept.append((seconds, room.gets()))
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    await room.lost()
+
+    before_and_first_look = 2
+    assert slept == [(pause, before_and_first_look), (pause, before_and_first_look + 1)]
 
 
 async def test_a_call_that_is_cancelled_finishes_what_it_sent(room: Room) -> None:
@@ -200,6 +216,32 @@ async def test_a_request_that_was_delivered_twice_is_said(room: Room) -> None:
     assert intent_of(outcome).clawver_refund_id == first
     assert outcome.earlier == (first, second)
     assert (await room.desk().check(intent_of(outcome).refund_id)).surplus == (second,)
+
+
+async def test_an_order_that_does_not_mention_refunds_has_none(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = room.parts.clawver.order
+
+    async def silent(order_id: str, *, urgent: bool = False) -> Order:
+        found = await order(order_id, urgent=urgent)
+        return found if found.refunds else found.model_copy(update={"refunds": None})
+
+    monkeypatch.setattr(room.parts.clawver, "order", silent)
+    outcome = await room.refund()
+
+    assert outcome.status == "refunded"
+    assert intent_of(outcome).baseline == frozenset()
+    assert (await room.lost(500)).baseline == set(room.listed())
+
+
+async def test_a_further_request_that_was_delivered_twice_is_said(room: Room) -> None:
+    first = await room.refund()
+    room.shop.add_fault("duplicate", method="POST")
+
+    outcome = await room.refund(named=first.earlier)
+
+    assert (outcome.status, outcome.surplus) == ("refunded", (room.listed()[2],))
 
 
 async def test_a_request_that_never_left_moved_nothing(
@@ -398,7 +440,8 @@ async def test_an_open_refund_has_the_first_claim_on_what_is_new(room: Room) -> 
 
 async def test_what_an_attempt_that_was_given_up_may_account_for_is_no_surplus(room: Room) -> None:
     first = await room.given_up()
-    await room.given_up(300)
+    for other_amount in (300, 301):
+        await room.given_up(other_amount)
     second = await room.lost(named=[first.refund_id])
     for reason in ("the late one", "the second", "nobody's"):
         room.shop.refund(room.order_id, 700, reason)
