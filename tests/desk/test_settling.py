@@ -218,6 +218,24 @@ async def test_a_request_that_was_delivered_twice_is_said(room: Room) -> None:
     assert (await room.desk().check(intent_of(outcome).refund_id)).surplus == (second,)
 
 
+async def test_only_looking_may_use_the_reserve_of_the_allowance(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, urgencies = room.parts.clawver.order, list[bool]()
+
+    async def noted(order_id: str, *, urgent: bool = False) -> Order:
+        urgencies.append(urgent)
+        return await order(order_id, urgent=urgent)
+
+    monkeypatch.setattr(room.parts.clawver, "order", noted)
+    intent = await room.lost()
+    assert urgencies == [False, True, True, True]
+
+    await room.desk().check(intent.refund_id)
+    await room.desk().recover()
+    assert urgencies[4:] == [True, True]
+
+
 async def test_an_order_that_does_not_mention_refunds_has_none(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
