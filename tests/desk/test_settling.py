@@ -431,6 +431,23 @@ async def test_a_list_that_contradicts_the_payment_says_nothing_about_absence(ro
     assert intent_of(await room.desk().check(intent.refund_id)).absent_reads == 0
 
 
+async def test_what_cannot_be_noted_while_looking_sends_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.lost()
+    room.passes(10)
+
+    def fail(*_: object, **__: object) -> None:
+        raise SetupError("The disk is full.", next_step="Make room.")
+
+    monkeypatch.setattr(room.ledger, "count_absence", fail)
+    with pytest.raises(SetupError) as refusal:
+        await room.refund()
+
+    assert refusal.value.happened == "Nothing was sent. The disk is full."
+    assert room.posts() == 1
+
+
 async def test_a_refund_that_lands_late_is_still_found(room: Room) -> None:
     intent = await room.given_up()
     assert intent.state == "absent"
