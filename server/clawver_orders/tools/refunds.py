@@ -29,13 +29,13 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone.
 
-    Use it after get_order, for what the merchant decided. Where the host can ask the person, it
-    does; otherwise nothing moves and the status is "needs_confirmation": show the preview, and
-    after their yes call confirm_refund. Each refund is sent once: the same amount again is
-    answered "already_refunded", whatever the reason, unless in_addition_to makes it a further
-    one; another amount is a refund of its own. After "unknown", "busy" or no answer call
-    check_refund, never this again; an error means that the call moved no money. The merchant's
-    limits per refund and per 24 hours apply. It does not cancel the order.
+    Use it after get_order, for what the merchant decided. When the status is
+    "needs_confirmation", nothing has moved: show the preview, and after the person's yes call
+    confirm_refund. After "unknown", "busy" or no answer call check_refund, never this again.
+    Each refund is sent once: the same amount again is "already_refunded", whatever the reason,
+    unless in_addition_to makes it a further one. Another amount is a refund of its own. An
+    error means that this call moved no money. The merchant's limits per refund and per 24 hours
+    apply. It does not cancel the order.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
@@ -45,11 +45,11 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
     """Send a refund that refund_order previewed with status "needs_confirmation". It cannot be undone.
 
     Call it only after the person saw the preview and said yes; to change amount or reason call
-    refund_order again. A host that can ask the person asks once more. Where the merchant lets
-    only a person approve, nothing is sent, and next_step says how they can. A preview holds for
-    15 minutes; after that, or when the order has changed, the answer is a new preview with its
-    own refund_id. A refund_id that was sent before is not sent again: the answer is its
-    outcome. After "unknown", "busy" or no answer call check_refund.
+    refund_order again. Where the merchant lets only a person approve, nothing is sent, and
+    next_step says how they can. A preview holds for 15 minutes. After that, or when the order
+    has changed, nothing is sent and the answer is a new preview with its own refund_id. A
+    refund_id that was sent before is not sent again: the answer is its outcome. After
+    "unknown", "busy" or no answer call check_refund.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -60,11 +60,12 @@ async def check_refund(
     """Find out what became of a refund, by reading its order; it never sends one.
 
     Use it after "unknown", "busy", or a call that never answered. Give exactly one: refund_id,
-    or order_id if that was lost (its open refund, else its latest). "unknown" becomes
-    "refunded" once Clawver lists the refund; until then ask again after check_after_seconds.
-    "not_recorded" means that the wait is over and it is not listed: tell the person before any
-    new refund_order. It knows only the refunds of this machine's ledger; for others use
-    get_order. A refund that was refused or expired is an error: it moved no money.
+    or order_id if that was lost, which finds the order's open refund or else its latest.
+    "unknown" becomes "refunded" once Clawver lists the refund; until then ask again after
+    check_after_seconds. "not_recorded" means that it was waited for long enough and is not
+    listed: tell the person before any new refund_order. It knows only the refunds of this
+    machine's ledger; for others use get_order. A refund that was refused or expired is an
+    error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(
