@@ -134,7 +134,7 @@ class Database:
         )  # asked first: whoever makes the file makes its marker last
         if _stands(self.path):
             return
-        if was_made:
+        if was_made or self._checked:
             raise SetupError(
                 f"The file of {self._name} is gone: {self.path}.",
                 next_step="A person must put it back from a backup. To begin a new one knowingly, "
