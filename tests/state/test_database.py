@@ -241,8 +241,10 @@ def test_a_file_that_goes_with_its_mark_is_missed_by_whoever_used_it(path: Path)
     path.unlink()
     path.with_suffix(".made").unlink()
 
-    with pytest.raises(SetupError, match=f"is gone: {path}"):
-        write(database, "two")
+    assert database.exists
+    for use in (read, lambda gone: write(gone, "two")):
+        with pytest.raises(SetupError, match=f"is gone: {path}"):
+            use(database)
 
     assert not path.exists()
 

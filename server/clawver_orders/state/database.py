@@ -69,7 +69,7 @@ class Database:
     @property
     def exists(self) -> bool:
         """Whether it was ever made, even if it is gone now."""
-        return _stands(self.path) or _stands(self._marker)
+        return bool(self._checked) or _stands(self.path) or _stands(self._marker)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
