@@ -11,6 +11,7 @@ MAP = {
     "__main__": {"cli"},
     "money": set(),
     "text": set(),
+    "webhooks": {"text"},
     "errors": set(),
     "logs": set(),
     "settings": {"errors"},
