@@ -1,19 +1,23 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 
+from clawver_orders.client import Clawver
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
+from clawver_orders.state.budget import Budget
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -61,6 +65,9 @@ def configure(store_url: str, tmp_path: Path) -> Configure:
             "api_url": f"{store_url}/v1",
             "state_dir": tmp_path / "state",
             "timeout_seconds": 5.0,
+            "requests_per_minute": 10**6,
+            "requests_per_day": 10**6,
+            "refund_approval": "off",
         }
         return Settings(**values | changed)
 
@@ -89,6 +96,12 @@ def connect(configure: Configure) -> Connect:
             yield client
 
     return to
+
+
+def client_of(settings: Settings, http: httpx2.AsyncClient, **changed: Any) -> Clawver:
+    """A client of the API with an allowance of its own, in the state folder of the settings."""
+    budget = Budget(Path(":memory:"), 10**6, 10**6, time.time)
+    return Clawver(settings, http, fresh=http, budget=budget, **changed)
 
 
 Answer = Callable[[str], tuple[bytes, bytes]]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.conftest import succeeding, telling
 
+from clawver_orders.approvals import Script
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.tools import SURFACE
@@ -55,7 +56,7 @@ async def ask(tool: str, answers: dict[str, Any], **arguments: Any) -> dict[str,
         telling(answer) as url,
         opened(Settings(api_key=API_KEY, api_url=url), lambda: NOW) as services,
     ):
-        return await TOOLS[tool].call(services, arguments)
+        return await TOOLS[tool].call(services, arguments, Script())
 
 
 async def test_an_order_with_nothing_but_the_essentials_is_shown() -> None:

@@ -19,6 +19,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "handle_wrong_size": {"order_id": "ord_shirt"},
     "summarize_orders": {},
     "refund_order": {"order_id": "ord_shirt", "amount_in_cents": 100, "reason": "Test"},
+    "confirm_refund": {"refund_id": "rfi_1"},
+    "check_refund": {},
 }
 WRONG_TYPES: list[Any] = [True, 7, 1.5, [], {}, ["x"], {"a": 1}]
 HOSTILE_TEXTS = [
@@ -63,7 +65,8 @@ for each in SURFACE:
         for value in nothing
     ]
     CASES += [
-        (each.name, name, True) for name in ("dry_run", "Order_Id", "services", "", "__class__")
+        (each.name, name, True)
+        for name in ("dry_run", "Order_Id", "services", "caller", "", "__class__")
     ]
 
 
@@ -105,6 +108,9 @@ async def test_an_explicit_null_means_not_given(connect: Connect, shop: Shop, to
 async def test_a_lone_surrogate_is_refused_and_the_server_lives(
     connect: Connect, shop: Shop
 ) -> None:
+    from mcp_types import CallToolResult
+
+    from clawver_orders.approvals import Script
     from clawver_orders.services import opened
     from clawver_orders.serving.strict import answer
 
@@ -113,10 +119,14 @@ async def test_a_lone_surrogate_is_refused_and_the_server_lives(
 
     async with opened(Settings()) as services:
         for tool, name, _ in CASES:
-            result = await answer(tools, services, tool, GOOD[tool] | {name: "half\ud800"})
+            result = await answer(
+                tools, services, tool, GOOD[tool] | {name: "half\ud800"}, Script()
+            )
+            assert isinstance(result, CallToolResult)
             assert result.is_error
             result.model_dump_json()
-        unknown = await answer(tools, services, "half\ud800", {})
+        unknown = await answer(tools, services, "half\ud800", {}, Script())
+    assert isinstance(unknown, CallToolResult)
     assert unknown.is_error
     assert "\\ud800" not in unknown.model_dump_json()
 

@@ -60,6 +60,7 @@ def test_numbers_and_lists_are_read_from_words(store: dict[str, str], shop: Shop
         "amount_in_cents=500",
         "reason=Smudged = bad",
     )
+    store = store | {"CLAWVER_REFUND_APPROVAL": "off"}
     first = json.loads(run(*words, **store).stdout)
     second = json.loads(run(*words, f"in_addition_to={first['clawver_refund_id']}", **store).stdout)
     both = json.dumps([first["clawver_refund_id"], second["clawver_refund_id"]])
@@ -114,9 +115,12 @@ def test_a_bad_setting_is_a_sentence(store: dict[str, str]) -> None:
 def test_a_call_on_the_sandbox_needs_no_key_and_no_port(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     sale = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
-    done = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+    asked = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+    refund_id = f"refund_id={json.loads(asked.stdout)['refund_id']}"
+    done = run("call", "confirm_refund", refund_id, "--sandbox", CLAWVER_STATE_DIR=state)
     again = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
 
+    assert json.loads(asked.stdout)["status"] == "needs_confirmation"
     assert json.loads(done.stdout)["status"] == "refunded"
     assert json.loads(again.stdout)["status"] == "already_refunded"
     assert "Sandbox store" in json.loads(again.stdout)["sandbox"]
@@ -170,6 +174,7 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
         "amount_in_cents=500",
         "reason=x",
         "--sandbox",
+        CLAWVER_REFUND_APPROVAL="off",
         **state,
     )
     with serving_sandbox(state) as told:
@@ -194,6 +199,7 @@ def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:
         "amount_in_cents=500",
         "reason=x",
         "--sandbox",
+        CLAWVER_REFUND_APPROVAL="off",
         **state,
     )
     with serving_sandbox(state, "--reset"):
@@ -214,6 +220,7 @@ def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert heading in done.stdout
     assert "fetched 48" in done.stdout
+    assert "needs_confirmation: No money was moved" in done.stdout
     assert "refunded: $5.00 was refunded on ord_shirt." in done.stdout
     assert "already_refunded: Nothing was sent" in done.stdout
     assert "\x1b" not in done.stdout

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import Configure, succeeding, telling
+from tests.conftest import Configure, client_of, succeeding, telling
 
 from clawver_orders import client as client_module
 from clawver_orders.client import Clawver, Reply
@@ -49,7 +49,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 def talk(http: httpx2.AsyncClient, configure: Configure) -> Talk:
     def to(**changed: Any) -> Clawver:
-        return Clawver(configure(**changed), http)
+        return client_of(configure(**changed), http)
 
     return to
 
@@ -131,7 +131,7 @@ async def test_a_read_is_not_repeated_for_ever(clawver: Clawver, shop: Shop) -> 
 @pytest.mark.parametrize(
     "send",
     [
-        lambda c: c.send_refund("ord_shirt", 100, "test"),
+        lambda c: c.send_refund("ord_shirt", 100, "test", "rfi_1"),
         lambda c: c.register_webhook(
             "https://hooks.example/", ["order.paid"], "example-secret-of-16"
         ),
@@ -161,17 +161,17 @@ async def test_a_refund_without_a_clear_answer_is_unknown(
     shop.add_fault(fault, method="POST", status=500, seconds=1.0)
 
     with pytest.raises(OutcomeUnknownError):
-        await talk(timeout_seconds=0.8).send_refund("ord_shirt", 100, "test")
+        await talk(timeout_seconds=0.8).send_refund("ord_shirt", 100, "test", "rfi_1")
     assert len([path for path in paths(shop) if path.endswith("/refund")]) == 1
 
 
 async def test_a_refused_refund_is_a_refusal(clawver: Clawver, shop: Shop) -> None:
     with pytest.raises(RefusedError, match="VALIDATION_ERROR"):
-        await clawver.send_refund("ord_shirt", 10**9, "too much")
+        await clawver.send_refund("ord_shirt", 10**9, "too much", "rfi_1")
     with pytest.raises(OutcomeUnknownError):  # a conflict may be a second delivery
-        await clawver.send_refund("ord_unpaid", 100, "never paid")
+        await clawver.send_refund("ord_unpaid", 100, "never paid", "rfi_1")
     with pytest.raises(NotFoundError):
-        await clawver.send_refund("ord_nobody", 100, "no such order")
+        await clawver.send_refund("ord_nobody", 100, "no such order", "rfi_1")
     assert not [r for r in shop.refunds() if r[0] in {"ord_shirt", "ord_unpaid"}]
 
 
@@ -182,7 +182,7 @@ async def test_a_refund_that_never_left_is_not_unknown(http: httpx2.AsyncClient)
     nobody = Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1")
 
     with pytest.raises(UnreachableError, match="never left"):
-        await Clawver(nobody, http).send_refund("ord_1", 100, "test")
+        await client_of(nobody, http).send_refund("ord_1", 100, "test", "rfi_1")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ async def test_a_refusal_without_the_envelope_is_no_refusal_of_a_refund(
     shop.add_fault("status_bare", status=status, method="POST")
 
     with pytest.raises(OutcomeUnknownError):
-        await clawver.send_refund("ord_shirt", 100, "test")
+        await clawver.send_refund("ord_shirt", 100, "test", "rfi_1")
 
 
 async def test_a_bomb_does_not_fill_the_memory(talk: Talk, shop: Shop) -> None:
@@ -270,7 +270,7 @@ async def test_both_forms_of_retry_after_are_read(
     now = datetime(2026, 11, 24, tzinfo=UTC)
     later = format_datetime(now + timedelta(minutes=5), usegmt=says == "DATE")
     value = says if "DATE" not in says else later.replace("+0000", "-0000")
-    clawver = Clawver(configure(), http, now=lambda: now)
+    clawver = client_of(configure(), http, now=lambda: now)
 
     error = clawver._refusal(Reply(429, {"retry-after": value}, None), "orders")
 
@@ -303,7 +303,7 @@ async def test_read_only_sends_nothing_but_get(talk: Talk, shop: Shop) -> None:
     reader = talk(read_only=True)
 
     for send in (
-        reader.send_refund("ord_shirt", 100, "test"),
+        reader.send_refund("ord_shirt", 100, "test", "rfi_1"),
         reader.register_webhook("https://hooks.example/", ["order.paid"], "example-secret-of-16"),
         reader.delete_webhook("wh_1"),
     ):
@@ -370,7 +370,7 @@ async def test_a_body_that_says_nothing_usable_is_an_error(
 ) -> None:
     async with telling(lambda _: (headers, body)) as url:
         with pytest.raises(UnexpectedAnswerError):
-            await Clawver(Settings(api_key=API_KEY, api_url=url), http).webhooks()
+            await client_of(Settings(api_key=API_KEY, api_url=url), http).webhooks()
 
 
 @pytest.mark.parametrize(
@@ -380,12 +380,12 @@ async def test_a_body_that_says_nothing_usable_is_an_error(
 async def test_a_receipt_that_is_wrong_is_an_error(http: httpx2.AsyncClient, data: Any) -> None:
     async with telling(lambda _: succeeding(data)) as url:
         with pytest.raises(UnexpectedAnswerError):
-            await Clawver(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+            await client_of(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
 
 
 async def test_a_receipt_without_a_frame_is_read(http: httpx2.AsyncClient) -> None:
     async with telling(lambda _: succeeding({"orderId": "ord_1"})) as url:
-        receipt = await Clawver(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+        receipt = await client_of(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
 
     assert receipt.order_id == "ord_1"
 
@@ -428,7 +428,7 @@ async def test_an_address_that_is_not_the_api_is_a_matter_of_settings(
     http: httpx2.AsyncClient, store_url: str
 ) -> None:
     with pytest.raises(SetupError, match="CLAWVER_API_URL"):
-        await Clawver(Settings(api_key=API_KEY, api_url=store_url), http).orders(limit=1)
+        await client_of(Settings(api_key=API_KEY, api_url=store_url), http).orders(limit=1)
 
 
 async def test_a_yes_to_a_refund_with_a_time_that_is_none_is_unknown(
@@ -442,12 +442,14 @@ async def test_a_yes_to_a_refund_with_a_time_that_is_none_is_unknown(
     }
     async with telling(lambda _: succeeding({"order": order})) as url:
         with pytest.raises(OutcomeUnknownError):
-            await Clawver(Settings(api_key=API_KEY, api_url=url), http).send_refund("ord_1", 1, "x")
+            await client_of(Settings(api_key=API_KEY, api_url=url), http).send_refund(
+                "ord_1", 1, "x", "rfi_1"
+            )
 
 
 async def test_a_refund_without_a_key_is_a_matter_of_settings_and_not_unknown(
     talk: Talk, shop: Shop
 ) -> None:
     with pytest.raises(SetupError, match="nothing was sent"):
-        await talk(api_key=None).send_refund("ord_shirt", 100, "test")
+        await talk(api_key=None).send_refund("ord_shirt", 100, "test", "rfi_1")
     assert shop.requests() == []

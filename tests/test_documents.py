@@ -45,7 +45,7 @@ def test_every_tool_is_in_the_readme_with_what_it_changes() -> None:
 def test_every_tool_is_in_the_skill() -> None:
     assert (
         set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL))
-        - {"refundable_in_cents", "already_refunded"}
+        - {"refundable_in_cents", "already_refunded", "needs_confirmation"}
         == TOOLS
     )
 

@@ -1,6 +1,9 @@
 """Money goes back once. What the store recorded is the judge."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +11,25 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from tests.conftest import Connect, succeeding, telling
+from tests.conftest import Configure, Connect, succeeding, telling
 from tests.test_tools import call, failure
 
+from clawver_orders.approvals import Script
+from clawver_orders.models import Order
+from clawver_orders.services import opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
+from clawver_orders.settling import BOUNDS, Bounds
+from clawver_orders.state.ledger import Moment, Trace
 from clawver_sandbox.shop import API_KEY, Shop
 
 
 def given_back(shop: Shop, order_id: str) -> list[int]:
     return [cents for order, cents in shop.refunds() if order == order_id]
+
+
+def posts(shop: Shop) -> list[dict[str, Any]]:
+    return [request for request in shop.requests() if request["method"] == "POST"]
 
 
 async def test_a_refund_reaches_the_store_once(connect: Connect, shop: Shop, era: str) -> None:
@@ -34,6 +46,10 @@ async def test_a_refund_reaches_the_store_once(connect: Connect, shop: Shop, era
     assert (answer["refundable_in_cents"], answer["refundable"]) == (1499, "$14.99")
     assert refund["reason"] == "Smudged"
     assert given_back(shop, sale["id"]) == [1000]
+    (sent,) = posts(shop)
+    assert sent["idempotency_key"] == answer["refund_id"]
+    assert answer["customer_sees_it"] == "in 1 to 5 business days, through Stripe"
+    assert answer["in_addition_to"] == [refund["id"]]
 
 
 async def test_the_same_call_again_sends_nothing_whatever_its_reason(
@@ -126,13 +142,15 @@ async def test_a_refund_that_cannot_be_is_never_sent(
     assert not [request for request in shop.requests() if request["method"] == "POST"]
 
 
-@pytest.mark.parametrize(
-    "fault",
-    ["drop_before", "drop_after", "status_before", "status_after", "status_bare", "truncated", "garbage",
-     "bare_success", "no_success", "not_an_object", "wrong_types", "redirect", "hang_after", "huge",
-     "no_refunds_listed", "foreign_order", "refunds_unreadable"],
-)  # fmt: skip
-async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
+LOST_BEFORE = ["drop_before", "hang_before", "status_before", "status_bare", "redirect"]
+LOST_AFTER = [
+    "drop_after", "hang_after", "status_after", "truncated", "garbage", "bare_success", "no_success",
+    "not_an_object", "wrong_types", "huge", "no_refunds_listed", "foreign_order", "refunds_unreadable",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", LOST_AFTER)
+async def test_a_refund_whose_answer_was_lost_is_found_by_reading_the_order(
     connect: Connect, shop: Shop, fault: str
 ) -> None:
     sale = shop.sell(total_in_cents=2499)
@@ -142,12 +160,33 @@ async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
             client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
         )
 
-    assert answer["status"] == "unknown"
-    assert "Do not repeat this call" in answer["next_step"]
-    assert f"get_order with order_id {sale['id']}" in answer["next_step"]
+    (refund,) = shop.order(sale["id"])["refunds"]
+    assert answer["status"] == "refunded"
+    assert answer["clawver_refund_id"] == refund["id"]
+    assert answer["refundable_in_cents"] == 1799
+    assert len(posts(shop)) == 1
+
+
+@pytest.mark.parametrize("fault", LOST_BEFORE)
+async def test_a_refund_that_does_not_show_is_unknown_and_nothing_is_sent_again(
+    connect: Connect, shop: Shop, fault: str
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
+    shop.add_fault(fault, method="POST", status=503, seconds=1.0)
+    async with connect(timeout_seconds=0.8, refund_settle_seconds=90) as client:
+        answer = await call(client, "refund_order", **wanted)
+        again = await call(client, "refund_order", **wanted | {"reason": "Print came smudged"})
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
+
+    assert (answer["status"], again["status"], other["status"]) == ("unknown", "unknown", "busy")
+    assert answer["refund_id"] == again["refund_id"] == other["refund_id"]
+    assert "Do not repeat refund_order" in answer["next_step"]
+    assert f"check_refund with refund_id {answer['refund_id']}" in answer["next_step"]
+    assert answer["check_after_seconds"] == 15
     assert "refundable_in_cents" not in answer
-    assert len([r for r in shop.requests() if r["method"] == "POST"]) == 1
-    assert given_back(shop, sale["id"]) in ([], [700])
+    assert len(posts(shop)) == 1
+    assert given_back(shop, sale["id"]) == []
 
 
 async def test_a_refusal_by_clawver_moved_nothing(connect: Connect, shop: Shop) -> None:
@@ -241,8 +280,9 @@ async def test_a_no_after_the_money_moved_is_not_believed(
             client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
         )
 
-    assert answer["status"] == "unknown"
+    assert answer["status"] == "refunded"
     assert given_back(shop, sale["id"]) == [700]
+    assert len(posts(shop)) == 1
 
 
 async def test_a_no_that_cannot_be_checked_is_unknown(tmp_path: Path) -> None:
@@ -260,29 +300,371 @@ async def test_a_no_that_cannot_be_checked_is_unknown(tmp_path: Path) -> None:
         return b"", b"gone"
 
     async with telling(answer) as url:
-        settings = Settings(api_key=API_KEY, api_url=url, state_dir=tmp_path)
+        settings = Settings(
+            api_key=API_KEY,
+            api_url=url,
+            state_dir=tmp_path,
+            refund_approval="off",
+            refund_settle_seconds=90,
+        )
         async with Client(build_server(settings)) as client:
             said = await call(
                 client, "refund_order", order_id="ord_1", amount_in_cents=1, reason="x"
             )
 
     assert said["status"] == "unknown"
-    assert len(asked) == 3
+    assert [path.endswith("/refund") for path in asked] == [False, True, False, False, False]
 
 
-async def test_two_refunds_that_are_new_are_said_at_once(connect: Connect, shop: Shop) -> None:
+async def test_a_request_that_was_delivered_twice_is_said_at_once(
+    connect: Connect, shop: Shop
+) -> None:
     sale = shop.sell(total_in_cents=2499)
-    wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
+    shop.add_fault("duplicate", method="POST")
     async with connect() as client:
-        await call(client, "refund_order", **wanted)
-        shop.add_fault("stale_read", method="GET")
-        answer = await call(client, "refund_order", **wanted)
+        answer = await call(
+            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
+        )
+        later = await call(client, "check_refund", refund_id=answer["refund_id"])
 
     ids = [refund["id"] for refund in shop.order(sale["id"])["refunds"]]
     assert len(ids) == 2
-    assert answer["status"] == "refunded"
-    assert all(each in answer["warning"] for each in ids)
-    assert "tell the merchant at once" in answer["warning"]
+    for said in (answer, later):
+        assert said["status"] == "refunded"
+        assert all(each in said["warning"] for each in ids)
+        assert "tell the merchant at once" in said["warning"]
+
+
+async def test_a_refund_that_clawver_stops_listing_is_still_a_repeat(
+    connect: Connect, shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
+    async with connect() as client:
+        first = await call(client, "refund_order", **wanted)
+        shop.add_fault("stale_read", method="GET", times=-1)
+        again = await call(client, "refund_order", **wanted)
+
+    assert again["status"] == "already_refunded"
+    assert again["refund_id"] == first["refund_id"]
+    assert again["in_addition_to"] == [first["clawver_refund_id"]]
+    assert given_back(shop, sale["id"]) == [700]
+
+
+async def test_a_refund_that_somebody_else_made_is_a_repeat_too(
+    connect: Connect, shop: Shop
+) -> None:
+    amount = shop.order("ord_partly_refunded")["refunds"][0]["amountInCents"]
+    async with connect() as client:
+        answer = await call(
+            client,
+            "refund_order",
+            order_id="ord_partly_refunded",
+            amount_in_cents=amount,
+            reason="x",
+        )
+
+    assert answer["status"] == "already_refunded"
+    assert "refund_id" not in answer
+    assert posts(shop) == []
+
+
+class Time:
+    """Both clocks of a machine, which only move when they are told to."""
+
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
+        self.up = 1000.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.up += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@asynccontextmanager
+async def connected(settings: Settings, time: Time) -> AsyncIterator[Client]:
+    server = build_server(settings, now=lambda: time.at, uptime=lambda: time.up)
+    async with Client(server) as client:
+        yield client
+
+
+async def test_not_listed_counts_only_after_the_window_and_two_reads(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
+    shop.add_fault("drop_before", method="POST")
+    seen = []
+    async with connected(configure(), time) as client:
+        answer = await call(client, "refund_order", **wanted)
+        check = {"refund_id": answer["refund_id"]}
+        for seconds in (890, 20, 1, 15):
+            time.pass_by(seconds)
+            seen.append(await call(client, "check_refund", **check))
+        again = await call(client, "refund_order", **wanted)
+
+    assert [each["status"] for each in seen] == ["unknown", "unknown", "unknown", "not_recorded"]
+    assert [each.get("check_after_seconds") for each in seen] == [10, 15, 15, None]
+    assert again["status"] == "not_recorded"
+    assert again["in_addition_to"] == [answer["refund_id"]]
+    assert "knowing that the first attempt could still show late" in again["next_step"]
+    assert len(posts(shop)) == 1
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=2), timedelta(days=-2)])
+async def test_setting_the_clock_does_not_shorten_the_window(
+    configure: Configure, shop: Shop, time: Time, jump: timedelta
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    shop.add_fault("drop_before", method="POST")
+    async with connected(configure(), time) as client:
+        answer = await call(
+            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
+        )
+        time.at += jump
+        for _ in range(3):
+            later = await call(client, "check_refund", refund_id=answer["refund_id"])
+
+    assert later["status"] == "unknown"
+
+
+async def test_a_restart_of_the_machine_does_not_shorten_the_window(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499)
+    shop.add_fault("drop_before", method="POST")
+    statuses = []
+    async with connected(configure(), time) as client:
+        answer = await call(
+            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
+        )
+        for uptime in (30, 899, 901, 920):
+            time.up = uptime
+            later = await call(client, "check_refund", refund_id=answer["refund_id"])
+            statuses.append(later["status"])
+
+    assert statuses == ["unknown", "unknown", "unknown", "not_recorded"]
+
+
+async def given_up(client: Client, shop: Shop, time: Time, **wanted: Any) -> dict[str, Any]:
+    """A refund that was sent, got lost, and did not show in time."""
+    shop.add_fault("drop_before", method="POST")
+    answer = await call(client, "refund_order", **wanted)
+    for _ in range(2):
+        time.pass_by(901)
+        answer = await call(client, "check_refund", refund_id=answer["refund_id"])
+    assert answer["status"] == "not_recorded"
+    return answer
+
+
+async def test_a_refund_that_lands_late_is_still_found(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+    async with connected(configure(), time) as client:
+        answer = await given_up(client, shop, time, **wanted)
+        shop.refund(sale, 700, "Smudged")
+        found = await call(client, "check_refund", refund_id=answer["refund_id"])
+        again = await call(client, "refund_order", **wanted)
+
+    assert found["status"] == "refunded"
+    assert again["status"] == "already_refunded"
+    assert again["refund_id"] == answer["refund_id"]
+    assert len(posts(shop)) == 1
+
+
+async def test_trying_again_after_not_recorded_names_the_attempt(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+    async with connected(configure(), time) as client:
+        first = await given_up(client, shop, time, **wanted)
+        second = await call(
+            client, "refund_order", **wanted, in_addition_to=first["in_addition_to"]
+        )
+        shop.refund(sale, 700, "Smudged")  # the first one lands after all
+        late = await call(client, "check_refund", refund_id=first["refund_id"])
+        both = await call(client, "check_refund", refund_id=second["refund_id"])
+
+    assert second["status"] == late["status"] == both["status"] == "refunded"
+    assert late["clawver_refund_id"] != second["clawver_refund_id"]
+    assert "warning" not in both
+    assert len(posts(shop)) == 2
+
+
+async def test_an_open_refund_has_the_first_claim_on_what_is_new(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+    async with connected(configure(refund_settle_seconds=900), time) as client:
+        first = await given_up(client, shop, time, **wanted)
+        shop.add_fault("drop_before", method="POST")
+        second = await call(
+            client, "refund_order", **wanted, in_addition_to=first["in_addition_to"]
+        )
+        assert second["status"] == "unknown"
+        shop.refund(sale, 700, "Smudged")
+        found = await call(client, "check_refund", refund_id=first["refund_id"])
+        opened = await call(client, "check_refund", refund_id=second["refund_id"])
+
+    assert (found["status"], opened["status"]) == ("not_recorded", "refunded")
+
+
+async def test_a_list_that_contradicts_the_payment_is_not_an_empty_one(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    sale = shop.sell(total_in_cents=2499, payment_status="partially_refunded")["id"]
+    order = Order.model_validate(shop.order(sale) | {"refunds": None})
+    assert not order.lists_its_refunds
+    paid = Order.model_validate(shop.order("ord_shirt") | {"refunds": None})
+    assert paid.lists_its_refunds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"refund_id": "rfi_nobody"}, "holds no refund rfi_nobody"),
+        ({"order_id": "ord_shirt"}, "holds no refund of order ord_shirt"),
+        ({}, "give either refund_id or order_id"),
+        ({"order_id": "ord_shirt", "refund_id": "rfi_1"}, "give either refund_id or order_id"),
+    ],
+)
+async def test_checking_what_is_not_known_says_so(
+    connect: Connect, wanted: dict[str, str], says: str
+) -> None:
+    async with connect() as client:
+        assert says in await failure(client, "check_refund", **wanted)
+
+
+async def test_a_refund_is_checked_by_its_order_where_its_id_was_lost(
+    connect: Connect, shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    async with connect() as client:
+        await call(client, "refund_order", order_id=sale, amount_in_cents=500, reason="Goodwill")
+        last = await call(client, "refund_order", order_id=sale, amount_in_cents=700, reason="More")
+        await failure(client, "refund_order", order_id=sale, amount_in_cents=2000, reason="All")
+        found = await call(client, "check_refund", order_id=sale)
+
+    assert found["refund_id"] == last["refund_id"]
+
+
+async def test_a_refused_refund_is_told_as_refused_later_too(connect: Connect, shop: Shop) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    shop.add_fault("status_before", method="POST", status=400)
+    async with connect() as client:
+        await failure(client, "refund_order", order_id=sale, amount_in_cents=700, reason="Smudged")
+        text = await failure(client, "check_refund", order_id=sale)
+
+    assert "No money was moved by refund rfi_" in text
+    assert f"call refund_order again with order_id {sale} and amount_in_cents 700" in text
+
+
+async def test_no_more_goes_back_in_a_day_than_the_limit(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    orders = [shop.sell(total_in_cents=2499)["id"] for _ in range(4)]
+    wanted = {"amount_in_cents": 1000, "reason": "Recall"}
+    async with connected(configure(refund_daily_limit_in_cents=2000), time) as client:
+        await call(client, "refund_order", order_id=orders[0], **wanted)
+        shop.add_fault("drop_before", method="POST")
+        await call(client, "refund_order", order_id=orders[1], **wanted)
+        text = await failure(client, "refund_order", order_id=orders[2], **wanted)
+        time.pass_by(86_401)
+        later = await call(client, "refund_order", order_id=orders[2], **wanted)
+
+    assert "No money was moved: $20.00 (2000 cents) went back in the last 24 hours" in text
+    assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in text
+    assert later["status"] == "refunded"
+    assert len(posts(shop)) == 3
+
+
+async def test_another_call_on_the_same_order_waits_and_then_says_busy(
+    connect: Connect, shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+    shop.add_fault("hang_after", method="POST", seconds=4.5)
+    async with connect() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.call_tool, "refund_order", wanted)
+        while not posts(shop):
+            await anyio.sleep(0.01)
+        other = await call(client, "refund_order", **wanted)
+        looked = await call(client, "check_refund", order_id=sale)
+
+    assert other["status"] == "busy"
+    assert other["refund_id"] == looked["refund_id"]
+    assert f"check_refund with refund_id {other['refund_id']}" in other["next_step"]
+    assert looked["status"] in {"busy", "refunded"}
+    assert given_back(shop, sale) == [700]
+
+
+async def test_a_refund_left_open_is_looked_up_at_the_next_start(
+    configure: Configure, shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    settings = configure()
+    async with opened(settings) as services:
+        seen = await services.clawver.order(sale)
+        now = Moment(services.now(), services.uptime())
+        intent = services.ledger.preview(sale, 700, "Smudged", (), "[]", False, now, Trace("test"))
+        services.ledger.begin_send(intent.refund_id, (), 10**6, now, Trace("test", "setting off"))
+    assert not seen.refunds
+    shop.refund(sale, 700, "Smudged")
+
+    async with Client(build_server(settings)):
+        with anyio.fail_after(10):
+            while services.ledger.all(only_open=True):
+                await anyio.sleep(0.01)
+
+    (found,) = services.ledger.all()
+    assert found.state == "confirmed"
+    assert found.clawver_refund_id == shop.order(sale)["refunds"][0]["id"]
+
+
+@pytest.mark.parametrize("fault", ["garbage", "status_bare"])
+async def test_a_start_survives_a_store_that_does_not_answer(
+    configure: Configure, shop: Shop, fault: str
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    settings = configure(refund_settle_seconds=1)
+    shop.add_fault("drop_before", method="POST")
+    async with Client(build_server(settings)) as client:
+        await call(client, "refund_order", order_id=sale, amount_in_cents=700, reason="Smudged")
+    shop.add_fault(fault, method="GET", times=1, status=400)
+    before = len(shop.requests())
+
+    async with Client(build_server(settings)) as client:
+        with anyio.fail_after(10):
+            while len(shop.requests()) == before:
+                await anyio.sleep(0.01)
+        assert await call(client, "get_order", order_id="ord_shirt")
+
+
+async def test_a_whole_call_ends_within_its_bounds_whatever_the_store_does(
+    configure: Configure, shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    bounds = Bounds(lock=0.1, read=1.0, send=0.5, look=0.4)
+    shop.add_fault("slow", method="GET", times=1, seconds=0.3)
+    async with opened(configure(timeout_seconds=60)) as services:
+        services.desk._bounds = services.desk._settling._bounds = bounds
+        shop.add_fault("hang_before", method="POST", seconds=30)
+        started = anyio.current_time()
+        outcome = await services.desk.refund(sale, 700, "Smudged", (), Script())
+        took = anyio.current_time() - started
+
+    assert outcome.status == "unknown"
+    assert took < 10
+    assert BOUNDS.lock + BOUNDS.read + BOUNDS.send + BOUNDS.look < 45
 
 
 async def test_a_refund_that_never_left_moved_nothing(

@@ -5,9 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from tests.conftest import succeeding, telling
+from tests.conftest import client_of, succeeding, telling
 
-from clawver_orders.client import Clawver
 from clawver_orders.models import OrderPage
 from clawver_orders.search import DETAILS, is_whole, search
 from clawver_orders.settings import Settings
@@ -41,7 +40,7 @@ class Store:
 
     async def find(self, **wanted: Any) -> Any:
         async with telling(self) as url, httpx2.AsyncClient(trust_env=False) as http:
-            return await search(Clawver(Settings(api_key=API_KEY, api_url=url), http), **wanted)
+            return await search(client_of(Settings(api_key=API_KEY, api_url=url), http), **wanted)
 
 
 def page(count: int, more: bool | None) -> OrderPage:

@@ -55,6 +55,7 @@ def host(store_url: str, tmp_path: Path) -> Iterator[Host]:
         "CLAWVER_API_URL": f"{store_url}/v1",
         "CLAWVER_STATE_DIR": str(tmp_path / "state"),
         "CLAWVER_LOG_LEVEL": "debug",
+        "CLAWVER_REFUND_APPROVAL": "off",
     }
     with subprocess.Popen(
         [sys.executable, "-m", "clawver_orders"],
@@ -74,7 +75,7 @@ def test_a_host_initializes_lists_and_calls(host: Host, shop: Shop) -> None:
 
     assert opened["result"]["serverInfo"]["name"] == "clawver-orders"
     assert len(opened["result"]["instructions"].splitlines()) <= 12
-    assert len(tools["result"]["tools"]) == 8
+    assert len(tools["result"]["tools"]) == 10
     assert order["result"]["structuredContent"]["order_id"] == "ord_shirt"
     assert shop.requests()[0]["path"] == "/v1/orders/ord_shirt"
 

@@ -1,4 +1,4 @@
-"""The command line, and the only printer. Loads what a command needs when it needs it."""
+"""The command line. Loads what a command needs when it needs it."""
 
 import json
 import logging
@@ -7,26 +7,19 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from clawver_orders import __version__
+from clawver_orders.refund_commands import approve, decline, refunds
+from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
 
 if TYPE_CHECKING:
     import io
 
     from clawver_orders.settings import Settings
     from clawver_orders.tools.contract import Tool
-
-FAILED = 1
-MISUSED = 2
-
-sandbox_option = click.option(
-    "--sandbox",
-    is_flag=True,
-    help="Work on the sandbox store of this machine: no key, no real money.",
-)
 
 
 def main() -> None:
@@ -54,7 +47,7 @@ def commands(context: click.Context) -> None:
 @click.option("--read-only", is_flag=True, help="Offer and send nothing that writes.")
 def serve(sandbox: bool = False, read_only: bool = False) -> None:
     """Serve MCP over standard input and output."""
-    settings = _settings(sandbox=sandbox, read_only=read_only)
+    settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
     from clawver_orders.serving.stdio import run
 
     run(settings)
@@ -74,9 +67,10 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
 
     Errors go to stderr. Exit code 1: the call failed. 2: it was misused, nothing was done.
     """
-    settings = _settings(sandbox=sandbox)
+    settings = settings_or_stop(sandbox=sandbox)
     import anyio
 
+    from clawver_orders.approvals import Script
     from clawver_orders.errors import ClawverError, InvalidRequestError
     from clawver_orders.services import opened
     from clawver_orders.tools import offered
@@ -84,17 +78,17 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
 
     tools = {each.name: each for each in offered(read_only=settings.read_only)}
     if tool not in tools:
-        _stop(f"There is no such tool. Tools: {', '.join(tools)}.", MISUSED)
+        stop(f"There is no such tool. Tools: {', '.join(tools)}.", MISUSED)
     given = _given(tools[tool], arguments, as_json)
     try:
         tools[tool].check(given)
     except InvalidRequestError as error:
-        _stop(f"{tool} failed. {error}", MISUSED)
+        stop(f"{tool} failed. {error}", MISUSED)
 
     async def run() -> int:
         try:
             async with opened(settings) as services:
-                answer = await tools[tool].call(services, given)
+                answer = await tools[tool].call(services, given, Script())
         except ClawverError as error:
             click.echo(f"{tool} failed. {error}", err=True)
             return FAILED
@@ -112,21 +106,21 @@ def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str) -> dict[str, 
     """What the tool was given, with numbers and lists where it wants them."""
     if as_json:
         if arguments:
-            _stop("Give the arguments as KEY=VALUE or with --json, not both.", MISUSED)
+            stop("Give the arguments as KEY=VALUE or with --json, not both.", MISUSED)
         try:
             whole = json.loads(as_json)
         except (ValueError, RecursionError):
             whole = None
         if not isinstance(whole, dict):
-            _stop("--json takes one JSON object.", MISUSED)
+            stop("--json takes one JSON object.", MISUSED)
         return whole
     given: dict[str, Any] = {}
     for argument in arguments:
         name, separator, value = argument.partition("=")
         if not separator:
-            _stop("Arguments look like KEY=VALUE.", MISUSED)
+            stop("Arguments look like KEY=VALUE.", MISUSED)
         if name in given:
-            _stop("An argument was given twice.", MISUSED)
+            stop("An argument was given twice.", MISUSED)
         kind = tool.input_schema["properties"].get(name, {}).get("type")
         given[name] = _typed(value, kind)
     return given
@@ -179,7 +173,7 @@ def doctor(sandbox: bool) -> None:
 @click.option("--reset", is_flag=True, help="Start again from the opening catalogue.")
 def sandbox(port: int, reset: bool) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
-    settings = _settings(sandbox=True)
+    settings = settings_or_stop(sandbox=True)
     import sqlite3
 
     from clawver_sandbox.serving import serve as serve_store
@@ -197,7 +191,7 @@ def sandbox(port: int, reset: bool) -> None:
             _reset(path)
         serve_store(path, port=port, on_ready=ready)
     except (OSError, sqlite3.Error) as error:
-        _stop(
+        stop(
             f"The sandbox cannot be served ({type(error).__name__}). Take another --port, or start "
             "again from the opening catalogue with --reset.",
             FAILED,
@@ -223,7 +217,7 @@ def _sandbox_file(settings: "Settings") -> Path:
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        _stop(
+        stop(
             f"The state folder cannot be made ({type(error).__name__}). Set CLAWVER_STATE_DIR to one "
             "that can be written.",
             FAILED,
@@ -255,23 +249,6 @@ def demo() -> None:
         anyio.run(walk, Path(folder), click.echo, heading)
 
 
-def _settings(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
-    """The settings with what the options decided, and logging set up by them."""
-    from clawver_orders.errors import SetupError
-    from clawver_orders.logs import set_up
-    from clawver_orders.settings import Settings
-
-    decided: dict[str, Any] = {
-        name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
-    }
-    try:
-        settings = Settings.from_environment(**decided)
-    except SetupError as error:
-        _stop(str(error), FAILED)
-    set_up(settings.log_level)
-    return settings
-
-
-def _stop(text: str, code: int) -> NoReturn:
-    click.echo(text, err=True)
-    sys.exit(code)
+commands.add_command(refunds)
+commands.add_command(approve)
+commands.add_command(decline)

@@ -46,6 +46,7 @@ from clawver_orders.models import (
     Webhook,
 )
 from clawver_orders.settings import Settings
+from clawver_orders.state.budget import Budget
 
 BODY_LIMIT_IN_BYTES = 4 * 1024 * 1024
 TRIES = 4
@@ -106,6 +107,9 @@ class Clawver:
     Args:
         settings: Where it answers, with which key, for how long to wait, whether writing is allowed.
         http: Opens connections; made by `services`, which also closes it.
+        fresh: The same, but opens a new connection for each request: a request that moves money
+            must not go out on one that the other side has already given up.
+        budget: The request allowance of this store.
         api_key: The key to send instead of the one in the settings (the sandbox has its own).
         now: The current time, for waits that the server gives as a date.
     """
@@ -115,11 +119,15 @@ class Clawver:
         settings: Settings,
         http: httpx2.AsyncClient,
         *,
+        fresh: httpx2.AsyncClient,
+        budget: Budget,
         api_key: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._http = http
+        self._fresh = fresh
+        self._budget = budget
         self._own_key = api_key
         self._now = now
 
@@ -140,13 +148,18 @@ class Clawver:
         _data(reply, "orders")
         return _read_record(OrderPage, reply.body, "orders")
 
-    async def order(self, order_id: str) -> Order:
+    async def order(self, order_id: str, *, urgent: bool = False) -> Order:
         """One order with everything that Clawver knows of it.
+
+        Args:
+            order_id: The order.
+            urgent: Use the part of the request allowance that is kept back for refunds.
 
         Raises:
             NotFoundError: There is no such order in this store.
         """
-        reply = await self._read(f"/orders/{_in_path(order_id)}", what=f"order {order_id}")
+        path = f"/orders/{_in_path(order_id)}"
+        reply = await self._read(path, what=f"order {order_id}", urgent=urgent)
         return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
 
     async def customer_order(self, order_id: str, token: str) -> Order:
@@ -210,13 +223,17 @@ class Clawver:
         path = f"/webhooks/{_in_path(webhook_id)}"
         await self._write("DELETE", path, None, what=f"webhook {webhook_id}")
 
-    async def send_refund(self, order_id: str, amount_in_cents: int, reason: str) -> Order:
+    async def send_refund(
+        self, order_id: str, amount_in_cents: int, reason: str, refund_id: str
+    ) -> Order:
         """Give money back. Sends exactly one request, whatever happens.
 
         Args:
             order_id: The order.
             amount_in_cents: Whole cents, 1 or more.
             reason: Why; Clawver requires one.
+            refund_id: The intent; it travels as `Idempotency-Key`. Clawver documents no such header:
+                it is harmless today, and of use on the day it is honoured.
 
         Returns:
             The order as it stands afterwards, with its refunds.
@@ -228,7 +245,9 @@ class Clawver:
         """
         body = {"amountInCents": amount_in_cents, "reason": reason}
         path = f"/orders/{_in_path(order_id)}/refund"
-        reply = await self._write("POST", path, body, what=f"order {order_id}")
+        reply = await self._write(
+            "POST", path, body, what=f"order {order_id}", idempotency_key=refund_id
+        )
         try:
             return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
         except Exception as error:  # a clear yes is a record that can be read
@@ -244,6 +263,7 @@ class Clawver:
         params: Mapping[str, str] | None = None,
         as_customer: bool = False,
         find: str = FIND_ORDER,
+        urgent: bool = False,
     ) -> Reply:
         """GET, repeated while that can help and within a bounded time."""
         import stamina
@@ -258,6 +278,7 @@ class Clawver:
                 wait_jitter=FIRST_WAIT_IN_SECONDS,
             ):
                 with attempt:
+                    await self._budget.take(urgent=urgent)
                     return await self._read_once(
                         path, what, params, as_customer=as_customer, find=find
                     )
@@ -295,7 +316,13 @@ class Clawver:
         raise self._refusal(reply, what, with_token=as_customer and params is not None, find=find)
 
     async def _write(
-        self, method: str, path: str, body: dict[str, Any] | None, *, what: str
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        *,
+        what: str,
+        idempotency_key: str = "",
     ) -> Reply:
         """POST or DELETE, once. Only a clear no counts as a no."""
         if self._settings.read_only:
@@ -304,7 +331,13 @@ class Clawver:
                 next_step="Only a person can switch that off, where the server is configured.",
             )
         try:
-            reply = await self._send(method, path, body=body, with_key=True)
+            await self._budget.take(urgent=True)
+        except RateLimitedError as error:
+            raise UnreachableError(error.happened, next_step=error.next_step) from error
+        try:
+            reply = await self._send(
+                method, path, body=body, with_key=True, idempotency_key=idempotency_key
+            )
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise UnreachableError(
                 "Clawver could not be reached: the request never left. Nothing was changed.",
@@ -329,21 +362,26 @@ class Clawver:
         params: Mapping[str, str] | None = None,
         body: dict[str, Any] | None = None,
         with_key: bool,
+        idempotency_key: str = "",
     ) -> Reply:
         """One request and its whole answer, within one deadline."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
+            "Cache-Control": "no-cache",  # an answer kept by somebody on the way may hide a refund
             "User-Agent": f"clawver-orders/{__version__}",
         }
         if with_key:
             headers["Authorization"] = f"Bearer {self._key()}"
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         seconds = self._settings.timeout_seconds
-        request = self._http.build_request(
+        http = self._http if method == "GET" else self._fresh
+        request = http.build_request(
             method,
             self._settings.api_url + path,
             params=params,
@@ -352,7 +390,7 @@ class Clawver:
             timeout=httpx2.Timeout(seconds, connect=seconds / 2),
         )
         with anyio.fail_after(seconds):
-            response = await self._http.send(request, stream=True, follow_redirects=False)
+            response = await http.send(request, stream=True, follow_redirects=False)
             try:
                 raw = await _bounded_body(response)
             finally:

@@ -138,6 +138,15 @@ class _Walk:
             "amount_in_cents": 500,
             "reason": "Wrong size, goodwill",
         }
-        for _ in range(2):
-            refund = await self._call("refund_order", **arguments)
-            self._wrapped(f"{refund['status']}: {refund['message']}")
+        asked = await self._call("refund_order", **arguments)
+        self._told(asked)
+        preview = asked["preview"]
+        self._wrapped(
+            f"A person sees: {preview['customer']}, {preview['items'][0]}; {preview['refundable']} can be "
+            f"refunded, {preview['left_after']} would be left."
+        )
+        self._told(await self._call("confirm_refund", refund_id=asked["refund_id"]))
+        self._told(await self._call("refund_order", **arguments))
+
+    def _told(self, refund: Mapping[str, Any]) -> None:
+        self._wrapped(f"{refund['status']}: {refund['message']}")

@@ -198,6 +198,11 @@ class Order(Record):
             return None
         return max(0, self.total_in_cents - self.refunded_in_cents)
 
+    @property
+    def lists_its_refunds(self) -> bool:
+        """Whether what is not listed was not refunded: a list that contradicts the payment is none."""
+        return bool(self.refunds) or self.payment_status == "paid"
+
 
 class OrderPage(Record):
     """Orders as `GET /orders` gives them, with whatever the page says about more of them."""

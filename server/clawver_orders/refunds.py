@@ -1,74 +1,284 @@
-"""The refund desk: check, send once, say what is known. The only caller of `send_refund`.
+"""The refund desk: who may have how much back, who is asked, and what is answered.
 
-Nothing here repeats a request. A refund of an amount that the order already carries is
-presumed to be a repeat, unless the earlier ones are named.
+Each refund is an intent in the ledger before anything moves. One process at a time works on an
+order, and it holds the order's lock from reading its refunds until it has noted what became of
+the request. A request whose answer is lost is never sent again: the order is read until it
+lists the refund, or until it has had time enough to do so and does not.
+
+A call for an amount that the order already carries, or that was tried before and is not
+accounted for, is taken for a repeat of that: agents and hosts repeat themselves, and they
+rephrase their reasons. Who means a further one names all the earlier ones.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import anyio
-
+from clawver_orders.approvals import (
+    ANSWERED,
+    ASKED,
+    BY_AGENT,
+    BY_SETTING,
+    Asking,
+    Caller,
+    Question,
+    Reply,
+    asking,
+    question,
+)
 from clawver_orders.client import Clawver
 from clawver_orders.errors import (
     ClawverError,
     InvalidRequestError,
-    OutcomeUnknownError,
+    NotFoundError,
     RefusedError,
-    UnexpectedAnswerError,
-    UnreachableError,
 )
 from clawver_orders.models import Order, Refund
 from clawver_orders.money import display
+from clawver_orders.refund_rules import (
+    Earlier,
+    check_possible,
+    earlier_of,
+    listed,
+    payment_of,
+)
 from clawver_orders.settings import Settings
+from clawver_orders.settling import (
+    BOUNDS,
+    NO_MONEY,
+    NOTHING_SENT,
+    Bounds,
+    Settling,
+    off_thread,
+    said_first,
+)
+from clawver_orders.state.ledger import DailyLimitError, Intent, Ledger, Moment, MovedOnError, Trace
+from clawver_orders.state.locks import OrderBusyError, OrderLocks
 
-NO_MONEY = "No money was moved."
+log = logging.getLogger(__name__)
+
+Status = Literal[
+    "refunded",
+    "already_refunded",
+    "needs_confirmation",
+    "declined",
+    "unknown",
+    "not_recorded",
+    "busy",
+]
+Approver = Literal["agent", "person"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request to refund."""
+    """What became of a call."""
 
-    status: Literal["refunded", "already_refunded", "unknown"]
-    order: Order
-    """The order as last read: after the refund where its outcome is known."""
-    refunds: tuple[Refund, ...]
-    """The refunds that Clawver lists for it: one, or none while the outcome is unknown. More than
-    one that are new mean that the request was delivered more than once."""
+    status: Status
+    order_id: str
+    amount_in_cents: int | None
+    """None where an order is busy with something that is not noted yet."""
+    intent: Intent | None = None
+    order: Order | None = None
+    """The order as last read, where it was read."""
+    refund: Refund | None = None
+    """The refund of Clawver that the outcome is about, where it was seen."""
+    earlier: tuple[str, ...] = ()
+    """All that a further refund of this amount has to name."""
+    surplus: tuple[str, ...] = ()
+    """Further new refunds of the same amount: the request was delivered more than once."""
+    check_after_seconds: int | None = None
+    approver: Approver = "agent"
+    """Who has to approve it, where it needs confirmation."""
+    unwritten: bool = False
+    """Whether the ledger could not take down what happened."""
 
 
 class RefundDesk:
-    """Gives money back, at most once for each call.
+    """Gives money back, once for each intent.
 
     Args:
         clawver: The store.
-        settings: The limit for a single refund.
+        ledger: Where every intent is noted.
+        locks: One for each order.
+        settings: Limits, approval, and how long to wait for a refund to show.
+        store: What a person calls this store.
+        shown_email: Shortens a customer's address, where the merchant wants that.
+        moment: The current time.
+        bounds: How long each part of a call may take.
     """
 
-    def __init__(self, clawver: Clawver, settings: Settings) -> None:
-        self._clawver = clawver
+    def __init__(
+        self,
+        clawver: Clawver,
+        ledger: Ledger,
+        locks: OrderLocks,
+        settings: Settings,
+        *,
+        store: str,
+        shown_email: Callable[[str | None], str | None],
+        moment: Callable[[], Moment],
+        bounds: Bounds = BOUNDS,
+    ) -> None:
+        self._settling = Settling(clawver, ledger, settings, moment, bounds)
+        self._ledger = ledger
+        self._locks = locks
         self._settings = settings
+        self._store = store
+        self._shown_email = shown_email
+        self._moment = moment
+        self._bounds = bounds
+
+    # What can be asked of the desk.
 
     async def refund(
-        self, order_id: str, amount_in_cents: int, reason: str, in_addition_to: Sequence[str]
+        self,
+        order_id: str,
+        amount_in_cents: int,
+        reason: str,
+        in_addition_to: Sequence[str],
+        caller: Caller,
     ) -> Outcome:
-        """Check a refund against the order, then send it exactly once.
+        """Refund an order, as far as the settings let a call do that.
 
         Args:
             order_id: The order.
             amount_in_cents: Whole cents, 1 or more.
             reason: Why, for the customer and for Clawver.
-            in_addition_to: The ids of all refunds of this amount that the order already
-                carries, when one more is really meant.
+            in_addition_to: All earlier refunds and attempts of this amount, when one more is meant.
+            caller: Who called, and through whom a person can be asked.
 
         Returns:
-            What happened. An unknown outcome is an answer: it must be looked up.
+            What happened; everything but a refusal is an outcome.
 
         Raises:
-            RefusedError: The order does not allow it; no money was moved.
-            InvalidRequestError: The amount or the named refunds do not fit.
+            ClawverError: Nothing was sent, or Clawver refused. No money was moved.
+        """
+        return await self._refund(order_id, amount_in_cents, reason, in_addition_to, caller)
+
+    async def confirm(self, refund_id: str, caller: Caller) -> Outcome:
+        """Go on with a preview: ask the person, or take the agent's word where that is enough.
+
+        Args:
+            refund_id: The intent.
+            caller: Who called.
+
+        Raises:
+            ClawverError: There is no such intent, it cannot be approved any more, or Clawver refused.
+        """
+        intent = await self._known(refund_id)
+        if intent.state != "previewed":
+            return await self._look_at(intent)
+        return await self._refund(
+            intent.order_id,
+            intent.amount_in_cents,
+            intent.reason,
+            intent.in_addition_to,
+            caller,
+            confirmed=intent,
+        )
+
+    async def approve(self, refund_id: str, caller: Caller) -> Outcome:
+        """Let a person decide about an intent, whatever became of it before.
+
+        One that was declined, has expired, failed or is not accounted for is previewed anew, and
+        everything that it comes on top of is named in the question.
+
+        Args:
+            refund_id: The intent.
+            caller: Through whom the person is asked.
+
+        Raises:
+            ClawverError: There is no such intent, or the refund is not possible.
+        """
+        intent = await self._known(refund_id)
+        if intent.is_open or intent.state == "confirmed":
+            return await self._look_at(intent)
+        return await self._refund(
+            intent.order_id, intent.amount_in_cents, intent.reason, None, caller
+        )
+
+    async def decline(self, refund_id: str, trace: Trace) -> Outcome:
+        """A person says no, out of band.
+
+        Raises:
+            ClawverError: There is no such intent, or it is too late.
+        """
+        intent = await self._known(refund_id)
+        if intent.state == "previewed":
+            try:
+                intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
+            except MovedOnError:
+                intent = await self._known(refund_id)
+        if intent.state == "declined":
+            return self._outcome("declined", intent)
+        raise RefusedError(
+            f"Refund {refund_id} can no longer be declined: it is {intent.state}.",
+            next_step=f"See what happened with: clawver-orders refunds show {refund_id}.",
+        )
+
+    async def check(self, refund_id: str = "", order_id: str = "") -> Outcome:
+        """Find out what became of a refund. Nothing is sent.
+
+        Args:
+            refund_id: The intent; or
+            order_id: the order, for the one that is open or else the latest.
+
+        Raises:
+            ClawverError: There is none, or it was refused, or expired: no money was moved.
+        """
+        if refund_id:
+            return await self._look_at(await self._known(refund_id))
+        with said_first(NOTHING_SENT):
+            intents = await off_thread(self._ledger.of_order, order_id)
+            if not intents:
+                raise NotFoundError(
+                    f"This machine's ledger holds no refund of order {order_id}.",
+                    next_step=f"Call get_order with order_id {order_id} to see what Clawver lists.",
+                )
+        settled = [intent for intent in intents if intent.state not in {"expired", "failed"}]
+        opened = [intent for intent in intents if intent.is_open]
+        return await self._look_at((opened or settled or intents)[-1])
+
+    async def recover(self) -> None:
+        """Look once for every refund that another process left open. Never raises."""
+        if not self._ledger.exists:
+            return
+        try:
+            opened = await off_thread(lambda: self._ledger.all(only_open=True))
+        except ClawverError as error:
+            log.warning("open refunds could not be looked up: %s", type(error).__name__)
+            return
+        for intent in opened:
+            await self._recover(intent)
+
+    async def _recover(self, intent: Intent) -> None:
+        try:
+            async with self._locks.held(intent.order_id, 0):
+                await self._settling.settle(await self._settling.read(intent.order_id, urgent=True))
+        except OrderBusyError:
+            pass  # its owner is alive and at it
+        except Exception as error:  # noqa: BLE001  # in the background, nothing may end the server
+            log.warning(
+                "refund %s could not be looked up: %s", intent.refund_id, type(error).__name__
+            )
+
+    # From a wish to a preview, and from an approval to a request.
+
+    async def _refund(
+        self,
+        order_id: str,
+        amount_in_cents: int,
+        reason: str,
+        in_addition_to: Sequence[str] | None,
+        caller: Caller,
+        *,
+        confirmed: Intent | None = None,
+    ) -> Outcome:
+        """Preview, and send where that is approved already; otherwise ask, and then send.
+
+        `in_addition_to` is None where a person is asked who will see all there is.
         """
         limit = self._settings.refund_limit_in_cents
         if amount_in_cents > limit:
@@ -77,88 +287,301 @@ class RefundDesk:
                 f"the limit of {display(limit)} ({limit} cents) for a single refund.",
                 next_step="Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
             )
-        with _money_said_first():
-            order = await self._clawver.order(order_id)
-        earlier = [each for each in order.refunds or () if each.amount_in_cents == amount_in_cents]
-        named = set(in_addition_to)
-        if earlier and named != {each.id for each in earlier}:
-            return Outcome("already_refunded", order, (earlier[-1],))
-        if named and not earlier:
+        trace = Trace(caller.client)
+        async with self._alone_with(order_id) as busy:
+            if busy is not None:
+                return busy
+            order, earlier, repeat = await self._examine(order_id, amount_in_cents, in_addition_to)
+            if repeat is not None:
+                return repeat
+            named = earlier.names if in_addition_to is None else tuple(in_addition_to)
+            is_confirmed = confirmed is not None and await self._is_fresh(confirmed, order, trace)
+            if confirmed is not None and is_confirmed:
+                intent = confirmed
+            else:
+                intent = await self._settling.write(
+                    self._ledger.preview, order_id, amount_in_cents, reason, named,
+                    payment_of(order), bool(earlier.attempts), trace=trace,
+                )  # fmt: skip
+            outcome, approved_by = await self._approval(
+                intent, order, caller, confirmed=is_confirmed
+            )
+            if approved_by:
+                return await self._send(intent, order, Trace(caller.client, approved_by))
+        if outcome is not None:
+            return outcome
+        return await self._ask(intent, order, caller)
+
+    async def _approval(
+        self, intent: Intent, order: Order, caller: Caller, *, confirmed: bool
+    ) -> tuple[Outcome | None, str]:
+        """What is decided without asking: an outcome, or who approved; neither where a person is asked."""
+        reply = caller.reply_to(intent.refund_id)
+        if reply is not None:
+            return await self._heard(intent, order, caller, reply)
+        mode = self._settings.refund_approval
+        if mode == "off":
+            return None, BY_SETTING
+        only_a_person = mode == "human" or intent.needs_person
+        history = await off_thread(self._ledger.history, intent.refund_id)
+        asked = [event.at for event in history if event.event == ASKED]
+        since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
+        stands = asking(history, since) if caller.can_ask else Asking.IN_VAIN
+        if stands is Asking.POSSIBLE:
+            return None, ""
+        if stands is Asking.OPEN:
+            return self._outcome("busy", intent, order=order), ""
+        if confirmed and not only_a_person:
+            return None, BY_AGENT
+        return self._unconfirmed(intent, order), ""
+
+    async def _ask(self, intent: Intent, order: Order, caller: Caller) -> Outcome:
+        """Put the question to the person, without the lock: they may take their time."""
+        await self._settling.write(
+            self._ledger.note, intent.refund_id, ASKED, trace=Trace(caller.client)
+        )
+        reply = await caller.ask(self._question(intent, order))
+        async with self._alone_with(intent.order_id) as busy:
+            if busy is not None:
+                return busy
+            intent = await self._known(intent.refund_id)
+            outcome, approved_by = await self._heard(intent, order, caller, reply)
+            if outcome is not None:
+                return outcome
+            trace = Trace(caller.client, approved_by)
+            order, _, repeat = await self._examine(
+                intent.order_id, intent.amount_in_cents, intent.in_addition_to
+            )
+            if repeat is not None:
+                return repeat
+            if intent.state != "previewed" or not await self._is_fresh(intent, order, trace):
+                raise RefusedError(
+                    f"No money was moved: order {intent.order_id} changed, or the preview expired, "
+                    "while the person was asked.",
+                    next_step="Call refund_order again with the same values, so that the person sees "
+                    "how it stands now.",
+                )
+            return await self._send(intent, order, trace)
+
+    async def _heard(
+        self, intent: Intent, order: Order, caller: Caller, reply: Reply
+    ) -> tuple[Outcome | None, str]:
+        """Note an answer: who approved, or the outcome of not approving."""
+        trace = Trace(caller.client, caller.person)
+        await self._settling.write(
+            self._ledger.note, intent.refund_id, ANSWERED, trace=trace, detail=reply.value
+        )
+        if reply is Reply.YES:
+            return None, caller.person
+        if reply is Reply.NO and intent.state == "previewed":
+            declined = await self._settling.write(
+                self._ledger.decline, intent.refund_id, trace=trace
+            )
+            return self._outcome("declined", declined, order=order), ""
+        return self._unconfirmed(intent, order), ""
+
+    def _question(self, intent: Intent, order: Order) -> Question:
+        return question(intent, order, self._shown_email(order.customer_email), self._store)
+
+    async def _examine(
+        self,
+        order_id: str,
+        amount_in_cents: int,
+        in_addition_to: Sequence[str] | None,
+    ) -> tuple[Order, Earlier, Outcome | None]:
+        """Read the order, settle what is open, and see whether the call repeats something.
+
+        Raises:
+            ClawverError: The refund is not possible; no money was moved.
+        """
+        with said_first(NO_MONEY):
+            order = await self._settling.read(order_id)
+            intents = await self._settling.settle(order)
+        opened = next((intent for intent in intents if intent.is_open), None)
+        earlier = earlier_of(order, intents, amount_in_cents)
+        if opened is not None:
+            status: Status = "unknown" if opened.amount_in_cents == amount_in_cents else "busy"
+            return order, earlier, self._outcome(status, opened, order=order)
+        named = None if in_addition_to is None else set(in_addition_to)
+        if earlier.names and named is not None and named != set(earlier.names):
+            return order, earlier, self._repeat(order, intents, amount_in_cents, earlier)
+        if named and not earlier.names:
             raise InvalidRequestError(
                 f"No money was moved: {order_id} carries no refund of {display(amount_in_cents)} "
                 "that this one could be in addition to.",
                 next_step="Leave in_addition_to out, or read the refunds with get_order.",
             )
-        self._check(order, amount_in_cents)
-        return await self._send(order, amount_in_cents, reason)
+        check_possible(order, amount_in_cents)
+        spent = await off_thread(self._ledger.spent_in_cents, self._moment())
+        self._check_day(spent, amount_in_cents)
+        return order, earlier, None
 
-    def _check(self, order: Order, amount_in_cents: int) -> None:
-        left = order.refundable_in_cents
-        if left is None:
-            raise UnexpectedAnswerError(
-                f"No money was moved: {order.id} is partially refunded, but Clawver does not list its refunds.",
-                next_step="Tell a person; what is left cannot be known from here.",
+    def _repeat(
+        self, order: Order, intents: Sequence[Intent], amount_in_cents: int, earlier: Earlier
+    ) -> Outcome:
+        """The answer to a call that was presumably made before."""
+        if earlier.refunds:
+            last = earlier.refunds[-1]
+            return Outcome(
+                "already_refunded",
+                order.id,
+                amount_in_cents,
+                intent=next((i for i in intents if i.clawver_refund_id == last), None),
+                order=order,
+                refund=listed(order, last),
+                earlier=earlier.names,
             )
-        if order.payment_status == "refunded" or (left == 0 and order.refunds):
-            raise RefusedError(
-                f"No money was moved: {order.id} is already refunded in full.",
-                next_step=f"Call get_order with order_id {order.id} to see its refunds.",
-            )
-        if order.payment_status not in {"paid", "partially_refunded"}:
-            raise RefusedError(
-                f"No money was moved: {order.id} has no payment that could be given back; its "
-                "payment status is neither paid nor partially_refunded.",
-                next_step=f"Call get_order with order_id {order.id} to see its payment status.",
-            )
-        if amount_in_cents > left:
-            raise RefusedError(
-                f"No money was moved: {order.id} has {display(left)} ({left} cents) left to refund, "
-                f"less than {display(amount_in_cents)}.",
-                next_step=f"Call refund_order with amount_in_cents {left} or less.",
-            )
+        attempt = earlier.attempts[-1]
+        status: Status = "declined" if attempt.state == "declined" else "not_recorded"
+        return self._outcome(status, attempt, order=order, earlier=earlier.names)
 
-    async def _send(self, order: Order, amount_in_cents: int, reason: str) -> Outcome:
-        # A cancelled call must not leave a request half said.
-        with anyio.CancelScope(shield=True):
-            try:
-                after = await self._clawver.send_refund(order.id, amount_in_cents, reason)
-            except OutcomeUnknownError:
-                return Outcome("unknown", order, ())
-            except UnreachableError as error:
-                error.happened = f"{NO_MONEY} {error.happened}"
-                raise
-            except ClawverError as error:
-                # The order allowed it a moment ago: a no is believed when the order agrees.
-                if not await self._is_unchanged(order):
-                    return Outcome("unknown", order, ())
-                error.happened = f"{NO_MONEY} {error.happened}"
-                raise
-        new = _new_refunds(order, after, amount_in_cents)
-        return Outcome("refunded", after, new) if new else Outcome("unknown", order, ())
+    async def _is_fresh(self, intent: Intent, order: Order, trace: Trace) -> bool:
+        """Whether a preview still shows how things are; one that does not can never be approved."""
+        now = self._moment()
+        if intent.seen == payment_of(order) and now.at < intent.expires_at:
+            return True
+        with suppress(MovedOnError):  # it was settled otherwise
+            await self._settling.write(
+                self._ledger.expire, intent.refund_id, "the order changed, or nobody said yes in time",
+                trace=trace,
+            )  # fmt: skip
+        return False
 
-    async def _is_unchanged(self, order: Order) -> bool:
-        """Whether the order still lists the refunds that it listed before."""
+    async def _send(self, intent: Intent, order: Order, trace: Trace) -> Outcome:
         try:
-            now = await self._clawver.order(order.id)
-        except ClawverError:
-            return False
-        return now.refunds == order.refunds and now.payment_status == order.payment_status
+            sent = await self._settling.send(intent, order, trace)
+        except DailyLimitError as error:
+            raise self._over_the_day(error.spent_in_cents, intent.amount_in_cents) from error
+        except MovedOnError:
+            return self._settled(await self._known(intent.refund_id), order)
+        return self._settled(sent.intent, sent.order, unwritten=not sent.is_written)
 
+    async def _look_at(self, intent: Intent) -> Outcome:
+        """Read the order of an intent and settle what can be settled."""
+        if intent.state in {"failed", "expired", "declined", "previewed"}:
+            return self._settled(intent, None)
+        async with self._alone_with(intent.order_id) as busy:
+            if busy is not None:
+                return self._outcome("busy", intent)
+            order = await self._settling.look(intent.order_id)
+            if order is not None:
+                await self._settling.settle(order)
+            return self._settled(await self._known(intent.refund_id), order)
 
-def _new_refunds(before: Order, after: Order, amount_in_cents: int) -> tuple[Refund, ...]:
-    known = {each.id for each in before.refunds or ()}
-    return tuple(
-        each
-        for each in after.refunds or ()
-        if each.id not in known and each.amount_in_cents == amount_in_cents
-    )
+    # Turning what is known into an outcome.
 
+    def _settled(self, intent: Intent, order: Order | None, *, unwritten: bool = False) -> Outcome:
+        """How an intent stands.
 
-@contextmanager
-def _money_said_first() -> Iterator[None]:
-    """Let every error begin with what its reader must know before anything else."""
-    try:
-        yield
-    except ClawverError as error:
-        error.happened = f"{NO_MONEY} {error.happened}"
-        raise
+        Raises:
+            RefusedError: It failed or expired: no money was moved.
+        """
+        if intent.state == "previewed" and self._moment().at < intent.expires_at:
+            return self._unconfirmed(intent, order)
+        if intent.state in {"failed", "expired", "previewed"}:
+            why = (
+                "Clawver refused it, or the request never left"
+                if intent.state == "failed"
+                else "it was not approved in time, or the order changed, or another preview took its place"
+            )
+            raise RefusedError(
+                f"No money was moved by refund {intent.refund_id}: {why}.",
+                next_step=f"If it is still wanted, call refund_order again with order_id {intent.order_id} "
+                f"and amount_in_cents {intent.amount_in_cents}.",
+            )
+        status: Status = {
+            "confirmed": "refunded",
+            "absent": "not_recorded",
+            "declined": "declined",
+        }.get(intent.state, "unknown")  # type: ignore[assignment]  # of a mapping to statuses
+        return self._outcome(status, intent, order=order, unwritten=unwritten)
+
+    def _unconfirmed(self, intent: Intent, order: Order | None) -> Outcome:
+        only_a_person = self._settings.refund_approval == "human" or intent.needs_person
+        return self._outcome(
+            "needs_confirmation",
+            intent,
+            order=order,
+            approver="person" if only_a_person else "agent",
+        )
+
+    def _outcome(
+        self,
+        status: Status,
+        intent: Intent,
+        *,
+        order: Order | None = None,
+        earlier: tuple[str, ...] = (),
+        approver: Approver = "agent",
+        unwritten: bool = False,
+    ) -> Outcome:
+        if not earlier:
+            if status == "refunded" and intent.clawver_refund_id:
+                refunds = order.refunds or () if order is not None else ()
+                same = [r.id for r in refunds if r.amount_in_cents == intent.amount_in_cents]
+                earlier = tuple(dict.fromkeys([*same, intent.clawver_refund_id]))
+            elif status in {"declined", "not_recorded"}:
+                earlier = (*intent.in_addition_to, intent.refund_id)
+        return Outcome(
+            status,
+            intent.order_id,
+            intent.amount_in_cents,
+            intent=intent,
+            order=order,
+            refund=listed(order, intent.clawver_refund_id),
+            earlier=earlier,
+            surplus=intent.surplus,
+            check_after_seconds=self._settling.check_after(intent)
+            if status in {"unknown", "busy"}
+            else None,
+            approver=approver,
+            unwritten=unwritten,
+        )
+
+    # Small things that everything above needs.
+
+    @asynccontextmanager
+    async def _alone_with(self, order_id: str) -> AsyncIterator[Outcome | None]:
+        """The order's lock; or, where somebody else keeps it, what to answer instead."""
+        held: AbstractAsyncContextManager[None] = self._locks.held(order_id, self._bounds.lock)
+        try:
+            with said_first(NO_MONEY):
+                await held.__aenter__()
+        except OrderBusyError:
+            yield await self._busy(order_id)
+            return
+        try:
+            yield None
+        finally:
+            await held.__aexit__(None, None, None)
+
+    async def _busy(self, order_id: str) -> Outcome:
+        intents = await off_thread(self._ledger.of_order, order_id)
+        opened = next((intent for intent in intents if intent.is_open), None)
+        if opened is not None:
+            return self._outcome("busy", opened)
+        return Outcome("busy", order_id, None, check_after_seconds=5)
+
+    async def _known(self, refund_id: str) -> Intent:
+        with said_first(NOTHING_SENT):
+            intent = await off_thread(self._ledger.find, refund_id)
+            if intent is None:
+                raise NotFoundError(
+                    f"This machine's ledger for this store holds no refund {refund_id}.",
+                    next_step="Copy the refund_id from the answer of refund_order, or call check_refund "
+                    "with the order_id instead.",
+                )
+        return intent
+
+    def _check_day(self, spent_in_cents: int, amount_in_cents: int) -> None:
+        if spent_in_cents + amount_in_cents > self._settings.refund_daily_limit_in_cents:
+            raise self._over_the_day(spent_in_cents, amount_in_cents)
+
+    def _over_the_day(self, spent_in_cents: int, amount_in_cents: int) -> RefusedError:
+        limit = self._settings.refund_daily_limit_in_cents
+        return RefusedError(
+            f"No money was moved: {display(spent_in_cents)} ({spent_in_cents} cents) went back in the "
+            f"last 24 hours, and with {display(amount_in_cents)} it would be more than the limit of "
+            f"{display(limit)} ({limit} cents).",
+            next_step="Wait, or ask a person: only they can raise CLAWVER_REFUND_DAILY_LIMIT_CENTS.",
+        )

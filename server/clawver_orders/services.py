@@ -4,18 +4,25 @@ Nothing is opened before the first call needs it: a host that only lists the too
 nothing.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
 
 import httpx2
 
 from clawver_orders.client import Clawver
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
+from clawver_orders.state.budget import Budget
+from clawver_orders.state.ledger import Ledger, Moment
+from clawver_orders.text import masked_email
+
+if TYPE_CHECKING:
+    from clawver_orders.refunds import RefundDesk
 
 SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
@@ -37,11 +44,19 @@ class Services:
     Args:
         settings: What a person has decided.
         now: The current time in UTC.
+        uptime: Seconds since this machine started, for all its processes alike; no change of the
+            clock changes it.
     """
 
-    def __init__(self, settings: Settings, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], datetime] = _utc_now,
+        uptime: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings = settings
         self.now = now
+        self.uptime = uptime
         self._open = AsyncExitStack()
 
     @cached_property
@@ -49,14 +64,47 @@ class Services:
         """The store's API: the real one, or the sandbox within this process."""
         if self.settings.sandbox:
             return self._sandbox_store()
-        http = httpx2.AsyncClient(trust_env=False, cookies=_no_cookies())
+        http, fresh = (
+            httpx2.AsyncClient(trust_env=False, cookies=_no_cookies(), limits=limits)
+            for limits in (httpx2.Limits(), httpx2.Limits(max_keepalive_connections=0))
+        )
         self._open.push_async_callback(http.aclose)
-        return Clawver(self.settings, http, now=self.now)
+        self._open.push_async_callback(fresh.aclose)
+        return Clawver(self.settings, http, fresh=fresh, budget=self._budget(), now=self.now)
+
+    def _budget(self) -> Budget:
+        budget = Budget(
+            self.settings.store_dir / "requests.sqlite3",
+            self.settings.requests_per_minute,
+            self.settings.requests_per_day,
+            lambda: self.now().timestamp(),
+        )
+        self._open.callback(budget.close)
+        return budget
 
     @cached_property
-    def desk(self) -> RefundDesk:
+    def desk(self) -> "RefundDesk":
         """The refund desk."""
-        return RefundDesk(self.clawver, self.settings)
+        from clawver_orders.refunds import RefundDesk
+        from clawver_orders.state.locks import OrderLocks
+
+        return RefundDesk(
+            self.clawver,
+            self.ledger,
+            OrderLocks(self.settings.store_dir / "locks"),
+            self.settings,
+            store=self.settings.store_name,
+            shown_email=self._shown_email,
+            moment=lambda: Moment(self.now(), self.uptime()),
+        )
+
+    def _shown_email(self, email: str | None) -> str | None:
+        return masked_email(email) if email and self.settings.pii == "masked" else email
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every refund of this store; nothing is opened before it is asked something."""
+        return Ledger(self.settings.store_dir / "ledger.sqlite3")
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3
@@ -77,7 +125,9 @@ class Services:
         self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)
         settings = self.settings.model_copy(update={"api_url": _IN_PROCESS_URL})
-        return Clawver(settings, http, api_key=API_KEY, now=self.now)
+        return Clawver(
+            settings, http, fresh=http, budget=self._budget(), api_key=API_KEY, now=self.now
+        )
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -86,10 +136,12 @@ class Services:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, now: Callable[[], datetime] = _utc_now
+    settings: Settings,
+    now: Callable[[], datetime] = _utc_now,
+    uptime: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Services]:
     """Services for as long as the block lasts."""
-    services = Services(settings, now)
+    services = Services(settings, now, uptime)
     try:
         yield services
     finally:

@@ -134,6 +134,24 @@ class Settings(BaseModel):
     refund_limit_in_cents: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
         50_000, description="The most a single refund may be, in cents."
     )
+    refund_daily_limit_in_cents: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        100_000, description="The most that may be refunded in any 24 hours, in cents."
+    )
+    refund_approval: Literal["ask", "human", "off"] = Field(
+        "ask",
+        description="Who approves a refund: ask takes a person's yes, or an agent's confirm_refund "
+        "where nobody can be asked; human takes only a person's; off asks nobody.",
+    )
+    refund_settle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        900.0,
+        description="How long a refund whose answer was lost may still show on its order, in seconds.",
+    )
+    requests_per_minute: Annotated[int, Field(ge=6, le=1_000_000)] = Field(
+        60, description="The most requests to the store in a minute, over all processes."
+    )
+    requests_per_day: Annotated[int, Field(ge=6, le=1_000_000_000)] = Field(
+        1000, description="The most requests to the store in 24 hours, over all processes."
+    )
     state_dir: Folder = Field(
         default_factory=_default_state_dir, description="Where state is kept between runs."
     )
@@ -184,6 +202,21 @@ class Settings(BaseModel):
         """The host name that requests go to."""
         return urlsplit(self.api_url).hostname or ""
 
+    @property
+    def store_name(self) -> str:
+        """The store as a person and a folder name it: by where its API is, not by its key."""
+        if self.sandbox:
+            return "sandbox"
+        parts = urlsplit(self.api_url)
+        host = self.api_host.replace(":", "-")
+        port = "" if parts.port is None else f"-{parts.port}"
+        return f"{'http-' if parts.scheme == 'http' else ''}{host}{port}"
+
+    @property
+    def store_dir(self) -> Path:
+        """Where this store's state is kept: a new key forgets nothing, and the sandbox is apart."""
+        return self.state_dir / "stores" / self.store_name
+
     def check_host(self) -> None:
         """Refuse to send the key to a host that nobody named.
 
@@ -204,6 +237,11 @@ VARIABLES = {
     "sandbox": "CLAWVER_SANDBOX",
     "read_only": "CLAWVER_READ_ONLY",
     "refund_limit_in_cents": "CLAWVER_REFUND_LIMIT_CENTS",
+    "refund_daily_limit_in_cents": "CLAWVER_REFUND_DAILY_LIMIT_CENTS",
+    "refund_approval": "CLAWVER_REFUND_APPROVAL",
+    "refund_settle_seconds": "CLAWVER_REFUND_SETTLE_SECONDS",
+    "requests_per_minute": "CLAWVER_REQUESTS_PER_MINUTE",
+    "requests_per_day": "CLAWVER_REQUESTS_PER_DAY",
     "state_dir": "CLAWVER_STATE_DIR",
     "allow_host": "CLAWVER_ALLOW_HOST",
     "pii": "CLAWVER_PII",

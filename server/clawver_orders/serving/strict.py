@@ -9,10 +9,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
+from clawver_orders.approvals import Caller
 from clawver_orders.errors import ClawverError
 from clawver_orders.services import Services
+from clawver_orders.serving.asking import QuestionPending
 from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.tools.contract import Tool, as_text
 
@@ -20,8 +22,12 @@ log = logging.getLogger(__name__)
 
 
 async def answer(
-    tools: Mapping[str, Tool], services: Services, name: str, arguments: Mapping[str, Any]
-) -> CallToolResult:
+    tools: Mapping[str, Tool],
+    services: Services,
+    name: str,
+    arguments: Mapping[str, Any],
+    caller: Caller,
+) -> CallToolResult | InputRequiredResult:
     """Call a tool for a host, whatever the host sent.
 
     Args:
@@ -29,6 +35,10 @@ async def answer(
         services: What they work with.
         name: The tool that was asked for.
         arguments: What it was given, unchecked.
+        caller: The host, and whether a person can be asked through it.
+
+    Returns:
+        The answer; or a question to the person, after which the host calls again.
     """
     tool = tools.get(name)
     if tool is None:
@@ -37,7 +47,9 @@ async def answer(
             f"There is no such tool, so nothing was done. Call one of: {', '.join(tools)}.",
         )
     try:
-        result = await tool.call(services, arguments)
+        result = await tool.call(services, arguments, caller)
+    except QuestionPending as pending:
+        return pending.result()
     except ClawverError as error:
         return _failure(services, f"{tool.name} failed. {error}")
     except Exception:  # the last fence: nothing unforeseen may reach the model

@@ -5,6 +5,7 @@ from clawver_orders.tools.contract import Hints, Tool
 
 READS = Hints(read_only=True, destructive=False, idempotent=True)
 MOVES_MONEY = Hints(read_only=False, destructive=True, idempotent=False)
+MOVES_MONEY_ONCE = Hints(read_only=False, destructive=True, idempotent=True)
 
 SURFACE = (
     Tool(orders.list_orders, "List orders", READS),
@@ -15,6 +16,8 @@ SURFACE = (
     Tool(sizes.handle_wrong_size, "Handle a wrong size", READS),
     Tool(orders.summarize_orders, "Summarize orders", READS),
     Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),
+    Tool(refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE),
+    Tool(refunds.check_refund, "Check a refund", READS),
 )
 
 

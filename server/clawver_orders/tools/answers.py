@@ -439,23 +439,45 @@ class OrderSummary(Answer):
     why_incomplete: str | None = None
 
 
+class RefundPreview(Part):
+    """What a person needs to know before they say yes."""
+
+    customer: str | None = None
+    items: list[str]
+    reason: str
+    total: str
+    refundable: str
+    left_after: str
+
+
 class RefundAnswer(Answer):
     """What became of a refund."""
 
     status: Annotated[
-        Literal["refunded", "already_refunded", "unknown"],
+        Literal[
+            "refunded",
+            "already_refunded",
+            "needs_confirmation",
+            "declined",
+            "unknown",
+            "not_recorded",
+            "busy",
+        ],
         Field(description="unknown: it may have happened; look, do not repeat."),
     ]
     message: str
     warning: str | None = None
+    refund_id: str | None = Field(None, description="For confirm_refund and check_refund.")
     order_id: str
-    amount_in_cents: int
-    amount: str
+    amount_in_cents: int | None = None
+    amount: str | None = None
     clawver_refund_id: str | None = None
     stripe_refund_id: str | None = None
-    refundable_in_cents: int | None = None
+    refundable_in_cents: int | None = Field(None, description="What is left on the order.")
     refundable: str | None = None
+    preview: RefundPreview | None = None
     in_addition_to: list[str] = Field(
         description="What to pass as in_addition_to for a deliberate further refund of this amount."
     )
+    check_after_seconds: int | None = None
     customer_sees_it: str | None = None

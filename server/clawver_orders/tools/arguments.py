@@ -178,12 +178,27 @@ Reason = Annotated[
     ),
     AfterValidator(_reason),
 ]
-RefundId = Annotated[str, AfterValidator(_id)]
+EarlierId = Annotated[str, AfterValidator(_id)]
 InAdditionTo = Annotated[
-    list[RefundId],
+    list[EarlierId],
     Field(
-        description="Only for a deliberate further refund of the same amount: the ids of all refunds of that amount the order already has, as already_refunded lists them. At most 50.",
+        description="Only for a deliberate further refund of the same amount: exactly the ids that an earlier answer lists as in_addition_to. At most 50.",
         max_length=50,
     ),
     BeforeValidator(_list_or_json),
+]
+RefundId = Annotated[
+    str,
+    Field(description="The refund_id (rfi_…) that refund_order answered with."),
+    AfterValidator(_id),
+]
+RefundIdOrNothing = Annotated[
+    str,
+    Field(description="The refund_id (rfi_…) that refund_order answered with; or leave it out."),
+    AfterValidator(_id_or_nothing),
+]
+OrderIdOrNothing = Annotated[
+    str,
+    Field(description="Instead of refund_id: the order whose open or latest refund is meant."),
+    AfterValidator(_id_or_nothing),
 ]

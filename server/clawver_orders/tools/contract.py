@@ -13,9 +13,13 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from clawver_orders.approvals import Caller
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import SANDBOX_NOTICE, Answer
+
+_OURS = frozenset({"services", "caller"})
+"""Parameters that no host and no model can fill."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Tool:
     """A tool: a plain async function with what hosts need to know about it.
 
     Args:
-        run: Takes `Services` first, then the tool's arguments, and gives an `Answer`.
+        run: Takes `services` first, `caller` where it may have to ask a person, then the tool's
+            arguments, and gives an `Answer`.
         title: Its name for people.
         hints: What it does to the store.
     """
@@ -69,7 +74,8 @@ class Tool:
         hints = get_type_hints(self.run, include_extras=True)
         fields: dict[str, Any] = {
             name: (hints[name], ... if p.default is p.empty else p.default)
-            for name, p in list(inspect.signature(self.run).parameters.items())[1:]
+            for name, p in inspect.signature(self.run).parameters.items()
+            if name not in _OURS
         }
         return create_model(self.name, __config__=ConfigDict(extra="forbid"), **fields)
 
@@ -121,13 +127,23 @@ class Tool:
             ) from None  # the cause repeats the input
         return {name: getattr(checked, name) for name in known}
 
-    async def call(self, services: Services, given: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self, services: Services, given: Mapping[str, Any], caller: Caller
+    ) -> dict[str, Any]:
         """Check the arguments, run the tool, and give its answer as plain JSON values.
+
+        Args:
+            services: What tools work with.
+            given: The arguments, unchecked.
+            caller: Which program calls, and whether a person can be asked through it.
 
         Raises:
             ClawverError: Whatever the tool says went wrong.
         """
-        answer = await self.run(services, **self.check(given))
+        checked = self.check(given)
+        if "caller" in inspect.signature(self.run).parameters:
+            checked["caller"] = caller
+        answer = await self.run(services, **checked)
         if services.settings.sandbox:
             answer = answer.model_copy(update={"sandbox": SANDBOX_NOTICE})
         return answer.model_dump(mode="json", exclude_none=True)

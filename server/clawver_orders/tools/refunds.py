@@ -1,16 +1,27 @@
-"""Giving money back."""
+"""Giving money back: asking for it, confirming it, finding out what became of it."""
 
+from clawver_orders.approvals import Caller, item_line
+from clawver_orders.errors import InvalidRequestError
 from clawver_orders.money import display
 from clawver_orders.refunds import Outcome
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import RefundAnswer
-from clawver_orders.tools.arguments import AmountInCents, InAdditionTo, OrderId, Reason
+from clawver_orders.tools.answers import RefundAnswer, RefundPreview, Shown
+from clawver_orders.tools.arguments import (
+    AmountInCents,
+    InAdditionTo,
+    OrderId,
+    OrderIdOrNothing,
+    Reason,
+    RefundId,
+    RefundIdOrNothing,
+)
 
 CUSTOMER_SEES_IT = "in 1 to 5 business days, through Stripe"
 
 
 async def refund_order(
     services: Services,
+    caller: Caller,
     order_id: OrderId,
     amount_in_cents: AmountInCents,
     reason: Reason,
@@ -18,67 +29,173 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give the customer of a paid order money back, all of it or a part. It cannot be undone.
 
-    Read the order with get_order first, tell the merchant amount and reason, and wait for a yes.
-    One request is sent and never repeated. status says what happened: refunded;
-    already_refunded when the order has a refund of this amount, so this call is taken for a
-    repeat and sends nothing; unknown when the answer was lost: look with get_order, do not call
-    again. An error means that no money was moved. The order's fulfilment does not change.
+    Read the order with get_order first. The person is asked where the host can do that; otherwise
+    nothing moves and the answer is needs_confirmation: show its preview, and after their yes call
+    confirm_refund. Each refund is sent once. A call for an amount the order already carries is
+    taken for a repeat (already_refunded) whatever its reason. On unknown call check_refund, never
+    this again. An error means that no money was moved. The order's fulfilment does not change.
     """
-    outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to)
-    order = outcome.order
-    known = outcome.status != "unknown"
-    left = order.refundable_in_cents if known else None
-    refund = outcome.refunds[0] if outcome.refunds else None
+    outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
+    return _answer(services, outcome)
+
+
+async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
+    """Send a refund that refund_order previewed (status needs_confirmation), once.
+
+    Call it only after the person saw the preview and said yes. Where the host can ask, the person
+    is asked again; where only a person may approve, the answer says how they can. A preview holds
+    for 15 minutes; when the order has changed, nothing is sent and the answer is a new preview.
+    Called again for a refund that was sent, it sends nothing and says how that stands.
+    """
+    return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
+
+
+async def check_refund(
+    services: Services, refund_id: RefundIdOrNothing = "", order_id: OrderIdOrNothing = ""
+) -> RefundAnswer:
+    """Find out what became of a refund, by looking at the order. Sends nothing, so repeat it freely.
+
+    Use it after unknown, busy or a call that never answered, with the refund_id or, where that
+    was lost, the order_id. unknown turns into refunded as soon as Clawver lists the refund, or
+    into not_recorded when it had time enough and does not. It knows the refunds of this machine's
+    ledger; get_order shows all that Clawver lists.
+    """
+    if bool(refund_id) == bool(order_id):
+        raise InvalidRequestError(
+            "Nothing was done: give either refund_id or order_id.",
+            next_step="Call check_refund again with one of them.",
+        )
+    return _answer(services, await services.desk.check(refund_id, order_id))
+
+
+def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> RefundAnswer:
+    intent, order, refund = outcome.intent, outcome.order, outcome.refund
+    settled = outcome.status not in {"unknown", "busy"}
+    left = order.refundable_in_cents if order is not None and settled else None
+    cents = outcome.amount_in_cents
+    moved = outcome.status in {"refunded", "already_refunded"}
+    replaced = bool(confirmed) and intent is not None and intent.refund_id != confirmed
     return RefundAnswer(
         status=outcome.status,
-        message=_message(outcome, amount_in_cents),
-        order_id=order_id,
-        amount_in_cents=amount_in_cents,
-        amount=display(amount_in_cents),
-        clawver_refund_id=refund.id if refund else None,
-        stripe_refund_id=refund.stripe_refund_id if refund else None,
+        message=("The order has changed since that preview. " if replaced else "")
+        + _message(outcome),
         warning=_warning(outcome),
+        refund_id=intent.refund_id if intent else None,
+        order_id=outcome.order_id,
+        amount_in_cents=cents,
+        amount=None if cents is None else display(cents),
+        clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
+        stripe_refund_id=(refund.stripe_refund_id if refund else None)
+        or (intent.stripe_refund_id if intent else None),
         refundable_in_cents=left,
         refundable=None if left is None else display(left),
-        in_addition_to=[r.id for r in order.refunds or () if r.amount_in_cents == amount_in_cents]
-        if known
-        else [],
-        customer_sees_it=CUSTOMER_SEES_IT if known else None,
-        next_step=_next_step(outcome, amount_in_cents),
+        preview=_preview(services, outcome),
+        in_addition_to=list(outcome.earlier),
+        check_after_seconds=outcome.check_after_seconds,
+        customer_sees_it=CUSTOMER_SEES_IT if moved else None,
+        next_step=_next_step(outcome),
     )
 
 
-def _message(outcome: Outcome, amount_in_cents: int) -> str:
-    amount = display(amount_in_cents)
+def _preview(services: Services, outcome: Outcome) -> RefundPreview | None:
+    intent, order = outcome.intent, outcome.order
+    if outcome.status != "needs_confirmation" or intent is None or order is None:
+        return None
+    left = order.refundable_in_cents or 0
+    return RefundPreview(
+        customer=Shown.by(services.settings).email(order.customer_email),
+        items=[item_line(item) for item in order.items or ()],
+        reason=intent.reason,
+        total=display(order.total_in_cents),
+        refundable=display(left),
+        left_after=display(left - intent.amount_in_cents),
+    )
+
+
+def _message(outcome: Outcome) -> str:
+    order_id = outcome.order_id
+    amount = "A refund" if outcome.amount_in_cents is None else display(outcome.amount_in_cents)
     if outcome.status == "refunded":
-        return f"{amount} was refunded on {outcome.order.id}."
+        return f"{amount} was refunded on {order_id}."
     if outcome.status == "already_refunded":
-        return f"Nothing was sent: {outcome.order.id} already has a refund of {amount}."
-    return f"It is not known whether {amount} was refunded on {outcome.order.id}."
+        return f"Nothing was sent: {order_id} already has a refund of {amount}."
+    if outcome.status == "needs_confirmation":
+        return f"No money was moved: {amount} on {order_id} waits for a person's yes."
+    if outcome.status == "declined":
+        return f"No money was moved: a person declined the refund of {amount} on {order_id}."
+    if outcome.status == "not_recorded":
+        return (
+            f"Clawver lists no refund of {amount} on {order_id} from the attempt that was made, though "
+            "there was time enough for it to show."
+        )
+    if outcome.status == "unknown":
+        return f"It is not known yet whether {amount} was refunded on {order_id}."
+    if outcome.intent is not None and outcome.intent.state == "previewed":
+        return f"Nothing was sent: a person is being asked about {amount} on {order_id}."
+    if outcome.intent is not None:
+        return (
+            f"Nothing was sent by this call: a refund of {amount} on {order_id} is being settled."
+        )
+    return f"Nothing was sent: another refund call is at work on {order_id}."
 
 
 def _warning(outcome: Outcome) -> str | None:
-    if len(outcome.refunds) < 2:
-        return None
-    ids = ", ".join(refund.id for refund in outcome.refunds)
-    return (
-        f"{len(outcome.refunds)} refunds of this amount are new on the order: {ids}. The request may "
-        "have been delivered more than once on the way; tell the merchant at once."
+    if outcome.surplus and outcome.intent is not None:
+        ids = ", ".join((str(outcome.intent.clawver_refund_id), *outcome.surplus))
+        return (
+            f"{1 + len(outcome.surplus)} refunds of this amount are new on the order: {ids}. The request "
+            "may have been delivered more than once on the way; tell the merchant at once."
+        )
+    if outcome.unwritten:
+        return (
+            "The refund ledger could not be written after the request was sent; tell the merchant, and "
+            "run clawver-orders doctor."
+        )
+    return None
+
+
+def _next_step(outcome: Outcome) -> str:
+    order_id, cents, intent = outcome.order_id, outcome.amount_in_cents, outcome.intent
+    check = f"check_refund with refund_id {intent.refund_id}" if intent else (
+        f"check_refund with order_id {order_id}"
+    )  # fmt: skip
+    wait = f"wait {outcome.check_after_seconds} seconds, then call"
+    further = (
+        f"call refund_order with order_id {order_id}, amount_in_cents {cents} and the in_addition_to "
+        "given here"
     )
-
-
-def _next_step(outcome: Outcome, amount_in_cents: int) -> str:
-    order_id = outcome.order.id
     if outcome.status == "refunded":
         return "Tell the customer the amount and when it arrives. Do not call refund_order again for this."
     if outcome.status == "already_refunded":
         return (
-            "Take this as done. Only if the merchant wants a further refund of the same amount, call "
-            f"refund_order again with order_id {order_id}, amount_in_cents {amount_in_cents} and the "
-            "in_addition_to given here."
+            "Take this as done. Only if the merchant wants a further refund of the same amount, "
+            f"{further}."
         )
-    return (
-        "Do not repeat this call. Tell the person that it is being verified, wait a few minutes, then "
-        f"call get_order with order_id {order_id} and look for a new refund of "
-        f"{display(amount_in_cents)}."
-    )
+    if outcome.status == "needs_confirmation" and intent is not None:
+        if outcome.approver == "agent":
+            return (
+                "Show the person the preview. Only after their yes call confirm_refund with refund_id "
+                f"{intent.refund_id}."
+            )
+        return (
+            "Only a person can approve this one. Ask them to run in a terminal: clawver-orders approve "
+            f"{intent.refund_id}. Then call {check}."
+        )
+    if outcome.status == "declined":
+        return (
+            "Tell the person that nothing was sent. Do not ask again by yourself; if they want it after "
+            f"all, {further}, and a person is asked once more."
+        )
+    if outcome.status == "not_recorded":
+        return (
+            "Tell the person that the refund does not show on the order. Only if they want to try again, "
+            f"knowing that the first attempt could still show late, {further}; a person has to approve it."
+        )
+    if outcome.status == "unknown":
+        return (
+            "Do not repeat refund_order. Tell the person that it is being verified, "
+            f"{wait} {check}."
+        )
+    if intent is not None and intent.state == "previewed":
+        return f"Wait for their answer: {wait} confirm_refund with refund_id {intent.refund_id}."
+    return f"Do not repeat the call: {wait} {check}."

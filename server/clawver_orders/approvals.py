@@ -1,0 +1,150 @@
+"""Who may say yes to a refund, and what they are asked. No protocol: whoever calls does the asking."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Protocol
+
+from clawver_orders.models import Item, Order
+from clawver_orders.money import display
+from clawver_orders.state.ledger import Event, Intent
+
+Mode = Literal["ask", "human", "off"]
+
+ANSWER_WITHIN_SECONDS = 120.0
+"""How long an open question keeps an agent from going on without an answer."""
+
+BY_SETTING = "setting off"
+BY_AGENT = "agent by confirm_refund"
+ASKED = "asked"
+ANSWERED = "answered"
+
+
+class Reply(Enum):
+    """What came back when a person was asked."""
+
+    YES = "yes"
+    NO = "no"
+    DISMISSED = "dismissed"
+    """Put aside without a choice."""
+    UNANSWERED = "unanswered"
+    """The program that should have asked failed, made no sense, or never came back."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked.
+
+    Args:
+        refund_id: The intent that a yes lets go.
+        text: All that they need to decide, in lines.
+    """
+
+    refund_id: str
+    text: str
+
+
+class Caller(Protocol):
+    """The program that called, and whether a person can be asked through it."""
+
+    @property
+    def client(self) -> str:
+        """Its name and version, cleaned; for the trail only."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether it says that it can put a question to a person."""
+
+    @property
+    def person(self) -> str:
+        """How a person's word through it is written down."""
+
+    def reply_to(self, refund_id: str) -> Reply | None:
+        """The answer to a question of an earlier round, where the call brought one along."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Put the question to the person. It may also leave, to come back with a reply in hand."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A caller through which nobody can be asked: a shell, a framework."""
+
+    client: str = "command line"
+    can_ask: bool = False
+    person: str = ""
+
+    def reply_to(self, refund_id: str) -> Reply | None:  # noqa: ARG002  # the protocol's
+        """Nothing."""
+        return None
+
+    async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the protocol's
+        """Nobody is there."""
+        return Reply.UNANSWERED
+
+
+class Asking(Enum):
+    """How the asking for an intent stands."""
+
+    POSSIBLE = "possible"
+    OPEN = "open"
+    """A question was put a moment ago, and its answer may still come."""
+    IN_VAIN = "in vain"
+    """A question was put, and no answer came: it is not put again."""
+
+
+def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
+    """How the asking stands, from the history of an intent.
+
+    Args:
+        history: Oldest first.
+        seconds_since_asked: The age of the last question.
+    """
+    last = next((event for event in reversed(history) if event.event in {ASKED, ANSWERED}), None)
+    if last is None or (last.event == ANSWERED and last.detail != Reply.UNANSWERED.value):
+        return Asking.POSSIBLE
+    if last.event == ASKED and seconds_since_asked < ANSWER_WITHIN_SECONDS:
+        return Asking.OPEN
+    return Asking.IN_VAIN
+
+
+def question(intent: Intent, order: Order, customer: str | None, store: str) -> Question:
+    """What to ask a person about a refund.
+
+    Args:
+        intent: The refund.
+        order: The order as it was read for it.
+        customer: Who gets the money, shown as the merchant wants it.
+        store: Which store this is.
+    """
+    left = order.refundable_in_cents or 0
+    lines = [
+        f"Refund {display(intent.amount_in_cents)} on order {order.id}? Money cannot be called back.",
+        f"Store: {store}",
+        f"Customer: {_quoted(customer or 'not known')}",
+        f"Items: {'; '.join(item_line(item) for item in order.items or ()) or 'not known'}",
+        f"Reason given: {_quoted(intent.reason)}",
+        f"The order's total is {display(order.total_in_cents)}; {display(left)} can be refunded, and "
+        f"{display(left - intent.amount_in_cents)} would be left.",
+    ]
+    if order.refunds:
+        earlier = ", ".join(display(refund.amount_in_cents) for refund in order.refunds)
+        lines.append(f"Refunded before: {earlier}.")
+    if intent.in_addition_to:
+        lines.append(
+            f"There were {len(intent.in_addition_to)} earlier attempts or refunds of this very amount: "
+            f"{', '.join(intent.in_addition_to)}. This one comes on top."
+        )
+    lines.append(f"Refund id: {intent.refund_id}")
+    return Question(intent.refund_id, "\n".join(lines))
+
+
+def item_line(item: Item) -> str:
+    """An item in a few words, with the words of others in quotes."""
+    variant = f" ({_quoted(item.variant_name)})" if item.variant_name else ""
+    return f"{item.quantity} x {_quoted(item.product_name)}{variant}"
+
+
+def _quoted(text: str) -> str:
+    """A text of somebody else: on one line, short, and marked as theirs."""
+    line = " ".join(text.split()).replace('"', "'")
+    return f'"{line if len(line) <= 80 else line[:79] + "…"}"'

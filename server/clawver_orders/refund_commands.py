@@ -1,0 +1,222 @@
+"""The refund ledger in a terminal: what was refunded, what is open, and a person's yes or no."""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clawver_orders.startup import FAILED, sandbox_option, settings_or_stop, stop
+
+if TYPE_CHECKING:
+    from clawver_orders.approvals import Question, Reply
+    from clawver_orders.services import Services
+    from clawver_orders.state.ledger import Intent
+
+HEADINGS = ("refund", "order", "amount", "state", "since (UTC)", "at Clawver")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--open", "only_open", is_flag=True, help="Only those whose money may be on its way.")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
+@sandbox_option
+@click.pass_context
+def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: bool) -> None:
+    """The refund ledger of this machine, newest first."""
+    if context.invoked_subcommand is not None:
+        return
+
+    async def run(services: "Services") -> int:
+        intents = services.ledger.all(only_open=only_open)
+        if as_json:
+            click.echo(json.dumps([_as_json(intent) for intent in intents]))
+            return 0
+        rows = [HEADINGS, *(_row(intent) for intent in intents)]
+        for line in _in_columns(rows) if intents else ["No refunds."]:
+            click.echo(line)
+        return 0
+
+    _with_services(run, sandbox)
+
+
+@refunds.command()
+@click.argument("refund_id")
+@sandbox_option
+def show(refund_id: str, sandbox: bool) -> None:
+    """One refund with its whole history."""
+
+    async def run(services: "Services") -> int:
+        intent = services.ledger.find(refund_id)
+        if intent is None:
+            stop(
+                f"This machine's ledger for this store holds no refund {_safe(refund_id)}.", FAILED
+            )
+        for name, value in _as_json(intent).items():
+            if value not in (None, [], ""):
+                click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+        click.echo()
+        for event in services.ledger.history(refund_id):
+            words = (
+                _when(event.at), f"process {event.process}", event.event, event.detail,
+                event.who and f"by {event.who}", event.client and f"through {event.client}",
+            )  # fmt: skip
+            click.echo("  ".join(word for word in words if word))
+        return 0
+
+    _with_services(run, sandbox)
+
+
+@refunds.command()
+@sandbox_option
+def check(sandbox: bool) -> None:
+    """Look up everything that is open and settle what can be settled; exit code 1 while any is left."""
+
+    async def run(services: "Services") -> int:
+        for intent in services.ledger.all(only_open=True):
+            outcome = await services.desk.check(intent.refund_id)
+            click.echo(f"{intent.refund_id}  {intent.order_id}  {outcome.status}")
+        left = len(services.ledger.all(only_open=True))
+        click.echo(f"{left} still open." if left else "Nothing is open.")
+        return FAILED if left else 0
+
+    _with_services(run, sandbox)
+
+
+@click.command()
+@click.argument("refund_id")
+@click.option("--yes", is_flag=True, help="Do not ask: for scripts of people who have decided.")
+@sandbox_option
+def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
+    """Approve a refund: shows what it is, asks, and sends it once."""
+
+    async def run(services: "Services") -> int:
+        outcome = await services.desk.approve(refund_id, _Terminal(yes))
+        click.echo(f"{outcome.status}: {outcome.order_id}")
+        if outcome.intent is not None:
+            click.echo(f"clawver-orders refunds show {outcome.intent.refund_id}")
+        return 0 if outcome.status in {"refunded", "already_refunded"} else FAILED
+
+    _with_services(run, sandbox)
+
+
+@click.command()
+@click.argument("refund_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@sandbox_option
+def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
+    """Decline a refund that waits for a yes. Nothing is sent."""
+
+    async def run(services: "Services") -> int:
+        from clawver_orders.state.ledger import Trace
+
+        intent = services.ledger.find(refund_id)
+        if intent is not None and not yes:
+            click.echo(_described(intent))
+            click.confirm("Decline this refund?", abort=True)
+        await services.desk.decline(refund_id, Trace(_Terminal.client, _Terminal.person))
+        click.echo(f"declined: nothing was sent for {_safe(refund_id)}")
+        return 0
+
+    _with_services(run, sandbox)
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    """The caller who is the person."""
+
+    yes: bool
+    client: str = "clawver-orders approve"
+    can_ask: bool = True
+    person: str = "person in the terminal"
+
+    def reply_to(self, refund_id: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
+        """Nothing: the person is asked each time."""
+        return None
+
+    async def ask(self, question: "Question") -> "Reply":
+        """Show the question and read the answer."""
+        from clawver_orders.approvals import Reply
+
+        click.echo(question.text)
+        if self.yes or click.confirm("Send this refund?"):
+            return Reply.YES
+        return Reply.DISMISSED
+
+
+def _with_services(run: Callable[["Services"], Awaitable[int]], sandbox: bool) -> None:
+    """Run with this store's services; errors go to stderr."""
+    settings = settings_or_stop(sandbox=sandbox)
+    import anyio
+
+    from clawver_orders.errors import ClawverError
+    from clawver_orders.services import opened
+
+    async def inside() -> None:
+        try:
+            async with opened(settings) as services:
+                code = await run(services)
+        except ClawverError as error:
+            stop(str(error), FAILED)
+        sys.exit(code)
+
+    anyio.run(inside)
+
+
+def _as_json(intent: "Intent") -> dict[str, Any]:
+    return {
+        "refund_id": intent.refund_id,
+        "order_id": intent.order_id,
+        "amount_in_cents": intent.amount_in_cents,
+        "state": intent.state,
+        "reason": intent.reason,
+        "created_at": _when(intent.created_at),
+        "sent_at": None if intent.sent_at is None else _when(intent.sent_at),
+        "clawver_refund_id": intent.clawver_refund_id,
+        "stripe_refund_id": intent.stripe_refund_id,
+        "in_addition_to": list(intent.in_addition_to),
+        "surplus": list(intent.surplus),
+    }
+
+
+def _described(intent: "Intent") -> str:
+    from clawver_orders.money import display
+
+    return (
+        f"{intent.refund_id}: {display(intent.amount_in_cents)} on {intent.order_id}, "
+        f"{intent.state} since {_when(intent.created_at)}. Reason: {intent.reason}"
+    )
+
+
+def _row(intent: "Intent") -> tuple[str, ...]:
+    from clawver_orders.money import display
+
+    return (
+        intent.refund_id,
+        intent.order_id,
+        display(intent.amount_in_cents),
+        intent.state,
+        _when(intent.sent_at or intent.created_at),
+        intent.clawver_refund_id or "",
+    )
+
+
+def _in_columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _when(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _safe(refund_id: str) -> str:
+    """What was typed, without what a terminal would obey."""
+    from clawver_orders.text import clean
+
+    return clean(refund_id, 80)

@@ -1,0 +1,109 @@
+"""What an order and the ledger together say about a refund. No I/O."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clawver_orders.errors import RefusedError, UnexpectedAnswerError
+from clawver_orders.models import Order, Refund
+from clawver_orders.money import display
+from clawver_orders.state.ledger import Intent
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What stands in the way of a refund, because a call for it may be a repeat."""
+
+    refunds: tuple[str, ...]
+    """Refunds of the amount, by Clawver's id."""
+    attempts: tuple[Intent, ...]
+    """Attempts that were declined or are not accounted for."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a further one has to name."""
+        return self.refunds + tuple(attempt.refund_id for attempt in self.attempts)
+
+
+def check_possible(order: Order, amount_in_cents: int) -> None:
+    """Whether the order allows it.
+
+    Raises:
+        ClawverError: It does not.
+    """
+    left = order.refundable_in_cents
+    if left is None:
+        raise UnexpectedAnswerError(
+            f"No money was moved: {order.id} is partially refunded, but Clawver does not list its refunds.",
+            next_step="Tell a person; what is left cannot be known from here.",
+        )
+    if order.payment_status == "refunded" or (left == 0 and order.refunds):
+        raise RefusedError(
+            f"No money was moved: {order.id} is already refunded in full.",
+            next_step=f"Call get_order with order_id {order.id} to see its refunds.",
+        )
+    if order.payment_status not in {"paid", "partially_refunded"}:
+        raise RefusedError(
+            f"No money was moved: {order.id} has no payment that could be given back; its "
+            "payment status is neither paid nor partially_refunded.",
+            next_step=f"Call get_order with order_id {order.id} to see its payment status.",
+        )
+    if amount_in_cents > left:
+        raise RefusedError(
+            f"No money was moved: {order.id} has {display(left)} ({left} cents) left to refund, "
+            f"less than {display(amount_in_cents)}.",
+            next_step=f"Call refund_order with amount_in_cents {left} or less.",
+        )
+
+
+def earlier_of(order: Order, intents: Sequence[Intent], amount_in_cents: int) -> Earlier:
+    """All refunds and attempts of this amount: what the order lists, and what only the ledger knows."""
+    same = [intent for intent in intents if intent.amount_in_cents == amount_in_cents]
+    listed = [r.id for r in order.refunds or () if r.amount_in_cents == amount_in_cents]
+    ours = [intent.clawver_refund_id for intent in same if intent.clawver_refund_id]
+    sent = [index for index, intent in enumerate(same) if intent.state == "confirmed"]
+    return Earlier(
+        tuple(dict.fromkeys([*listed, *ours])),
+        tuple(
+            intent
+            for index, intent in enumerate(same)
+            if intent.state == "absent"
+            # A no stands until a person said yes to the same again.
+            or (intent.state == "declined" and not any(later > index for later in sent))
+        ),
+    )
+
+
+def new_refunds(intent: Intent, order: Order) -> list[Refund]:
+    """The refunds of the intent's amount that were not there when it was sent."""
+    return [
+        refund
+        for refund in order.refunds or ()
+        if refund.id not in intent.baseline and refund.amount_in_cents == intent.amount_in_cents
+    ]
+
+
+def listed(order: Order | None, clawver_refund_id: str | None) -> Refund | None:
+    """The refund with this id of Clawver's, where the order was read and lists it."""
+    refunds = order.refunds or () if order is not None else ()
+    return next((refund for refund in refunds if refund.id == clawver_refund_id), None)
+
+
+def payment_of(order: Order) -> str:
+    """What an approval rests on: the payment of an order."""
+    return json.dumps(
+        [
+            order.payment_status,
+            order.total_in_cents,
+            sorted((refund.id, refund.amount_in_cents) for refund in order.refunds or ()),
+        ]
+    )
+
+
+def passed_at_least(then: float, now: float) -> float:
+    """At least how many seconds lie between two readings of this machine's uptime.
+
+    After a restart the uptime is smaller than before, and all of it lies in between. Setting the
+    clock changes neither.
+    """
+    return now - then if now >= then else now

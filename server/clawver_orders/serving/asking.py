@@ -1,0 +1,146 @@
+"""Puts the approval question to the person behind a host, in both protocol eras.
+
+On 2026-07-28 a question is an answer: the call ends with it, and the host calls again with the
+person's reply and the state it was given, which is sealed so that only this process can have
+written it. Before that, the question travels to the host while the call waits. What a host does
+with it is its own affair: whatever is no clear yes or no counts as unanswered.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Question, Reply
+from clawver_orders.text import clean
+
+log = logging.getLogger(__name__)
+
+FIELD = "approve"
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        FIELD: {
+            "type": "boolean",
+            "title": "Send this refund",
+            "description": "Yes sends the money now. No sends nothing.",
+        }
+    },
+    "required": [FIELD],
+}
+
+
+class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on with the next round
+    """The call ends here with a question, and comes back with its answer."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        super().__init__(question.refund_id)
+
+    def result(self) -> InputRequiredResult:
+        """What the host gets instead of an answer."""
+        request = ElicitRequest(
+            params=ElicitRequestFormParams(message=self.question.text, requested_schema=_FORM)
+        )
+        return InputRequiredResult(
+            input_requests={self.question.refund_id: request},
+            request_state=self.question.refund_id,
+        )
+
+
+def sealing() -> RequestStateBoundary:
+    """Middleware that seals the state of a question, bound to the tool and its arguments."""
+    return RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="clawver-orders")
+
+
+class HostCaller:
+    """The host of one call.
+
+    Args:
+        context: The call's context.
+        params: The call itself, which may bring answers along.
+        answer_within_seconds: How long to wait for a host that is asked while the call waits.
+    """
+
+    person = "person by elicitation"
+
+    def __init__(
+        self,
+        context: ServerRequestContext[Any, Any],
+        params: CallToolRequestParams,
+        answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
+    ) -> None:
+        self._context = context
+        self._params = params
+        self._answer_within = answer_within_seconds
+
+    @property
+    def client(self) -> str:
+        """The host's name and version, as it gave them; cleaned."""
+        about = self._context.session.client_params
+        if about is None:
+            return "unnamed client"
+        return clean(f"{about.client_info.name} {about.client_info.version}", 80)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the host says that it can show a form to a person."""
+        able = self._context.session.client_capabilities
+        elicitation = able.elicitation if able is not None else None
+        # An empty object means forms; only `url` means no forms.
+        forms = elicitation is not None and (
+            elicitation.form is not None or elicitation.url is None
+        )
+        return forms and (self._is_modern or self._context.session.can_send_request)
+
+    @property
+    def _is_modern(self) -> bool:
+        return self._context.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    def reply_to(self, refund_id: str) -> Reply | None:
+        """The answer that the call brought along, where it belongs to this very question."""
+        answers: Mapping[str, Any] = self._params.input_responses or {}
+        if self._params.request_state != refund_id or refund_id not in answers:
+            return None
+        return _read(answers[refund_id])
+
+    async def ask(self, question: Question) -> Reply:
+        """Ask, and wait for a bounded time; or end the call with the question.
+
+        Raises:
+            QuestionPending: The host answers with another call.
+        """
+        if self._is_modern:
+            raise QuestionPending(question)
+        try:
+            with anyio.fail_after(self._answer_within):
+                result = await self._context.session.elicit_form(
+                    question.text, _FORM, self._context.request_id
+                )
+        except Exception as error:  # noqa: BLE001  # a host that claims it and fails, in whatever way
+            log.warning("the host did not answer the question: %s", type(error).__name__)
+            return Reply.UNANSWERED
+        return _read(result)
+
+
+def _read(result: object) -> Reply:
+    """What a host's answer means. Only a clear yes is one."""
+    if not isinstance(result, ElicitResult):
+        return Reply.UNANSWERED
+    if result.action != "accept":
+        return Reply.NO if result.action == "decline" else Reply.DISMISSED
+    chosen = (result.content or {}).get(FIELD)
+    if chosen is True:
+        return Reply.YES
+    return Reply.NO if chosen is False else Reply.UNANSWERED

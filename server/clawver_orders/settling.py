@@ -1,0 +1,324 @@
+"""What becomes of a refund: the one request that moves money, and settling it by looking.
+
+The request is sent once. When its answer is lost, the order is read: a refund of that amount
+that was not there before, and that belongs to no other intent, is ours. "Not listed" counts
+only after the settle window, and only when it was read twice. Nothing here is ever sent again.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
+
+import anyio
+from anyio import to_thread
+
+from clawver_orders.client import Clawver
+from clawver_orders.errors import ClawverError, OutcomeUnknownError, UnreachableError
+from clawver_orders.models import Order, Refund
+from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of
+from clawver_orders.settings import Settings
+from clawver_orders.state.ledger import Intent, Ledger, Moment, MovedOnError, Trace
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NO_MONEY = "No money was moved."
+NOTHING_SENT = "Nothing was sent."
+LOOKS = 3
+"""How often the order is read at once when the answer to a refund was lost."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long each part of a call may take at most, in seconds: together less than 45."""
+
+    lock: float = 3.0
+    read: float = 10.0
+    send: float = 20.0
+    look: float = 6.0
+
+
+BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What is known once a request has left."""
+
+    intent: Intent
+    order: Order | None
+    """The order as last read."""
+    is_written: bool
+    """Whether the ledger could take it down."""
+
+
+class Settling:
+    """Sends refunds and finds out what became of them. The only caller of `send_refund`.
+
+    Whoever calls holds the order's lock.
+
+    Args:
+        clawver: The store.
+        ledger: Where every intent is noted.
+        settings: The daily limit, and how long a refund may take to show.
+        moment: The current time.
+        bounds: How long each part of a call may take.
+    """
+
+    def __init__(
+        self,
+        clawver: Clawver,
+        ledger: Ledger,
+        settings: Settings,
+        moment: Callable[[], Moment],
+        bounds: Bounds,
+    ) -> None:
+        self._clawver = clawver
+        self._ledger = ledger
+        self._settings = settings
+        self._moment = moment
+        self._bounds = bounds
+
+    async def send(self, intent: Intent, order: Order, trace: Trace) -> Sent:
+        """Let the money go, once. Neither a cancelled call nor a host that hangs up stops it half way.
+
+        Args:
+            intent: A preview that was approved.
+            order: Its order, read under the lock that is still held.
+            trace: Who approved it.
+
+        Raises:
+            DailyLimitError: It would be too much for 24 hours. Nothing was sent.
+            MovedOnError: It is no longer to be sent. Nothing was sent.
+            ClawverError: It never left, or Clawver refused. No money was moved.
+        """
+        with anyio.CancelScope(shield=True):
+            sending = await self.write(
+                self._ledger.begin_send,
+                intent.refund_id,
+                [refund.id for refund in order.refunds or ()],
+                self._settings.refund_daily_limit_in_cents,
+                trace=trace,
+            )
+            sent = await self._request(sending, order, trace)
+        return sent  # noqa: RET504  # for mypy: a scope could swallow what is in it
+
+    async def _request(self, intent: Intent, before: Order, trace: Trace) -> Sent:
+        refusal: ClawverError | None = None
+        after: Order | None = None
+        try:
+            with anyio.fail_after(self._bounds.send):
+                after = await self._clawver.send_refund(
+                    intent.order_id, intent.amount_in_cents, intent.reason, intent.refund_id
+                )
+        except (OutcomeUnknownError, TimeoutError):
+            pass
+        except UnreachableError as error:
+            await self._written(self._ledger.fail, intent.refund_id, "it never left", trace=trace)
+            error.happened = f"{NO_MONEY} {error.happened}"
+            raise
+        except ClawverError as error:
+            refusal = error  # believed when the order agrees
+        return await self._settle_now(intent, before, after, refusal, trace)
+
+    async def _settle_now(
+        self,
+        intent: Intent,
+        before: Order,
+        after: Order | None,
+        refusal: ClawverError | None,
+        trace: Trace,
+    ) -> Sent:
+        """Look at the order, until it is clear what became of the request or time is up."""
+        found = [] if after is None else new_refunds(intent, after)
+        seen = after
+        with anyio.move_on_after(self._bounds.look):
+            for look in range(LOOKS):
+                if look:
+                    await anyio.sleep(self._pause)
+                now = await self.look(intent.order_id)
+                if now is None and found:
+                    break  # Clawver's own answer listed it
+                if now is None:
+                    continue
+                new = new_refunds(intent, now)
+                if new or not found:
+                    found, seen = new or found, now
+                if found:
+                    break
+                if refusal is not None and payment_of(now) == payment_of(before):
+                    await self._written(
+                        self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace
+                    )
+                    refusal.happened = f"{NO_MONEY} {refusal.happened}"
+                    raise refusal
+        ours, surplus = await self._ours(intent, found)
+        if ours is None:
+            lost = await self._written(
+                self._ledger.lose, intent.refund_id, "no clear answer", trace=trace
+            )
+            return Sent(lost or replace(intent, state="unknown"), seen, is_written=lost is not None)
+        kept = await self._written(
+            self._ledger.confirm,
+            intent.refund_id,
+            ours.id,
+            ours.stripe_refund_id,
+            surplus,
+            trace=trace,
+        )
+        settled = kept or replace(
+            intent, state="confirmed", clawver_refund_id=ours.id, surplus=surplus
+        )
+        return Sent(settled, seen, is_written=kept is not None)
+
+    async def _ours(
+        self, intent: Intent, found: Sequence[Refund]
+    ) -> tuple[Refund | None, tuple[str, ...]]:
+        """The refund that belongs to an intent, and those that nobody accounts for.
+
+        Needs the order's lock, so that nobody else claims one meanwhile.
+        """
+        try:
+            claimed = await off_thread(self._ledger.claimed, [refund.id for refund in found])
+            others = await off_thread(self._ledger.of_order, intent.order_id)
+        except ClawverError:
+            claimed, others = {}, ()  # the ledger is out of order; what Clawver lists is still true
+        free = [refund for refund in found if refund.id not in claimed]
+        if not free:
+            return None, ()
+        # An attempt that was given up as absent may have landed late: one refund is its own.
+        late = sum(
+            other.state == "absent"
+            and other.amount_in_cents == intent.amount_in_cents
+            and other.refund_id != intent.refund_id
+            for other in others
+        )
+        return free[0], tuple(refund.id for refund in free[1 + late :])
+
+    async def settle(self, order: Order) -> tuple[Intent, ...]:
+        """Match what the order lists with the intents that wait for it. Needs the order's lock.
+
+        An open intent has the first claim on a new refund; those that were given up as absent
+        adopt only what is left.
+
+        Returns:
+            All intents of the order as they stand afterwards.
+        """
+        intents = await off_thread(self._ledger.of_order, order.id)
+        trace = Trace("clawver-orders")
+        for intent in sorted(
+            (intent for intent in intents if intent.is_open or intent.state == "absent"),
+            key=lambda intent: not intent.is_open,
+        ):
+            await self._settle_one(intent, order, trace)
+        return await off_thread(self._ledger.of_order, order.id)
+
+    async def _settle_one(self, intent: Intent, order: Order, trace: Trace) -> None:
+        if intent.state == "sending":
+            # Whoever sent it held the lock that is ours now: it is gone.
+            intent = await self.write(
+                self._ledger.lose, intent.refund_id, "the process that sent it is gone", trace=trace
+            )
+        ours, surplus = await self._ours(intent, new_refunds(intent, order))
+        if ours is not None:
+            await self.write(
+                self._ledger.confirm, intent.refund_id, ours.id, ours.stripe_refund_id,
+                surplus if intent.is_open else (), trace=trace,
+            )  # fmt: skip
+        elif intent.is_open and order.lists_its_refunds and self._may_count_as_absent(intent):
+            await self.write(self._ledger.count_absence, intent.refund_id, trace=trace)
+
+    def _may_count_as_absent(self, intent: Intent) -> bool:
+        """Whether a read that does not list it says anything yet."""
+        uptime = self._moment().uptime
+        if (
+            passed_at_least(intent.sent_uptime or 0.0, uptime)
+            < self._settings.refund_settle_seconds
+        ):
+            return False
+        last = intent.absent_uptime
+        return last is None or passed_at_least(last, uptime) >= self._between_reads
+
+    def check_after(self, intent: Intent) -> int:
+        """When it is worth looking again, in whole seconds."""
+        uptime = self._moment().uptime
+        passed = passed_at_least(intent.sent_uptime or 0.0, uptime)
+        left = self._settings.refund_settle_seconds - passed
+        if left <= 0:
+            return max(1, round(self._between_reads))
+        # Most refunds show within moments; the rest is asked for less and less often.
+        return max(1, round(min(left, max(15.0, passed))))
+
+    @property
+    def _between_reads(self) -> float:
+        return self._settings.refund_settle_seconds / 60
+
+    @property
+    def _pause(self) -> float:
+        """Between the reads of one call, in seconds: 1 with the usual settle window."""
+        return min(1.0, self._settings.refund_settle_seconds / 900)
+
+    async def read(self, order_id: str, *, urgent: bool = False) -> Order:
+        """The order as it is now.
+
+        Raises:
+            ClawverError: It cannot be read, in the time that a call may take for it.
+        """
+        with anyio.move_on_after(self._bounds.read):
+            return await self._clawver.order(order_id, urgent=urgent)
+        raise UnreachableError(
+            "Clawver did not answer in time. Nothing was changed.",
+            next_step="Repeat the call in a minute.",
+        )
+
+    async def look(self, order_id: str) -> Order | None:
+        """The order where it can be read, for finding out; the allowance keeps a reserve for it."""
+        try:
+            return await self.read(order_id, urgent=True)
+        except ClawverError:
+            return None
+
+    async def write(
+        self,
+        method: Callable[..., T],
+        refund_id: str,
+        *values: object,
+        trace: Trace,
+        **named: object,
+    ) -> T:
+        """One transaction of the ledger, at the current time."""
+        with said_first(NOTHING_SENT):
+            return await off_thread(
+                lambda: method(refund_id, *values, now=self._moment(), trace=trace, **named)
+            )
+
+    async def _written(
+        self, method: Callable[..., Intent], refund_id: str, *values: object, trace: Trace
+    ) -> Intent | None:
+        """The same after the request left: what happened is told even where it cannot be noted."""
+        try:
+            return await self.write(method, refund_id, *values, trace=trace)
+        except (ClawverError, MovedOnError) as error:
+            log.error(  # noqa: TRY400  # a trace would show what the ledger holds
+                "the ledger could not note %s: %s", refund_id, type(error).__name__
+            )
+            return None
+
+
+async def off_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do what waits for the disk elsewhere than where all other calls run."""
+    return await to_thread.run_sync(lambda: work(*args, **kwargs))
+
+
+@contextmanager
+def said_first(fact: str) -> Iterator[None]:
+    """Let every error begin with what its reader must know before anything else."""
+    try:
+        yield
+    except ClawverError as error:
+        if not error.happened.startswith(fact.removesuffix(".")):
+            error.happened = f"{fact} {error.happened}"
+        raise

@@ -1,0 +1,235 @@
+"""Opens the SQLite files the safe way: private, checked, and never replaced in silence.
+
+A rollback journal and `synchronous=EXTRA`, because what is written here is about money: the
+write-ahead log of SQLite before 3.51.3 can lose a reset between processes
+(https://sqlite.org/wal.html). A file is made whole under another name and then linked into
+place, so that whatever stands there under its own name was once complete; a second, small file
+remembers that it was made, so that one that has gone missing is noticed.
+
+Every transaction opens the file anew: what was deleted, replaced or damaged meanwhile is found
+before anything is written into a file that nobody will read again.
+"""
+
+import os
+import secrets
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+from clawver_orders.errors import SetupError, UnreachableError
+
+BUSY_SECONDS = 3.0
+"""How long to wait for another process that is writing."""
+_OTHERS = 0o077
+_OTHERS_WRITE = 0o022
+_OWNER = getattr(os, "geteuid", None)  # Windows has no such thing; its profile folders are private
+_PRIMARY = 0xFF  # SQLite's extended error codes carry the plain one in their last byte
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The shape of a file and its whole past.
+
+    Args:
+        application_id: Marks the file as this kind, in SQLite's own header field.
+        steps: One script for each version, oldest first; a file at version N has run N of them.
+    """
+
+    application_id: int
+    steps: tuple[str, ...]
+
+    @property
+    def version(self) -> int:
+        """The version that this program writes."""
+        return len(self.steps)
+
+
+class Database:
+    """One SQLite file.
+
+    Args:
+        path: Where it is. Its folder is made when the file is.
+        schema: Its shape.
+        name: What a person calls it, as in "the refund ledger".
+    """
+
+    def __init__(self, path: Path, schema: Schema, name: str) -> None:
+        self.path = path
+        self._schema = schema
+        self._name = name
+        self._marker = path.with_suffix(".made")
+        self._checked_inode: tuple[int, int] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was ever made, even if it is gone now."""
+        return os.path.lexists(self.path) or os.path.lexists(self._marker)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for looking. Nothing is written."""
+        with self._connection() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that holds the file from its beginning, and is on disk at its end.
+
+        Raises:
+            SetupError: The file is damaged, gone, read-only, newer than this program, not this
+                user's alone, or the disk is full. Nothing of the transaction was kept.
+            UnreachableError: Another program holds the file. Nothing was kept.
+            sqlite3.IntegrityError: A rule of the schema forbids it. Nothing was kept.
+        """
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:  # SQLite ends it by itself when the disk is full
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._make_private_folder()
+            if not os.path.lexists(self.path):
+                self._make()
+            self._check_file(self.path)
+            with closing(self._open(self.path)) as connection:
+                self._check_content(connection)
+                yield connection
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            self._refuse(error)
+        except OSError as error:
+            raise SetupError(
+                f"The file of {self._name} cannot be used ({type(error).__name__}).",
+                next_step=f"A person must make {self.path.parent} readable and writable for this user alone.",
+            ) from error
+
+    def _make_private_folder(self) -> None:
+        folder = self.path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check_owner(folder, folder.lstat(), stat.S_ISDIR, 0o700)
+
+    def _check_file(self, path: Path) -> None:
+        self._check_owner(path, path.lstat(), stat.S_ISREG, 0o600)
+
+    def _check_owner(self, path: Path, found: os.stat_result, kind: object, mode: int) -> None:
+        """Nobody else may write it, and it is no detour to somewhere else."""
+        right_kind = kind(found.st_mode)  # type: ignore[operator]  # a predicate of `stat`
+        foreign = _OWNER is not None and found.st_uid != _OWNER()
+        if not right_kind or foreign or (_OWNER is not None and found.st_mode & _OTHERS_WRITE):
+            raise SetupError(
+                f"{path} is not safe to keep {self._name} in: it must belong to this user alone, and be "
+                "no link.",
+                next_step=f"A person must look at who changed it, and then run: chmod {mode:o} '{path}'.",
+            )
+        if _OWNER is not None and found.st_mode & _OTHERS:
+            path.chmod(mode)
+
+    def _make(self) -> None:
+        if os.path.lexists(self._marker):
+            raise SetupError(
+                f"The file of {self._name} is gone: {self.path}.",
+                next_step="A person must put it back from a backup. To begin a new one knowingly, "
+                f"without its history, delete {self._marker} too.",
+            )
+        draft = self.path.with_suffix(f".{secrets.token_hex(4)}.draft")
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            with closing(self._open(draft)) as connection:
+                connection.execute(f"PRAGMA application_id = {self._schema.application_id}")
+                self._migrate(connection, 0)
+            os.link(draft, self.path)
+        except FileExistsError:
+            pass  # another process was faster, and its file is as good
+        finally:
+            draft.unlink()
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = DELETE", "synchronous = EXTRA", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _check_content(self, connection: sqlite3.Connection) -> None:
+        (kind,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if kind != self._schema.application_id or version < 1:
+            raise sqlite3.DatabaseError("not this kind of file")
+        if version > self._schema.version:
+            raise SetupError(
+                f"The file of {self._name} was written by a newer version of clawver-orders.",
+                next_step="A person must update clawver-orders here too.",
+            )
+        found = self.path.stat()
+        inode = (found.st_dev, found.st_ino)
+        if inode != self._checked_inode:
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError("damaged")
+            if not os.path.lexists(self._marker):
+                os.close(os.open(self._marker, os.O_CREAT | os.O_WRONLY, 0o600))
+            self._checked_inode = inode
+        if version < self._schema.version:
+            self._migrate(connection, version)
+
+    def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
+        """Run what is missing, all of it or nothing."""
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()  # another may have run it
+        for step in self._schema.steps[version:]:
+            for statement in _statements(step):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {self._schema.version}")
+        connection.execute("COMMIT")
+
+    def _refuse(self, error: sqlite3.Error) -> NoReturn:
+        code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_CORRUPT) & _PRIMARY
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise UnreachableError(
+                f"Another program holds the file of {self._name}.",
+                next_step="Repeat the call in a minute. If it stays, a person must find the program "
+                f"that has {self.path} open.",
+            ) from error
+        if code == sqlite3.SQLITE_FULL:
+            raise SetupError(
+                f"The disk is full, so {self._name} cannot be written.",
+                next_step=f"A person must make room where {self.path} is.",
+            ) from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise SetupError(
+                f"The file of {self._name} is damaged: {self.path}.",
+                next_step="A person must put it back from a backup; it is never replaced by itself.",
+            ) from error
+        raise SetupError(
+            f"The file of {self._name} cannot be written ({error.sqlite_errorname}).",
+            next_step=f"A person must make {self.path} writable for this user, or make room on its disk.",
+        ) from error
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one: `executescript` would commit in between."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
