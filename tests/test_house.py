@@ -12,6 +12,7 @@ MAP = {
     "money": set(),
     "text": set(),
     "webhooks": {"text"},
+    "addresses": set(),
     "errors": set(),
     "logs": set(),
     "settings": {"errors"},
@@ -26,6 +27,7 @@ MAP = {
     "state.ledger": {"state.database"},
     "state.locks": {"errors"},
     "state.budget": {"errors"},
+    "state.inbox": {"state.database", "webhooks"},
     "approvals": {"models", "money", "state.ledger"},
     "refund_rules": {"errors", "models", "money", "state.ledger"},
     "settling": {"client", "errors", "models", "refund_rules", "settings", "state.ledger"},
@@ -34,9 +36,11 @@ MAP = {
         "state.ledger", "state.locks",
     },
     "services": {
-        "client", "errors", "refunds", "settings", "state.budget", "state.ledger", "state.locks", "text",
+        "client", "errors", "refunds", "settings", "state.budget", "state.inbox", "state.ledger", "state.locks",
+        "text",
         "clawver_sandbox",
     },
+    "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
     "tools.arguments": {"models", "text"},
     "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
@@ -48,7 +52,13 @@ MAP = {
     "tools.refunds": {
         "approvals", "errors", "money", "refunds", "services", "tools.answers", "tools.arguments",
     },
-    "tools": {"tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes"},
+    "tools.webhooks": {
+        "addresses", "errors", "models", "reconciling", "services", "settings", "settling", "state.inbox",
+        "tools.answers", "tools.arguments", "webhooks",
+    },
+    "tools": {
+        "tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks",
+    },
     "serving": set(),
     "serving.asking": {"approvals", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
@@ -60,9 +70,14 @@ MAP = {
     "demo": set(),
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
+    "receiver": {"errors", "services", "settings", "state.inbox", "webhooks"},
+    "listener": {"receiver"},
+    "webhook_commands": {
+        "errors", "listener", "receiver", "services", "startup", "state.inbox", "tools.arguments", "webhooks",
+    },
     "cli": {
         "", "approvals", "demo", "doctor", "errors", "logs", "refund_commands", "services", "serving.stdio",
-        "settings", "startup", "tools", "tools.contract", "clawver_sandbox",
+        "settings", "startup", "tools", "tools.contract", "webhook_commands", "clawver_sandbox",
     },
 }  # fmt: skip
 PROTOCOL = {"mcp", "mcp_types"}
@@ -143,7 +158,7 @@ def test_the_sandbox_shares_nothing_with_the_product() -> None:
 def test_only_settings_reads_the_environment_and_only_commands_print() -> None:
     for name, path in ROOMS.items():
         text = path.read_text("utf-8")
-        prints = name in {"cli", "startup", "refund_commands"}
+        prints = name in {"cli", "startup", "refund_commands", "webhook_commands"}
         assert ("os.environ" in text) == (name in {"settings", "cli"}), name
         assert ("print(" in text or "click.echo" in text) == prints, name
 

@@ -146,3 +146,17 @@ def test_half_a_character_is_refused_with_an_answer(host: Host, shop: Shop) -> N
 )  # fmt: skip
 def test_only_lone_halves_are_replaced(line: str, read: str) -> None:
     assert whole(line) == read
+
+
+def test_a_host_waits_for_no_part_that_only_listens() -> None:
+    """`serve` loads nothing of the receiver, nor the server under it."""
+    code = (
+        "import sys; from clawver_orders.serving.server import build_server\n"
+        "from clawver_orders.settings import Settings\n"
+        "import clawver_orders.serving.stdio; build_server(Settings())\n"
+        "print(sorted(set(sys.modules) & {'clawver_orders.receiver', 'clawver_orders.listener', 'uvicorn',"
+        " 'clawver_orders.webhook_commands', 'clawver_sandbox'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -14,6 +14,7 @@ import click
 from clawver_orders import __version__
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.webhook_commands import events, listen, webhook
 
 if TYPE_CHECKING:
     import io
@@ -252,3 +253,6 @@ def demo() -> None:
 commands.add_command(refunds)
 commands.add_command(approve)
 commands.add_command(decline)
+commands.add_command(listen)
+commands.add_command(events)
+commands.add_command(webhook)

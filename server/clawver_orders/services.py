@@ -7,7 +7,7 @@ nothing.
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from clawver_orders.text import masked_email
 
 if TYPE_CHECKING:
     from clawver_orders.refunds import RefundDesk
+    from clawver_orders.state.inbox import Inbox
 
 SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
@@ -105,6 +106,14 @@ class Services:
     def ledger(self) -> Ledger:
         """Every refund of this store; nothing is opened before it is asked something."""
         return Ledger(self.settings.store_dir / "ledger.sqlite3")
+
+    @cached_property
+    def inbox(self) -> "Inbox":
+        """The events that this store sent; nothing is opened before it is asked something."""
+        from clawver_orders.state.inbox import Inbox
+
+        keep = timedelta(days=self.settings.inbox_days)
+        return Inbox(self.settings.store_dir / "inbox.sqlite3", keep)
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3

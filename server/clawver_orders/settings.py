@@ -29,6 +29,7 @@ DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
+_SECRET = re.compile(r"[!-~]{16,256}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
@@ -60,6 +61,17 @@ def _well_formed_key(key: SecretStr) -> SecretStr:
             "is not a key: 16 to 256 visible ASCII characters without spaces or quotes"
         )
     return key
+
+
+def _secrets(value: object) -> object:
+    """Several secrets, as an environment can carry them."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _well_formed_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(_SECRET.fullmatch(secret.get_secret_value()) is None for secret in secrets):
+        raise ValueError("must be 16 to 256 visible ASCII characters")
+    return secrets
 
 
 def _safe_api_url(url: str) -> str:
@@ -104,6 +116,9 @@ def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Key = Annotated[SecretStr, AfterValidator(_well_formed_key)]
+Secrets = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_secrets), AfterValidator(_well_formed_secrets)
+]
 ApiUrl = Annotated[str, AfterValidator(_safe_api_url)]
 Folder = Annotated[Path, AfterValidator(_whole_path)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValidator(_all_hosts)]
@@ -156,6 +171,19 @@ class Settings(BaseModel):
         default_factory=_default_state_dir, description="Where state is kept between runs."
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
+    webhook_secret: Secrets = Field(
+        (),
+        description="Signs deliveries of order events, 16 characters or more. While a new one takes "
+        "the place of an old one: both, with a blank between them, the new one first.",
+    )
+    webhook_hosts: HostNames = Field(
+        (),
+        description="Hosts that register_webhook may point at, with commas between them; while not "
+        "set, only those of webhooks that are registered already.",
+    )
+    inbox_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="How many days received events are kept. Refunds are kept for good."
+    )
     pii: Literal["full", "masked"] = Field(
         "full",
         description="masked shortens e-mail and name, and hides address and tracking, in answers.",
@@ -244,6 +272,9 @@ VARIABLES = {
     "requests_per_day": "CLAWVER_REQUESTS_PER_DAY",
     "state_dir": "CLAWVER_STATE_DIR",
     "allow_host": "CLAWVER_ALLOW_HOST",
+    "webhook_secret": "CLAWVER_WEBHOOK_SECRET",
+    "webhook_hosts": "CLAWVER_WEBHOOK_HOSTS",
+    "inbox_days": "CLAWVER_INBOX_DAYS",
     "pii": "CLAWVER_PII",
     "timeout_seconds": "CLAWVER_TIMEOUT_SECONDS",
     "log_level": "CLAWVER_LOG_LEVEL",

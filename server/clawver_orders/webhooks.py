@@ -44,6 +44,8 @@ EVENTS = (
 SHORTEST_SECRET = 16
 """Clawver takes no shorter one."""
 LONGEST_NAME = 100
+BODY_LIMIT_IN_BYTES = 1024 * 1024
+"""No event comes near it."""
 
 _SIGNATURE = re.compile(r"[ \t]*sha256[ \t]*=[ \t]*([0-9a-f]{64})[ \t]*", re.IGNORECASE | re.ASCII)
 _ORDER_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
