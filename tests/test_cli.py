@@ -131,7 +131,7 @@ def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
         "import sys; from clawver_orders.cli import commands\n"
         "try: commands(['call', 'get_order', 'order_id=ord_shirt'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mcp', 'mcp_types', 'starlette', 'uvicorn', 'clawver_sandbox'}))"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mcp', 'mcp_types', 'starlette', 'uvicorn', 'clawver_sandbox', 'filelock'}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -29,6 +30,7 @@ from clawver_orders.errors import (
 )
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
+from clawver_orders.state.budget import Budget
 from clawver_sandbox.shop import API_KEY, Shop
 
 Talk = Callable[..., Clawver]
@@ -452,4 +454,21 @@ async def test_a_refund_without_a_key_is_a_matter_of_settings_and_not_unknown(
 ) -> None:
     with pytest.raises(SetupError, match="nothing was sent"):
         await talk(api_key=None).send_refund("ord_shirt", 100, "test", "rfi_1")
+    assert shop.requests() == []
+
+
+async def test_a_request_beyond_the_allowance_never_leaves(
+    configure: Configure, shop: Shop
+) -> None:
+    budget = Budget(Path(":memory:"), 6, 6, lambda: 1000.0)
+    for _ in range(6):
+        await budget.take(urgent=True)
+    async with httpx2.AsyncClient() as http:
+        clawver = Clawver(configure(), http, fresh=http, budget=budget)
+        with pytest.raises(UnreachableError, match=r"6 a minute, 6 a day\) is used up"):
+            await clawver.send_refund("ord_shirt", 100, "test", "rfi_1")
+        with pytest.raises(RateLimitedError) as refused:
+            await clawver.order("ord_shirt")
+
+    assert refused.value.seconds == 86_400
     assert shop.requests() == []

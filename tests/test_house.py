@@ -23,10 +23,11 @@ MAP = {
     "client": {"", "errors", "models", "settings", "state.budget"},
     "search": {"client", "lifecycle", "models"},
     "state": set(),
-    "state.database": {"errors"},
+    "state.folders": set(),
+    "state.database": {"errors", "state.folders"},
     "state.ledger": {"state.database"},
-    "state.locks": {"errors"},
-    "state.budget": {"errors"},
+    "state.locks": {"errors", "state.folders"},
+    "state.budget": {"errors", "state.folders"},
     "state.inbox": {"state.database", "webhooks"},
     "approvals": {"models", "money", "state.ledger"},
     "refund_rules": {"errors", "models", "money", "state.ledger"},
@@ -42,10 +43,11 @@ MAP = {
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
     "tools.arguments": {"models", "text"},
-    "tools.answers": {"lifecycle", "models", "money", "settings", "text"},
+    "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
-        "lifecycle", "models", "money", "report", "search", "services", "tools.answers", "tools.arguments",
+        "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",
+        "tools.arguments",
     },
     "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
     "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
@@ -60,10 +62,17 @@ MAP = {
         "tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks",
     },
     "serving": set(),
+    "references": set(),
+    "serving.prompts": {"text", "tools.arguments"},
+    "serving.resources": {
+        "errors", "money", "references", "search", "services", "tools.answers", "tools.arguments",
+        "tools.contract", "tools.orders",
+    },
     "serving.asking": {"approvals", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
     "serving.server": {
-        "", "approvals", "services", "settings", "serving.asking", "serving.strict", "tools", "tools.contract",
+        "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
+        "serving.strict", "tools", "tools.contract",
     },
     "serving.stdio": {"serving.server", "settings"},
     "doctor": {"errors", "services", "settings"},
@@ -146,7 +155,8 @@ def test_only_serving_and_the_demo_know_the_protocol() -> None:
     }
 
     assert knowing == {
-        "serving.asking", "serving.strict", "serving.server", "serving.stdio", "demo",
+        "serving.asking", "serving.prompts", "serving.resources", "serving.server", "serving.stdio",
+        "serving.strict", "demo",
     }  # fmt: skip
 
 

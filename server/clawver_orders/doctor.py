@@ -28,7 +28,7 @@ class Finding:
 async def examine(
     environment: Mapping[str, str], now: Callable[[], datetime], **decided: Any
 ) -> list[Finding]:
-    """Check settings, key, address, API, clock and state folder, in this order.
+    """Check settings, address, key, API, clock, state folder and refunds, in this order.
 
     Args:
         environment: Variables by name.
@@ -41,21 +41,22 @@ async def examine(
         return [Finding("settings", False, error.happened, error.next_step)]
     findings = [Finding("settings", True, "All settings can be used.")]
     findings.append(Finding("address", True, _where(settings)))
-    if settings.sandbox or settings.api_key is not None:
-        if not settings.sandbox:
-            findings.append(Finding("key", True, "CLAW_API_KEY is set and well-formed."))
-        async with opened(settings, now) as services:
+    async with opened(settings, now) as services:
+        if settings.sandbox or settings.api_key is not None:
+            if not settings.sandbox:
+                findings.append(Finding("key", True, "CLAW_API_KEY is set and well-formed."))
             findings += await _store(services)
-    else:
-        findings.append(
-            Finding(
-                "key",
-                False,
-                "CLAW_API_KEY is not set.",
-                "Set it to the store's key where the server is configured, or use --sandbox.",
+        else:
+            findings.append(
+                Finding(
+                    "key",
+                    False,
+                    "CLAW_API_KEY is not set.",
+                    "Set it to the store's key where the server is configured, or use --sandbox.",
+                )
             )
-        )
-    findings.append(_state_folder(settings.state_dir))
+        findings.append(_state_folder(settings.state_dir))
+        findings += _refunds(services)
     return findings
 
 
@@ -101,3 +102,41 @@ def _state_folder(folder: Path) -> Finding:
             "Give this user the folder, or set CLAWVER_STATE_DIR to another one.",
         )
     return Finding("state folder", True, "The state folder can be written.")
+
+
+def _refunds(services: Services) -> list[Finding]:
+    return [_locks(services), *_ledger(services)]
+
+
+def _locks(services: Services) -> Finding:
+    try:
+        services.locks.prove()
+    except SetupError as error:
+        return Finding("locks", False, error.happened, error.next_step)
+    return Finding("locks", True, "Two refunds of one order cannot run at the same time.")
+
+
+def _ledger(services: Services) -> list[Finding]:
+    ledger = services.ledger
+    if not ledger.exists:
+        return [Finding("ledger", True, "There is none yet: the first refund makes it.")]
+    try:
+        ledger.prove()
+        still_open = len(ledger.all(only_open=True))
+    except ClawverError as error:
+        return [Finding("ledger", False, error.happened, error.next_step)]
+    findings = [Finding("ledger", True, "The refund ledger is whole and can be written.")]
+    if still_open:
+        option = " --sandbox" if services.settings.sandbox else ""
+        findings.append(
+            Finding(
+                "refunds",
+                False,
+                f"{still_open} of them {'is' if still_open == 1 else 'are'} open: what became of the "
+                "money is not known yet.",
+                f"Look them up with: clawver-orders refunds check{option}.",
+            )
+        )
+    else:
+        findings.append(Finding("refunds", True, "None is open."))
+    return findings

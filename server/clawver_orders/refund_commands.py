@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 HEADINGS = ("refund", "order", "amount", "state", "since (UTC)", "at Clawver")
 
 
+def _cleaned(_: click.Context, __: click.Parameter, value: str) -> str:
+    """What was typed, without what a terminal would obey when it is said back."""
+    from clawver_orders.text import clean
+
+    return clean(value, 80)
+
+
+refund_id_argument = click.argument("refund_id", callback=_cleaned)
+
+
 @click.group(invoke_without_command=True)
 @click.option("--open", "only_open", is_flag=True, help="Only those whose money may be on its way.")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
@@ -43,7 +53,7 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
 
 
 @refunds.command()
-@click.argument("refund_id")
+@refund_id_argument
 @sandbox_option
 def show(refund_id: str, sandbox: bool) -> None:
     """One refund with its whole history."""
@@ -51,9 +61,7 @@ def show(refund_id: str, sandbox: bool) -> None:
     async def run(services: "Services") -> int:
         intent = services.ledger.find(refund_id)
         if intent is None:
-            stop(
-                f"This machine's ledger for this store holds no refund {_safe(refund_id)}.", FAILED
-            )
+            stop(f"This machine's ledger for this store holds no refund {refund_id}.", FAILED)
         for name, value in _as_json(intent).items():
             if value not in (None, [], ""):
                 click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
@@ -86,7 +94,7 @@ def check(sandbox: bool) -> None:
 
 
 @click.command()
-@click.argument("refund_id")
+@refund_id_argument
 @click.option("--yes", is_flag=True, help="Do not ask: for scripts of people who have decided.")
 @sandbox_option
 def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
@@ -95,15 +103,15 @@ def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
     async def run(services: "Services") -> int:
         outcome = await services.desk.approve(refund_id, _Terminal(yes))
         click.echo(f"{outcome.status}: {outcome.order_id}")
-        if outcome.intent is not None:
-            click.echo(f"clawver-orders refunds show {outcome.intent.refund_id}")
+        sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
+        click.echo(f"clawver-orders refunds show {sent}")
         return 0 if outcome.status in {"refunded", "already_refunded"} else FAILED
 
     _with_services(run, sandbox)
 
 
 @click.command()
-@click.argument("refund_id")
+@refund_id_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @sandbox_option
 def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
@@ -117,7 +125,7 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
             click.echo(_described(intent))
             click.confirm("Decline this refund?", abort=True)
         await services.desk.decline(refund_id, Trace(_Terminal.client, _Terminal.person))
-        click.echo(f"declined: nothing was sent for {_safe(refund_id)}")
+        click.echo(f"declined: nothing was sent for {refund_id}")
         return 0
 
     _with_services(run, sandbox)
@@ -129,12 +137,16 @@ class _Terminal:
 
     yes: bool
     client: str = "clawver-orders approve"
+    is_person: bool = True
     can_ask: bool = True
     person: str = "person in the terminal"
 
     def reply_to(self, refund_id: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""
         return None
+
+    async def progress(self, done: int, total: int) -> None:
+        """Nothing here takes long."""
 
     async def ask(self, question: "Question") -> "Reply":
         """Show the question and read the answer."""
@@ -213,10 +225,3 @@ def _in_columns(rows: list[tuple[str, ...]]) -> list[str]:
 
 def _when(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _safe(refund_id: str) -> str:
-    """What was typed, without what a terminal would obey."""
-    from clawver_orders.text import clean
-
-    return clean(refund_id, 80)

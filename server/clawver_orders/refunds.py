@@ -243,8 +243,6 @@ class RefundDesk:
 
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
-        if not self._ledger.exists:
-            return
         try:
             opened = await off_thread(lambda: self._ledger.all(only_open=True))
         except ClawverError as error:
@@ -319,6 +317,8 @@ class RefundDesk:
         reply = caller.reply_to(intent.refund_id)
         if reply is not None:
             return await self._heard(intent, order, caller, reply)
+        if caller.is_person:
+            return None, ""
         mode = self._settings.refund_approval
         if mode == "off":
             return None, BY_SETTING
@@ -341,13 +341,13 @@ class RefundDesk:
             self._ledger.note, intent.refund_id, ASKED, trace=Trace(caller.client)
         )
         reply = await caller.ask(self._question(intent, order))
+        outcome, approved_by = await self._heard(intent, order, caller, reply)
+        if outcome is not None:
+            return outcome
         async with self._alone_with(intent.order_id) as busy:
             if busy is not None:
                 return busy
             intent = await self._known(intent.refund_id)
-            outcome, approved_by = await self._heard(intent, order, caller, reply)
-            if outcome is not None:
-                return outcome
             trace = Trace(caller.client, approved_by)
             order, _, repeat = await self._examine(
                 intent.order_id, intent.amount_in_cents, intent.in_addition_to
@@ -373,12 +373,10 @@ class RefundDesk:
         )
         if reply is Reply.YES:
             return None, caller.person
-        if reply is Reply.NO and intent.state == "previewed":
-            declined = await self._settling.write(
-                self._ledger.decline, intent.refund_id, trace=trace
-            )
-            return self._outcome("declined", declined, order=order), ""
-        return self._unconfirmed(intent, order), ""
+        if reply is Reply.NO:
+            with suppress(MovedOnError):  # it was settled otherwise, meanwhile
+                await self._settling.write(self._ledger.decline, intent.refund_id, trace=trace)
+        return self._settled(await self._known(intent.refund_id), order), ""
 
     def _question(self, intent: Intent, order: Order) -> Question:
         return question(intent, order, self._shown_email(order.customer_email), self._store)

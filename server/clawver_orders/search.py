@@ -4,7 +4,7 @@
 give, and one call for each status where that is not everything.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,6 +31,29 @@ class Found:
     """None when nothing was missed."""
 
 
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told how many requests of how many are done."""
+
+
+class _Steps:
+    """Counts the requests of a search that needs several."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done = 0
+        self._total = 0
+
+    def ahead(self, requests: int) -> None:
+        """So many more are to come."""
+        self._total += requests
+
+    async def one_more(self) -> None:
+        """One is done."""
+        self._done += 1
+        if self._progress is not None:
+            await self._progress(self._done, self._total)
+
+
 def is_whole(page: OrderPage, asked: int) -> bool:
     """Whether a page holds everything there was.
 
@@ -51,6 +74,7 @@ async def search(
     created_before: datetime | None = None,
     needs: tuple[str, ...] = (),
     matches: Callable[[Order], bool] | None = None,
+    progress: Progress | None = None,
 ) -> Found:
     """Read as many orders as the API can give and keep those that match.
 
@@ -62,7 +86,9 @@ async def search(
         needs: Fields that are looked at; rows without them are opened, up to a bound.
         matches: Whether an order is wanted. All are when it is left out, also those of which
             something stays unknown.
+        progress: Told how many of how many requests are done, where there are several.
     """
+    steps = _Steps(progress)
     seen: dict[str, Order] = {}
     cut: list[str] = []
     unreadable = 0
@@ -79,7 +105,13 @@ async def search(
         return reached or is_whole(page, PAGE)
 
     if not await read(status):
-        cut = [status] if status else [each for each in ALL_STATUSES if not await read(each)]
+        cut = [status] if status else []
+        if not status:
+            steps.ahead(len(ALL_STATUSES))
+            for each in ALL_STATUSES:
+                await steps.one_more()
+                if not await read(each):
+                    cut.append(each)
         if any(order.status not in ALL_STATUSES for order in seen.values()):
             cut.append("in a status that this version does not know")
     in_time = [
@@ -88,7 +120,7 @@ async def search(
         if (created_after is None or order.created_at >= created_after)
         and (created_before is None or order.created_at < created_before)
     ]
-    ready, unknown = await _with_fields(clawver, in_time, needs)
+    ready, unknown = await _with_fields(clawver, in_time, needs, steps)
     wanted = [*ready, *unknown] if matches is None else [o for o in ready if matches(o)]
     newest_first = sorted(wanted, key=lambda o: (o.created_at, o.id), reverse=True)
     return Found(tuple(newest_first), len(seen), _why(cut, unreadable, len(unknown), needs))
@@ -102,16 +134,19 @@ def tells(order: Order, field: str) -> bool:
 
 
 async def _with_fields(
-    clawver: Clawver, orders: list[Order], needs: tuple[str, ...]
+    clawver: Clawver, orders: list[Order], needs: tuple[str, ...], steps: _Steps
 ) -> tuple[list[Order], list[Order]]:
     """Open rows that lack a field, up to a bound; those that still lack it come second."""
     ready: list[Order] = []
     unknown: list[Order] = []
     opened = 0
+    lacking = sum(not all(tells(row, field) for field in needs) for row in orders)
+    steps.ahead(min(DETAILS, lacking))
     for row in sorted(orders, key=lambda o: o.created_at, reverse=True):
         order = row
         if not all(tells(row, field) for field in needs) and opened < DETAILS:
             opened += 1
+            await steps.one_more()
             order = await clawver.order(row.id)
         (ready if all(tells(order, field) for field in needs) else unknown).append(order)
     return ready, unknown

@@ -10,20 +10,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
 
 import httpx2
 
 from clawver_orders.client import Clawver
 from clawver_orders.errors import SetupError
+from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
+from clawver_orders.state.inbox import Inbox
 from clawver_orders.state.ledger import Ledger, Moment
+from clawver_orders.state.locks import OrderLocks
 from clawver_orders.text import masked_email
-
-if TYPE_CHECKING:
-    from clawver_orders.refunds import RefundDesk
-    from clawver_orders.state.inbox import Inbox
 
 SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
@@ -84,15 +82,12 @@ class Services:
         return budget
 
     @cached_property
-    def desk(self) -> "RefundDesk":
+    def desk(self) -> RefundDesk:
         """The refund desk."""
-        from clawver_orders.refunds import RefundDesk
-        from clawver_orders.state.locks import OrderLocks
-
         return RefundDesk(
             self.clawver,
             self.ledger,
-            OrderLocks(self.settings.store_dir / "locks"),
+            self.locks,
             self.settings,
             store=self.settings.store_name,
             shown_email=self._shown_email,
@@ -108,12 +103,15 @@ class Services:
         return Ledger(self.settings.store_dir / "ledger.sqlite3")
 
     @cached_property
-    def inbox(self) -> "Inbox":
+    def inbox(self) -> Inbox:
         """The events that this store sent; nothing is opened before it is asked something."""
-        from clawver_orders.state.inbox import Inbox
-
         keep = timedelta(days=self.settings.inbox_days)
         return Inbox(self.settings.store_dir / "inbox.sqlite3", keep)
+
+    @cached_property
+    def locks(self) -> OrderLocks:
+        """One lock for each order, over all processes of this machine."""
+        return OrderLocks(self.settings.store_dir / "locks")
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3

@@ -134,7 +134,7 @@ class Settling:
     ) -> Sent:
         """Look at the order, until it is clear what became of the request or time is up."""
         found = [] if after is None else new_refunds(intent, after)
-        seen = after
+        seen, believed = after, False
         with anyio.move_on_after(self._bounds.look):
             for look in range(LOOKS):
                 if look:
@@ -147,14 +147,13 @@ class Settling:
                 new = new_refunds(intent, now)
                 if new or not found:
                     found, seen = new or found, now
-                if found:
+                believed = not found and payment_of(now) == payment_of(before)
+                if found or believed:
                     break
-                if refusal is not None and payment_of(now) == payment_of(before):
-                    await self._written(
-                        self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace
-                    )
-                    refusal.happened = f"{NO_MONEY} {refusal.happened}"
-                    raise refusal
+        if refusal is not None and believed:
+            await self._written(self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace)
+            refusal.happened = f"{NO_MONEY} {refusal.happened}"
+            raise refusal
         ours, surplus = await self._ours(intent, found)
         if ours is None:
             lost = await self._written(
@@ -319,6 +318,5 @@ def said_first(fact: str) -> Iterator[None]:
     try:
         yield
     except ClawverError as error:
-        if not error.happened.startswith(fact.removesuffix(".")):
-            error.happened = f"{fact} {error.happened}"
+        error.happened = f"{fact} {error.happened}"
         raise

@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from clawver_sandbox.catalogue import (
     CUSTOMERS,
@@ -93,9 +93,7 @@ class Shop:
         self.outbox = Outbox(self._transaction, now)
 
     @classmethod
-    def open(
-        cls, path: Path, *, now: Callable[[], datetime] | None = None, seed: int = 1
-    ) -> "Shop":
+    def open(cls, path: Path, *, now: Callable[[], datetime] | None = None, seed: int = 1) -> Self:
         """Open the store in this file, with the opening catalogue where it is new.
 
         Args:

@@ -74,6 +74,7 @@ class HostCaller:
     """
 
     person = "person by elicitation"
+    is_person = False
 
     def __init__(
         self,
@@ -114,6 +115,10 @@ class HostCaller:
         if self._params.request_state != refund_id or refund_id not in answers:
             return None
         return _read(answers[refund_id])
+
+    async def progress(self, done: int, total: int) -> None:
+        """Tell the host, where it asked for that."""
+        await self._context.session.report_progress(done, total)
 
     async def ask(self, question: Question) -> Reply:
         """Ask, and wait for a bounded time; or end the call with the question.

@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from clawver_orders.errors import RateLimitedError
+from clawver_orders.state.folders import make_private
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400
@@ -77,7 +78,7 @@ class Budget:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path.parent)
             self._connection = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None
             )

@@ -14,7 +14,7 @@ import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from clawver_orders.errors import SetupError, UnreachableError
+from clawver_orders.state.folders import make_private
 
 BUSY_SECONDS = 3.0
 """How long to wait for another process that is writing."""
@@ -68,7 +69,7 @@ class Database:
     @property
     def exists(self) -> bool:
         """Whether it was ever made, even if it is gone now."""
-        return os.path.lexists(self.path) or os.path.lexists(self._marker)
+        return _stands(self.path) or _stands(self._marker)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -99,10 +100,10 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._make_private_folder()
-            if not os.path.lexists(self.path):
-                self._make()
-            self._check_file(self.path)
+            make_private(self.path.parent)
+            self._check_owner(self.path.parent, stat.S_ISDIR, 0o700)
+            self._make_sure_of_file()
+            self._check_owner(self.path, stat.S_ISREG, 0o600)
             with closing(self._open(self.path)) as connection:
                 self._check_content(connection)
                 yield connection
@@ -116,17 +117,10 @@ class Database:
                 next_step=f"A person must make {self.path.parent} readable and writable for this user alone.",
             ) from error
 
-    def _make_private_folder(self) -> None:
-        folder = self.path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._check_owner(folder, folder.lstat(), stat.S_ISDIR, 0o700)
-
-    def _check_file(self, path: Path) -> None:
-        self._check_owner(path, path.lstat(), stat.S_ISREG, 0o600)
-
-    def _check_owner(self, path: Path, found: os.stat_result, kind: object, mode: int) -> None:
+    def _check_owner(self, path: Path, is_kind: Callable[[int], bool], mode: int) -> None:
         """Nobody else may write it, and it is no detour to somewhere else."""
-        right_kind = kind(found.st_mode)  # type: ignore[operator]  # a predicate of `stat`
+        found = path.lstat()
+        right_kind = is_kind(found.st_mode)
         foreign = _OWNER is not None and found.st_uid != _OWNER()
         if not right_kind or foreign or (_OWNER is not None and found.st_mode & _OTHERS_WRITE):
             raise SetupError(
@@ -137,8 +131,13 @@ class Database:
         if _OWNER is not None and found.st_mode & _OTHERS:
             path.chmod(mode)
 
-    def _make(self) -> None:
-        if os.path.lexists(self._marker):
+    def _make_sure_of_file(self) -> None:
+        was_made = _stands(
+            self._marker
+        )  # asked first: whoever makes the file makes its marker last
+        if _stands(self.path):
+            return
+        if was_made:
             raise SetupError(
                 f"The file of {self._name} is gone: {self.path}.",
                 next_step="A person must put it back from a backup. To begin a new one knowingly, "
@@ -149,7 +148,7 @@ class Database:
         try:
             with closing(self._open(draft)) as connection:
                 connection.execute(f"PRAGMA application_id = {self._schema.application_id}")
-                self._migrate(connection, 0)
+                self._migrate(connection)
             os.link(draft, self.path)
         except FileExistsError:
             pass  # another process was faster, and its file is as good
@@ -164,21 +163,19 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode = DELETE", "synchronous = EXTRA", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode = DELETE", "synchronous = EXTRA", "foreign_keys = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def _check_content(self, connection: sqlite3.Connection) -> None:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if kind != self._schema.application_id or version < 1:
+        if kind != self._schema.application_id or (version := self._version(connection)) < 1:
             raise sqlite3.DatabaseError("not this kind of file")
-        if version > self._schema.version:
-            raise SetupError(
-                f"The file of {self._name} was written by a newer version of clawver-orders.",
-                next_step="A person must update clawver-orders here too.",
-            )
         found = self.path.stat()
         inode = (found.st_dev, found.st_ino)
         if inode != self._checked_inode:
@@ -189,12 +186,26 @@ class Database:
                 os.close(os.open(self._marker, os.O_CREAT | os.O_WRONLY, 0o600))
             self._checked_inode = inode
         if version < self._schema.version:
-            self._migrate(connection, version)
+            self._migrate(connection)
 
-    def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The version of the file.
+
+        Raises:
+            SetupError: This program is too old for it.
+        """
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > self._schema.version:
+            raise SetupError(
+                f"The file of {self._name} was written by a newer version of clawver-orders.",
+                next_step="A person must update clawver-orders here too.",
+            )
+        return int(version)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
         """Run what is missing, all of it or nothing."""
         connection.execute("BEGIN IMMEDIATE")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()  # another may have run it
+        version = self._version(connection)  # another program may have run it meanwhile
         for step in self._schema.steps[version:]:
             for statement in _statements(step):
                 connection.execute(statement)
@@ -223,6 +234,17 @@ class Database:
             f"The file of {self._name} cannot be written ({error.sqlite_errorname}).",
             next_step=f"A person must make {self.path} writable for this user, or make room on its disk.",
         ) from error
+
+
+def _stands(path: Path) -> bool:
+    """Whether something has this name. Where that cannot be seen, opening it will say why."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _statements(script: str) -> Iterator[str]:

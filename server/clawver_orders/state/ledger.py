@@ -211,6 +211,16 @@ class Ledger:
         """Whether there was ever a refund to note."""
         return self._database.exists
 
+    def prove(self) -> None:
+        """Take the file for writing and let it go again, where there is one.
+
+        Raises:
+            ClawverError: It cannot be used, so nothing can be refunded.
+        """
+        if self.exists:
+            with self._database.writing():
+                pass
+
     # Looking.
 
     def find(self, refund_id: str) -> Intent | None:
@@ -396,17 +406,16 @@ class Ledger:
     def count_absence(self, refund_id: str, now: Moment, trace: Trace) -> Intent:
         """One read after the settle window did not list it; the second one makes it absent."""
         with self._database.writing() as connection:
-            intent = self._fetch(connection, refund_id)
-            if intent.absent_reads:
-                self._move(connection, refund_id, "absent", now, trace, "not listed, twice")
-            else:
-                self._note(
-                    connection, refund_id, "not listed", now, trace, "after the settle window"
-                )
-            connection.execute(
-                "UPDATE intent SET absent_reads = absent_reads + 1, absent_uptime = ? WHERE refund_id = ?",
+            counted = connection.execute(
+                "UPDATE intent SET absent_reads = absent_reads + 1, absent_uptime = ?"
+                " WHERE refund_id = ? AND state = 'unknown'",
                 (now.uptime, refund_id),
             )
+            if counted.rowcount != 1:
+                raise MovedOnError
+            self._note(connection, refund_id, "not listed", now, trace, "after the settle window")
+            if self._fetch(connection, refund_id).absent_reads > 1:
+                self._move(connection, refund_id, "absent", now, trace, "not listed, twice")
             return self._fetch(connection, refund_id)
 
     def _settle(self, refund_id: str, to: State, why: str, now: Moment, trace: Trace) -> Intent:
@@ -471,7 +480,7 @@ class Ledger:
         else:
             with closing(sqlite3.connect(":memory:")) as connection:
                 connection.row_factory = sqlite3.Row
-                connection.executescript(_SCHEMA.steps[0])
+                connection.executescript("".join(_SCHEMA.steps))
                 yield connection
 
 

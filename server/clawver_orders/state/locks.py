@@ -8,11 +8,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
-from filelock import FileLock, Timeout
 
 from clawver_orders.errors import SetupError
+from clawver_orders.state.folders import make_private
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 POLL_SECONDS = 0.02
 
@@ -43,15 +47,22 @@ class OrderLocks:
 
         Raises:
             OrderBusyError: It was not to be had in that time.
-            SetupError: Locks do not lock here.
+            SetupError: Locks do not lock here, or this one cannot be made.
         """
         self.prove()
-        lock = self._lock(f"order-{order_id}")
+        path = self._folder / f"order-{order_id}.lock"
+        lock = _file_lock(path)
         until = anyio.current_time() + wait_seconds
-        while not _taken(lock):
-            if anyio.current_time() >= until:
-                raise OrderBusyError
-            await anyio.sleep(POLL_SECONDS)
+        try:
+            while not _taken(lock):
+                if anyio.current_time() >= until:
+                    raise OrderBusyError
+                await anyio.sleep(POLL_SECONDS)
+        except OSError as error:
+            raise SetupError(
+                f"The lock of order {order_id} cannot be used ({type(error).__name__}).",
+                next_step=f"A person must look at {path}, and make its folder writable for this user alone.",
+            ) from error
         try:
             yield
         finally:
@@ -66,7 +77,7 @@ class OrderLocks:
         if self._is_proven:
             return
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._folder)
             # A file of its own each time: two that start together must not fail each other.
             probe = self._folder / f"probe-{secrets.token_hex(8)}"
             works = _excludes(_file_lock(probe), _file_lock(probe))
@@ -81,15 +92,16 @@ class OrderLocks:
             )
         self._is_proven = True
 
-    def _lock(self, name: str) -> FileLock:
-        return _file_lock(self._folder / f"{name}.lock")
 
+def _file_lock(path: Path) -> "FileLock":
+    from filelock import FileLock  # 40 ms that only a refund has to wait for
 
-def _file_lock(path: Path) -> FileLock:
     return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
 
-def _taken(lock: FileLock) -> bool:
+def _taken(lock: "FileLock") -> bool:
+    from filelock import Timeout
+
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -97,7 +109,7 @@ def _taken(lock: FileLock) -> bool:
     return True
 
 
-def _excludes(first: FileLock, second: FileLock) -> bool:
+def _excludes(first: "FileLock", second: "FileLock") -> bool:
     first.acquire(blocking=False)
     try:
         second_too = _taken(second)

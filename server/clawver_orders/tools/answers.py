@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from clawver_orders.lifecycle import attention
 from clawver_orders.models import Download, Item, Order, Refund
 from clawver_orders.money import display
+from clawver_orders.refunds import Status
 from clawver_orders.settings import Settings
 from clawver_orders.text import masked_email, masked_name
 
@@ -454,16 +455,7 @@ class RefundAnswer(Answer):
     """What became of a refund."""
 
     status: Annotated[
-        Literal[
-            "refunded",
-            "already_refunded",
-            "needs_confirmation",
-            "declined",
-            "unknown",
-            "not_recorded",
-            "busy",
-        ],
-        Field(description="unknown: it may have happened; look, do not repeat."),
+        Status, Field(description="unknown: it may have happened; look, do not repeat.")
     ]
     message: str
     warning: str | None = None

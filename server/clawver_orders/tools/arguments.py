@@ -20,8 +20,13 @@ _EVENT_ID = re.compile(r"evt_(0|[1-9][0-9]{0,17})")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+def is_id(value: str) -> bool:
+    """Whether a text has the form of an id."""
+    return _ID.fullmatch(value) is not None
+
+
 def _id(value: str) -> str:
-    if _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise ValueError(
             "must be an id: 1 to 64 letters, digits, _ or -, copied from another answer"
         )
@@ -117,18 +122,28 @@ def _list_or_json(value: object) -> object:
     return value
 
 
-OrderId = Annotated[str, Field(description="Order id, from list_orders."), AfterValidator(_id)]
+OrderId = Annotated[
+    str,
+    Field(description="Order id, from list_orders or get_receipt; 1 to 64 characters."),
+    AfterValidator(_id),
+]
 ItemId = Annotated[
     str,
-    Field(description="Item id, from get_order. Leave out when the order has one digital item."),
+    Field(
+        description="Item id, from get_order. May be left out when the order has a single digital item."
+    ),
     AfterValidator(_id_or_nothing),
 ]
 CheckoutId = Annotated[
-    str, Field(description="Checkout id, from the customer's confirmation."), AfterValidator(_id)
+    str,
+    Field(description="Checkout id, from the customer's order confirmation; 1 to 64 characters."),
+    AfterValidator(_id),
 ]
 OrderStatusToken = Annotated[
     str,
-    Field(description="The order status token from the customer's link or get_receipt."),
+    Field(
+        description="Order status token, from the customer's link or from get_receipt; a secret."
+    ),
     AfterValidator(_token),
 ]
 DownloadToken = Annotated[
@@ -144,12 +159,12 @@ Status = Annotated[
 ]
 PaymentStatus = Annotated[
     Literal["any", "pending", "paid", "failed", "partially_refunded", "refunded"],
-    Field(description="Payment status."),
+    Field(description="Payment status; refunds show here."),
 ]
 CustomerEmail = Annotated[
     str,
     Field(
-        description="The customer's whole e-mail address; at most 200 characters.",
+        description="The whole e-mail address; at most 200 characters.",
         max_length=200,
     ),
     AfterValidator(_plain),

@@ -13,12 +13,13 @@ from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 async def generate_download_link(
     services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
 ) -> DownloadLink:
-    """Make a fresh, time-limited download link for a digital item of a paid order.
+    """Make a fresh, time-limited link to one digital item of a paid order.
 
-    Use it when a customer lost a link or it expired; nothing about the order changes, and older
-    links keep working until they expire. Printed items have no download: follow them with
-    get_order. With download_token (from get_receipt) it takes the customer's way, without the
-    store's key, and then needs item_id.
+    Use it when a customer's link was lost or expired. Nothing about the order changes and nothing is
+    sent to the customer: hand the link to them and to nobody else, because it works for whoever holds
+    it. Calling again makes another; older ones run out by themselves. Unpaid orders and printed items
+    are refused: follow those with get_order. The store's key is used, unless download_token takes the
+    customer's way, which needs item_id too.
     """
     clawver = services.clawver
     if download_token:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from clawver_orders.approvals import Caller
 from clawver_orders.lifecycle import attention, standing
 from clawver_orders.models import Order
 from clawver_orders.money import display
@@ -42,6 +43,7 @@ ATTENTION_SHOWN = 25
 
 async def list_orders(
     services: Services,
+    caller: Caller,
     status: Status = "any",
     payment_status: PaymentStatus = "any",
     customer_email: CustomerEmail = "",
@@ -50,11 +52,12 @@ async def list_orders(
     created_before: CreatedBefore = "",
     limit: Limit = 20,
 ) -> OrderList:
-    """Find orders of the store, newest first, one short row each; filters combine with "and".
+    """Find orders of the store, newest first; columns names the cells of a row.
 
-    Use it to look up order ids. For items, tracking and refunds of one order use get_order; for
-    counts and sums use summarize_orders. Clawver filters by status only and has no cursor: other
-    filters are applied to as many orders as it gives, and complete says whether any were missed.
+    Use it for an order_id or to see which orders match; get_order reads one in full,
+    summarize_orders counts. Filters combine with "and". Clawver filters by status alone
+    and has no cursor: the others look at as many orders as it gives, and complete with
+    why_incomplete says what may be missing.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -67,6 +70,7 @@ async def list_orders(
             created_before=before,
             needs=_needs(payment_status, customer_email, product),
             matches=lambda order: _matches(order, payment_status, customer_email, product),
+            progress=caller.progress,
         )
     else:
         found = await _newest(services, wanted, limit)
@@ -130,11 +134,12 @@ def _time(value: str) -> datetime | None:
 
 
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
-    """Read one order as the store: items, payment, tracking, refunds, and what can be done next.
+    """Read one order as the store sees it: items with their ids, payment, address, tracking, refunds.
 
-    Use it before any refund (refundable_in_cents is the most that can go back) and to follow
-    fulfilment. To find an order_id use list_orders; when a customer gave a status token instead
-    of asking the store, use get_order_status.
+    Use it before refund_order (refundable_in_cents is the most that can go back), to follow
+    fulfilment, and to see what can be done next. For an unknown id use list_orders; with a customer's
+    order status token use get_order_status; for the stock of other sizes handle_wrong_size. An id
+    that the store does not know is an error.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(
@@ -168,10 +173,11 @@ def _next_step(order: Order, now: datetime) -> str:
 async def get_order_status(
     services: Services, order_id: OrderId, order_status_token: OrderStatusToken
 ) -> OrderStatus:
-    """Read one order as its customer sees it, with the token from the customer's link.
+    """Read where one order stands as its customer may see it: status, total and tracking.
 
-    The store's key is not used. Use it to check what a customer sees, or when only a token is at
-    hand; get_order shows the store more.
+    It works with the token from the customer's link instead of the store's key. Use it when that
+    token is at hand, or to check what the customer sees; get_order shows the store everything and
+    needs no token. A token that does not open this order is refused.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
     return OrderStatus(
@@ -188,10 +194,12 @@ async def get_order_status(
 
 
 async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDetail:
-    """Read the receipt of a checkout: what was bought, the order, and the customer's tokens.
+    """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
-    Use it to find the order or the download tokens behind a checkout id. The tokens open the
-    order for whoever holds them: give them to its customer only. The store's key is not used.
+    Use it when a checkout id is all there is, or to get the tokens for get_order_status and
+    generate_download_link; for anything else about an order use get_order. No call lists checkouts.
+    The store's key is not used. The tokens open the order and its files for whoever holds them: pass
+    them to nobody but this customer.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -220,20 +228,25 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
 
 
 async def summarize_orders(
-    services: Services, created_after: CreatedAfter = "", created_before: CreatedBefore = ""
+    services: Services,
+    caller: Caller,
+    created_after: CreatedAfter = "",
+    created_before: CreatedBefore = "",
 ) -> OrderSummary:
-    """Count the store's orders and money: the daily order check.
+    """Count orders and add up their money, for the whole store or a span of time: the daily order check.
 
-    Gives orders and money per status and payment status, refunds, the average order, and which
-    orders need attention: waiting too long, failed payments, cancelled but not refunded. Figures
-    cover the orders Clawver gives; complete says whether any were missed. To see the orders
-    themselves use list_orders.
+    Gives orders and money by status and payment status, refunds, the average order, and which orders
+    need attention and why (waiting too long, payment failed, cancelled but not refunded). Use
+    list_orders to see the orders themselves. It reads as many orders as Clawver gives, in up to 29
+    requests of the store's 60 a minute, so it is not for polling; complete says whether any were
+    missed.
     """
     found = await search(
         services.clawver,
         created_after=_time(created_after),
         created_before=_time(created_before),
         needs=("payment_status", "refunds"),
+        progress=caller.progress,
     )
     sums = figures(found.orders, services.now())
     average = sums.average_order_in_cents

@@ -29,11 +29,12 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give the customer of a paid order money back, all of it or a part. It cannot be undone.
 
-    Read the order with get_order first. The person is asked where the host can do that; otherwise
-    nothing moves and the answer is needs_confirmation: show its preview, and after their yes call
-    confirm_refund. Each refund is sent once. A call for an amount the order already carries is
-    taken for a repeat (already_refunded) whatever its reason. On unknown call check_refund, never
-    this again. An error means that no money was moved. The order's fulfilment does not change.
+    Use it for what the merchant decided, after get_order. The person is asked where the host can do
+    that; otherwise nothing moves and the answer is needs_confirmation: show its preview, and after
+    their yes call confirm_refund. Each refund is sent once. A call for an amount that the order already
+    carries counts as a repeat (already_refunded), whatever its reason. On unknown call check_refund,
+    never this again. The merchant's limits for one refund and for 24 hours hold. An error means that
+    no money was moved. Fulfilment goes on: nothing is cancelled.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
@@ -42,10 +43,11 @@ async def refund_order(
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
     """Send a refund that refund_order previewed (status needs_confirmation), once.
 
-    Call it only after the person saw the preview and said yes. Where the host can ask, the person
-    is asked again; where only a person may approve, the answer says how they can. A preview holds
-    for 15 minutes; when the order has changed, nothing is sent and the answer is a new preview.
-    Called again for a refund that was sent, it sends nothing and says how that stands.
+    Call it only after the person saw the preview and said yes; to change amount or reason call
+    refund_order again. Where the host can ask, the person is asked once more; where only a person may
+    approve, the answer says how. A preview holds for 15 minutes; when the order has changed since,
+    nothing is sent and the answer is a new preview. For a refund that was sent before, it sends nothing
+    and says how that stands.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -53,12 +55,12 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
 async def check_refund(
     services: Services, refund_id: RefundIdOrNothing = "", order_id: OrderIdOrNothing = ""
 ) -> RefundAnswer:
-    """Find out what became of a refund, by looking at the order. Sends nothing, so repeat it freely.
+    """Find out what became of a refund by reading its order. Sends nothing, so it can be repeated.
 
-    Use it after unknown, busy or a call that never answered, with the refund_id or, where that
-    was lost, the order_id. unknown turns into refunded as soon as Clawver lists the refund, or
-    into not_recorded when it had time enough and does not. It knows the refunds of this machine's
-    ledger; get_order shows all that Clawver lists.
+    Use it after unknown, busy, or a call that never answered, with the refund_id or, where that was
+    lost, the order_id; give one of them. unknown becomes refunded as soon as Clawver lists the refund,
+    or not_recorded when it had time enough and does not. It knows the refunds of this machine's ledger;
+    get_order shows all that Clawver lists. A refund that was refused or expired is an error.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

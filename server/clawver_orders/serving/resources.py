@@ -1,0 +1,177 @@
+"""What hosts can attach to a chat: an order, the open refunds, the pages for agents; and completions."""
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+    TextResourceContents,
+)
+
+from clawver_orders import references
+from clawver_orders.errors import ClawverError
+from clawver_orders.money import display
+from clawver_orders.search import PAGE
+from clawver_orders.services import Services
+from clawver_orders.tools import orders
+from clawver_orders.tools.answers import SANDBOX_NOTICE, in_utc
+from clawver_orders.tools.arguments import is_id
+from clawver_orders.tools.contract import as_text
+
+log = logging.getLogger(__name__)
+
+OPEN_REFUNDS = "clawver://refunds/open"
+ORDER = "clawver://orders/{order_id}"
+REFERENCE = "clawver://references/{name}"
+_ADDRESS = re.compile(r"clawver://(orders|references)/([^/?#]*)")
+JSON = "application/json"
+MARKDOWN = "text/markdown"
+FRESH = timedelta(minutes=1)
+"""How long the ids for completions are kept: hosts ask with every key that is pressed."""
+
+
+def listing() -> ListResourcesResult:
+    """What has an address of its own."""
+    pages = [
+        Resource(
+            uri=REFERENCE.format(name=name),
+            name=name,
+            title=references.title(name),
+            description=f"How to work with {references.title(name).lower()}, for agents.",
+            mime_type=MARKDOWN,
+        )
+        for name in references.names()
+    ]
+    opened = Resource(
+        uri=OPEN_REFUNDS,
+        name="open_refunds",
+        title="Open refunds",
+        description="Refunds whose outcome is not settled yet, from this machine's ledger.",
+        mime_type=JSON,
+    )
+    return ListResourcesResult(resources=[opened, *pages])
+
+
+def templates() -> ListResourceTemplatesResult:
+    """What has an address for each order and each page."""
+    return ListResourceTemplatesResult(
+        resource_templates=[
+            ResourceTemplate(
+                uri_template=ORDER,
+                name="order",
+                title="An order",
+                description="One order as get_order gives it.",
+                mime_type=JSON,
+            ),
+            ResourceTemplate(
+                uri_template=REFERENCE,
+                name="reference",
+                title="A page for agents",
+                description="One subject of the order desk.",
+                mime_type=MARKDOWN,
+            ),
+        ]
+    )
+
+
+async def read(services: Services, uri: str) -> ReadResourceResult:
+    """What stands at an address.
+
+    Raises:
+        MCPError: Nothing does, or it cannot be read now; says what to do.
+    """
+    if uri == OPEN_REFUNDS:
+        return _contents(uri, JSON, as_text(_open_refunds(services)))
+    found = _ADDRESS.fullmatch(uri)
+    kind, name = (found[1], found[2]) if found else ("", "")
+    if kind == "references" and name in references.names():
+        return _contents(uri, MARKDOWN, references.read(name))
+    if kind == "orders" and is_id(name):
+        try:
+            answer = await orders.get_order(services, name)
+        except ClawverError as error:
+            raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+        return _contents(
+            uri, JSON, as_text(_marked(services, answer.model_dump(mode="json", exclude_none=True)))
+        )
+    raise MCPError(
+        code=INVALID_PARAMS,
+        message=f"There is no such resource. Use {OPEN_REFUNDS}, {ORDER}, or {REFERENCE} with one of: "
+        f"{', '.join(references.names())}.",
+    )
+
+
+def _open_refunds(services: Services) -> dict[str, object]:
+    try:
+        opened = services.ledger.all(only_open=True)
+    except ClawverError as error:
+        raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+    rows = [
+        {
+            "refund_id": intent.refund_id,
+            "order_id": intent.order_id,
+            "amount_in_cents": intent.amount_in_cents,
+            "amount": display(intent.amount_in_cents),
+            "state": intent.state,
+            "sent_at": in_utc(intent.sent_at or intent.created_at),
+            "next_step": f"Call check_refund with refund_id {intent.refund_id}.",
+        }
+        for intent in opened
+    ]
+    return _marked(services, {"open_refunds": rows})
+
+
+def _marked(services: Services, answer: dict[str, object]) -> dict[str, object]:
+    return answer | ({"sandbox": SANDBOX_NOTICE} if services.settings.sandbox else {})
+
+
+def _contents(uri: str, mime_type: str, text: str) -> ReadResourceResult:
+    return ReadResourceResult(
+        contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=text)]
+    )
+
+
+class Completions:
+    """Suggests order ids and page names while somebody types."""
+
+    def __init__(self) -> None:
+        self._ids: tuple[str, ...] = ()
+        self._read_at: datetime | None = None
+
+    async def complete(self, services: Services, params: CompleteRequestParams) -> CompleteResult:
+        """At most 100 values that begin with what was typed; none where nothing fits."""
+        values: Sequence[str] = ()
+        if params.argument.name == "order_id":
+            values = await self._order_ids(services)
+        elif isinstance(params.ref, ResourceTemplateReference) and params.ref.uri == REFERENCE:
+            values = references.names()
+        fitting = [value for value in values if value.startswith(params.argument.value)]
+        return CompleteResult(
+            completion=Completion(
+                values=fitting[:100], total=len(fitting), has_more=len(fitting) > 100
+            )
+        )
+
+    async def _order_ids(self, services: Services) -> tuple[str, ...]:
+        now = services.now()
+        if self._read_at is None or not timedelta() <= now - self._read_at < FRESH:
+            self._read_at = now
+            try:
+                page = await services.clawver.orders(limit=PAGE)
+                self._ids = tuple(order.id for order in page.orders)
+            except ClawverError as error:
+                log.info("no order ids to suggest: %s", type(error).__name__)
+        return self._ids

@@ -1,0 +1,200 @@
+"""The refund ledger in a terminal, as a person or a script uses it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import Configure
+from tests.test_cli import KEYLESS, run
+from tests.test_refunds import given_back, posts
+
+from clawver_sandbox.shop import API_KEY, Shop
+
+
+@pytest.fixture
+def store(store_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "CLAW_API_KEY": API_KEY,
+        "CLAWVER_API_URL": f"{store_url}/v1",
+        "CLAWVER_STATE_DIR": str(tmp_path / "state"),
+        "CLAWVER_REFUND_SETTLE_SECONDS": "0.3",
+    }
+
+
+def previewed(store: dict[str, str], order_id: str, cents: int = 700) -> str:
+    wanted = (f"order_id={order_id}", f"amount_in_cents={cents}", "reason=Smudged")
+    done = run("call", "refund_order", *wanted, **store)
+    answer = json.loads(done.stdout)
+    assert answer["status"] == "needs_confirmation"
+    return str(answer["refund_id"])
+
+
+def typed(answer: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command with a person at its keyboard."""
+    return subprocess.run(
+        [sys.executable, "-m", "clawver_orders", *words], input=answer, env=KEYLESS | environment,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sale(shop: Shop) -> str:
+    return str(shop.sell(total_in_cents=2499)["id"])
+
+
+def test_a_person_approves_in_the_terminal(store: dict[str, str], shop: Shop, sale: str) -> None:
+    human = store | {"CLAWVER_REFUND_APPROVAL": "human"}
+    refund_id = previewed(human, sale)
+    done = typed("y\n", "approve", refund_id, **human)
+    shown = run("refunds", "show", refund_id, **human)
+
+    assert done.returncode == 0, done.stderr
+    assert f"Refund $7.00 on order {sale}?" in done.stdout
+    assert f"refunded: {sale}" in done.stdout
+    assert given_back(shop, sale) == [700]
+    assert "approved by person in the terminal" in shown.stdout
+    assert f"clawver_refund_id: {shop.order(sale)['refunds'][0]['id']}" in shown.stdout
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_without_a_yes_in_the_terminal_nothing_is_sent(
+    store: dict[str, str], shop: Shop, sale: str, answer: str
+) -> None:
+    done = typed(answer, "approve", previewed(store, sale), **store)
+
+    assert done.returncode == 1
+    assert posts(shop) == []
+
+
+@pytest.mark.parametrize("mode", ["ask", "human", "off"])
+def test_a_person_is_asked_in_the_terminal_whatever_the_settings_say(
+    store: dict[str, str], shop: Shop, sale: str, mode: str
+) -> None:
+    refund_id = previewed(store, sale)
+    done = typed("n\n", "approve", refund_id, **store | {"CLAWVER_REFUND_APPROVAL": mode})
+
+    assert "Send this refund?" in done.stdout
+    assert posts(shop) == []
+
+
+def test_a_script_approves_what_a_person_decided(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    refund_id = previewed(store, sale)
+    first = run("approve", refund_id, "--yes", **store)
+    again = run("approve", refund_id, "--yes", **store)
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert given_back(shop, sale) == [700]
+
+
+def test_a_person_declines_and_may_change_their_mind(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    refund_id = previewed(store, sale)
+    kept = typed("n\n", "decline", refund_id, **store)
+    declined = typed("y\n", "decline", refund_id, **store)
+    again = run("decline", refund_id, "--yes", **store)
+    refused = json.loads(run("call", "confirm_refund", f"refund_id={refund_id}", **store).stdout)
+    assert posts(shop) == []
+    after_all = run("approve", refund_id, "--yes", **store)
+    late = run("decline", refund_id, "--yes", **store)
+
+    assert kept.returncode == 1
+    assert f"$7.00 on {sale}, previewed since" in declined.stdout
+    assert "nothing was sent" in declined.stdout
+    assert again.returncode == 0
+    assert refused["status"] == "declined"
+    assert after_all.returncode == 0
+    assert refund_id in after_all.stdout
+    assert late.returncode == 0
+    assert given_back(shop, sale) == [700]
+
+
+def test_what_was_sent_can_no_longer_be_declined(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    refund_id = previewed(store, sale)
+    run("approve", refund_id, "--yes", **store)
+    done = run("decline", refund_id, "--yes", **store)
+
+    assert done.returncode == 1
+    assert "can no longer be declined: it is confirmed" in done.stderr
+
+
+def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sale: str) -> None:
+    empty = run("refunds", **store)
+    refund_id = previewed(store, sale)
+    run("approve", refund_id, "--yes", **store)
+    waiting = previewed(store, sale, 300)
+    table = run("refunds", **store).stdout.splitlines()
+    rows = json.loads(run("refunds", "--json", **store).stdout)
+    opened = run("refunds", "--open", **store)
+
+    assert empty.stdout == "No refunds.\n"
+    assert table[0].split() == [
+        "refund",
+        "order",
+        "amount",
+        "state",
+        "since",
+        "(UTC)",
+        "at",
+        "Clawver",
+    ]
+    assert [line.split()[0] for line in table[1:]] == [waiting, refund_id]
+    assert [row["state"] for row in rows] == ["previewed", "confirmed"]
+    assert rows[1]["amount_in_cents"] == 700
+    assert opened.stdout == "No refunds.\n"
+
+
+def test_everything_open_is_looked_up(store: dict[str, str], shop: Shop, sale: str) -> None:
+    shop.add_fault("drop_before", method="POST")
+    lost = run("approve", previewed(store, sale), "--yes", **store)
+    first = run("refunds", "check", **store | {"CLAWVER_REFUND_SETTLE_SECONDS": "900"})
+    listed = run("refunds", "--open", **store)
+    checks = [run("refunds", "check", **store) for _ in range(3)]
+    again = run("refunds", **store)
+
+    assert lost.returncode == 1
+    assert "unknown" in lost.stdout
+    assert first.returncode == 1
+    assert "1 still open." in first.stdout
+    assert "unknown" in listed.stdout
+    assert checks[-1].returncode == 0
+    assert "Nothing is open." in checks[-1].stdout
+    assert "absent" in again.stdout
+
+
+@pytest.mark.parametrize("command", [("approve",), ("decline",), ("refunds", "show")])
+def test_an_unknown_refund_is_a_sentence(store: dict[str, str], command: tuple[str, ...]) -> None:
+    done = run(
+        *command, "rfi_\x1b[31mnobody", *(["--yes"] if command[0] != "refunds" else []), **store
+    )
+
+    assert done.returncode == 1
+    assert "holds no refund rfi_" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_terminal_works_on_the_sandbox_too(tmp_path: Path) -> None:
+    state = {"CLAWVER_STATE_DIR": str(tmp_path)}
+    wanted = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
+    asked = json.loads(run("call", "refund_order", *wanted, "--sandbox", **state).stdout)
+    done = run("approve", asked["refund_id"], "--yes", "--sandbox", **state)
+
+    assert done.returncode == 0
+    assert "confirmed" in run("refunds", "--sandbox", **state).stdout
+    assert run("refunds", CLAW_API_KEY=API_KEY, **state).stdout == "No refunds.\n"
+
+
+def test_settings_that_do_not_do_are_a_sentence(
+    store: dict[str, str], configure: Configure
+) -> None:
+    done = run("refunds", **store | {"CLAWVER_REFUND_APPROVAL": "sometimes"})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("CLAWVER_REFUND_APPROVAL cannot be used")
