@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HEADINGS = ("event id", "event", "order", "happened (UTC)", "received (UTC)")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 LOOK_EVERY_SECONDS = 0.5
+ALL_THAT_IS_NEW = 10**9
 
 
 @click.command()
@@ -126,9 +127,8 @@ def _follow(inbox: "Inbox", query: "Query", *, as_json: bool) -> None:
             click.echo(json.dumps(_as_json(each)) if as_json else "  ".join(_row(each)))
         if page.events:
             query = replace(query, after=page.events[0].number)
-        if not page.has_more:
-            time.sleep(LOOK_EVERY_SECONDS)
-        page = inbox.find(replace(query, limit=10_000), _now())
+        time.sleep(LOOK_EVERY_SECONDS)
+        page = inbox.find(replace(query, limit=ALL_THAT_IS_NEW), _now())
 
 
 def _table(page: "Page") -> list[str]:
