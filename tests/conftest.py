@@ -75,6 +75,17 @@ def configure(store_url: str, tmp_path: Path) -> Configure:
 
 
 @pytest.fixture
+def live(store_url: str, tmp_path: Path) -> dict[str, str]:
+    """What points a command at the shop."""
+    return {
+        "CLAW_API_KEY": API_KEY,
+        "CLAWVER_API_URL": f"{store_url}/v1",
+        "CLAWVER_STATE_DIR": str(tmp_path / "state"),
+        "CLAWVER_REFUND_APPROVAL": "off",
+    }
+
+
+@pytest.fixture
 async def services(configure: Configure) -> AsyncIterator[Services]:
     async with opened(configure()) as parts:
         yield parts

@@ -74,7 +74,7 @@ def test_every_command_is_named_and_every_named_command_exists() -> None:
     said = README + SKILL + "".join(page.read_text("utf-8") for page in REFERENCES)
     named = set(re.findall(r"`?clawver-orders ([a-z]+)[ `\n.;]", said))
 
-    assert named == set(commands.commands) - {"serve"}
+    assert named == set(commands.commands)
     assert "`serve --sandbox`" in README
 
 

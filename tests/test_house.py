@@ -74,9 +74,25 @@ MAP = {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
         "serving.strict", "tools", "tools.contract",
     },
-    "serving.stdio": {"serving.server", "settings"},
+    "serving.lines": set(),
+    "serving.wire": {"serving.lines"},
+    "serving.opening": set(),
+    "serving.stopping": set(),
+    "serving.stdio": {
+        "errors", "serving.opening", "serving.server", "serving.stopping", "serving.wire", "settings",
+    },
+    "serving.gate": set(),
+    "serving.underway": set(),
+    "serving.http": {
+        "errors", "serving.gate", "serving.server", "serving.stopping", "serving.underway", "settings",
+    },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
+    "hosts": set(),
+    "json_text": set(),
+    "host_files": {"hosts", "json_text"},
+    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
     "receiver": {"errors", "services", "settings", "state.inbox", "webhooks"},
@@ -85,8 +101,9 @@ MAP = {
         "errors", "listener", "receiver", "services", "startup", "state.inbox", "tools.arguments", "webhooks",
     },
     "cli": {
-        "", "approvals", "demo", "doctor", "errors", "logs", "refund_commands", "services", "serving.stdio",
-        "settings", "startup", "tools", "tools.contract", "webhook_commands", "clawver_sandbox",
+        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services",
+        "serving.http", "serving.stdio", "settings", "startup", "tools", "tools.contract", "webhook_commands",
+        "clawver_sandbox",
     },
 }  # fmt: skip
 PROTOCOL = {"mcp", "mcp_types"}
@@ -155,8 +172,8 @@ def test_only_serving_and_the_demo_know_the_protocol() -> None:
     }
 
     assert knowing == {
-        "serving.asking", "serving.prompts", "serving.resources", "serving.server", "serving.stdio",
-        "serving.strict", "demo",
+        "serving.asking", "serving.http", "serving.lines", "serving.opening", "serving.prompts",
+        "serving.resources", "serving.server", "serving.strict", "serving.wire", "demo",
     }  # fmt: skip
 
 
@@ -168,7 +185,9 @@ def test_the_sandbox_shares_nothing_with_the_product() -> None:
 def test_only_settings_reads_the_environment_and_only_commands_print() -> None:
     for name, path in ROOMS.items():
         text = path.read_text("utf-8")
-        prints = name in {"cli", "startup", "refund_commands", "webhook_commands"}
+        prints = name in {
+            "cli", "startup", "refund_commands", "install_commands", "webhook_commands",
+        }  # fmt: skip
         assert ("os.environ" in text) == (name in {"settings", "cli"}), name
         assert ("print(" in text or "click.echo" in text) == prints, name
 

@@ -272,3 +272,31 @@ def test_a_host_without_a_name_is_called_so() -> None:
 async def test_nobody_answers_a_script() -> None:
     assert await Script().ask(Question("rfi_1", "?")) is Reply.UNANSWERED
     assert isinstance(YES, ElicitResult)
+
+
+async def test_a_repeat_is_told_as_one_even_where_the_order_cannot_be_read(
+    configure: Configure, shop: Shop, sale: str
+) -> None:
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+    async with host(configure(timeout_seconds=0.3)) as client:
+        done = await call(client, "refund_order", **wanted | {"amount_in_cents": 500})
+        shop.add_fault("drop_after", method="POST")
+        shop.add_fault("stale_read", method="GET", times=5)
+        lost = await call(client, "refund_order", **wanted)
+        shop.clear_faults()
+        shop.add_fault("status_bare", method="GET", times=-1, status=400)
+        again = await call(client, "refund_order", **wanted)
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 600})
+        shop.clear_faults()
+        await call(client, "check_refund", refund_id=lost["refund_id"])
+        shop.add_fault("status_bare", method="GET", times=-1, status=400)
+        settled = await call(client, "refund_order", **wanted)
+        unread = await failure(client, "refund_order", **wanted | {"amount_in_cents": 600})
+
+    assert (lost["status"], again["status"], other["status"]) == ("unknown", "unknown", "busy")
+    assert again["refund_id"] == other["refund_id"] == lost["refund_id"]
+    assert settled["status"] == "already_refunded"
+    assert settled["in_addition_to"] == [settled["clawver_refund_id"]]
+    assert "No money was moved" in unread
+    assert given_back(shop, sale) == [500, 700]
+    assert done["status"] == "refunded"

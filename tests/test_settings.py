@@ -74,6 +74,9 @@ def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
         ("CLAWVER_TIMEOUT_SECONDS", "-1"),
         ("CLAWVER_TIMEOUT_SECONDS", "nan"),
         ("CLAWVER_ALLOW_HOST", "https://shop.example"),
+        ("CLAWVER_HTTP_TOKEN", "fifteen-letters"),
+        ("CLAWVER_HTTP_TOKEN", 'an "example" in quotes'),
+        ("CLAWVER_HTTP_HOSTS", "https://shop.example"),
         ("CLAWVER_PII", "none"),
         ("CLAWVER_LOG_LEVEL", "loud"),
     ],
@@ -109,8 +112,9 @@ def test_another_host_receives_the_key_only_when_it_is_named() -> None:
     assert read(CLAWVER_API_URL=url, CLAWVER_ALLOW_HOST="a.example, STAGING.example").api_url == url
 
 
-def test_the_key_shows_in_no_representation() -> None:
-    settings = read(CLAW_API_KEY=KEY)
+@pytest.mark.parametrize("name", ["CLAW_API_KEY", "CLAWVER_HTTP_TOKEN"])
+def test_a_secret_shows_in_no_representation(name: str) -> None:
+    settings = read(**{name: KEY})
 
     assert KEY not in repr(settings)
     assert KEY not in str(settings)

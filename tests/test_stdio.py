@@ -1,70 +1,31 @@
 """A real server process over stdio, with the frames that a host sends."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
+from tests.hosts import INITIALIZE, Host, hosting, patched
 
-from clawver_orders.serving.stdio import whole
+from clawver_orders.serving.lines import LONGEST_LINE
 from clawver_sandbox.shop import API_KEY, Shop
 
-INITIALIZE = {
-    "protocolVersion": "2025-06-18",
-    "capabilities": {},
-    "clientInfo": {"name": "a host", "version": "1"},
-}
-
-
-class Host:
-    """Writes and reads lines, as a host does."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-
-    def say(self, message: dict[str, Any]) -> None:
-        self.say_raw(json.dumps({"jsonrpc": "2.0"} | message).encode())
-
-    def say_raw(self, line: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + b"\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        heard: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return heard
-
-    def ask(self, number: int, method: str, **params: Any) -> dict[str, Any]:
-        self.say({"id": number, "method": method, "params": params})
-        answer = self.hear()
-        assert answer["id"] == number
-        return answer
+REPLACED = """
+import os, subprocess, sys
+import clawver_orders.client as client
+async def order(*_):
+    {body}
+client.Clawver.order = order
+"""
+GET_ORDER = {"name": "get_order", "arguments": {"order_id": "ord_shirt"}}
 
 
 @pytest.fixture
-def host(store_url: str, tmp_path: Path) -> Iterator[Host]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
-    environment |= {
-        "CLAW_API_KEY": API_KEY,
-        "CLAWVER_API_URL": f"{store_url}/v1",
-        "CLAWVER_STATE_DIR": str(tmp_path / "state"),
-        "CLAWVER_LOG_LEVEL": "debug",
-        "CLAWVER_REFUND_APPROVAL": "off",
-    }
-    with subprocess.Popen(
-        [sys.executable, "-m", "clawver_orders"],
-        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        yield Host(process)
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+def host(live: dict[str, str]) -> Iterator[Host]:
+    with hosting(**live, CLAWVER_LOG_LEVEL="debug") as process:
+        yield process
 
 
 def test_a_host_initializes_lists_and_calls(host: Host, shop: Shop) -> None:
@@ -137,26 +98,162 @@ def test_half_a_character_is_refused_with_an_answer(host: Host, shop: Shop) -> N
     assert shop.requests() == []
 
 
+def test_a_line_that_is_too_long_is_refused_and_the_connection_lives_on(
+    host: Host, shop: Shop
+) -> None:
+    host.greet()
+    reason = "x" * LONGEST_LINE
+    host.request_refund(2, "ord_shirt", 100)
+    first = host.hear()
+    wanted = {"order_id": "ord_shirt", "amount_in_cents": 200, "reason": reason}
+    host.say(
+        {"id": 3, "method": "tools/call", "params": {"name": "refund_order", "arguments": wanted}}
+    )
+    refused = host.hear()
+    after = host.ask(4, "tools/call", **GET_ORDER)
+
+    assert first["result"]["structuredContent"]["status"] == "refunded"
+    assert (refused["id"], refused["error"]["code"]) == (3, -32600)
+    assert "longer than 4194304 bytes" in refused["error"]["message"]
+    assert after["result"]["structuredContent"]["order_id"] == "ord_shirt"
+    assert [cents for _, cents in shop.refunds()].count(200) == 0
+
+
+def test_the_longest_line_that_fits_is_read(host: Host) -> None:
+    host.greet()
+    line = b'{"jsonrpc":"2.0","id":2,"method":"ping","params":{"x":"%b"}}'
+    host.say_raw(line % (b"x" * (LONGEST_LINE - len(line) + 2)))
+
+    assert host.hear() == {"jsonrpc": "2.0", "id": 2, "result": {}}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells")
+def test_a_line_that_is_too_long_is_not_held_in_memory(host: Host) -> None:
+    def most_kilobytes() -> int:
+        status = Path(f"/proc/{host.process.pid}/status").read_text("utf-8")
+        return int(status.split("VmHWM:")[1].split()[0])
+
+    host.greet()
+    host.say_raw(b"x" * (LONGEST_LINE + 1))
+    host.hear()
+    before = most_kilobytes()
+    assert host.process.stdin is not None
+    for _ in range(100):
+        host.process.stdin.write(b"x" * 2_000_000)
+    host.say_raw(b"")
+
+    assert host.hear()["error"]["code"] == -32600
+    assert most_kilobytes() - before < 8 * 1024
+
+
 @pytest.mark.parametrize(
-    ("line", "read"),
+    ("line", "request_id", "code"),
     [
-        (r'"\ud83d\ude00"', r'"\ud83d\ude00"'), (r'"\ud83d"', r'"\ufffd"'), (r'"\ude00\uD83D"', r'"\ufffd\ufffd"'),
-        (r'"\\ud83d"', r'"\\ud83d"'), (r'"\\\ud83d"', r'"\\\ufffd"'), (r'"\u00e9"', r'"\u00e9"'),
+        (b"hello", None, -32700), (b'{"jsonrpc":"2.0","id":2,"method":', None, -32700),
+        (b'{"id":2,"method":"ping"}', 2, -32600), (b'[{"jsonrpc":"2.0","id":2,"method":"ping"}]', None, -32600),
+        (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600), (b"\xff\xfe", None, -32700),
     ],
 )  # fmt: skip
-def test_only_lone_halves_are_replaced(line: str, read: str) -> None:
-    assert whole(line) == read
+def test_a_line_that_is_no_message_is_answered_with_an_error(
+    host: Host, line: bytes, request_id: object, code: int
+) -> None:
+    host.say_raw(line)
+    before = host.hear()
+    host.greet()
+    host.say_raw(b"")  # an empty line asks for nothing
+    host.say_raw(line)
+    within = host.hear()
+
+    assert [(each["id"], each["error"]["code"]) for each in (before, within)] == [
+        (request_id, code)
+    ] * 2
+    assert host.ask(3, "ping")["result"] == {}
 
 
-def test_a_host_waits_for_no_part_that_only_listens() -> None:
-    """`serve` loads nothing of the receiver. (The server under it comes with the SDK itself.)"""
-    code = (
-        "import sys; from clawver_orders.serving.server import build_server\n"
-        "from clawver_orders.settings import Settings\n"
-        "import clawver_orders.serving.stdio; build_server(Settings())\n"
-        "print(sorted(set(sys.modules) & {'clawver_orders.receiver', 'clawver_orders.listener',"
-        " 'clawver_orders.webhook_commands', 'clawver_sandbox'}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def test_halves_of_characters_anywhere_in_a_line_are_answered(host: Host) -> None:
+    host.greet()
+    host.say_raw(b'{"jsonrpc":"2.0","id":"\\ud83d","method":"ping"}')
+    odd_id = host.hear()
+    host.say_raw(b'{"jsonrpc":"2.0","id":2,"method":"x\\udc00y"}')
+    odd_method = host.hear()
+    host.say_raw(b'{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"\xed\xa0\xbd"}}')
+    odd_name = host.hear()
 
-    assert done.stdout.strip() == "[]"
+    assert (odd_id["id"], odd_id["result"]) == ("\ufffd", {})
+    assert (odd_method["id"], odd_method["error"]["code"]) == (2, -32601)
+    assert "There is no such tool" in odd_name["result"]["content"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise client.NotFoundError('half \\ud800', next_step='none')",
+        "return 'half \\ud800'",
+        "raise RuntimeError('half \\ud800')",
+    ],
+)
+def test_halves_of_characters_from_within_are_said_without_them(
+    live: dict[str, str], body: str
+) -> None:
+    with hosting(*patched(REPLACED.format(body=body)), **live) as host:
+        host.greet()
+        failed = host.ask(2, "tools/call", **GET_ORDER)
+        after = host.ask(3, "ping")
+
+    assert failed["result"]["isError"] is True
+    assert "\ud800" not in failed["result"]["content"][0]["text"]
+    assert after["result"] == {}
+
+
+def test_halves_of_characters_in_an_error_of_ours_are_replaced(live: dict[str, str]) -> None:
+    body = "raise client.NotFoundError('half \\ud800', next_step='none')"
+    with hosting(*patched(REPLACED.format(body=body)), **live) as host:
+        host.greet()
+        failed = host.ask(2, "tools/call", **GET_ORDER)
+
+    assert failed["result"]["content"][0]["text"] == "get_order failed. half \ufffd none"
+
+
+def test_whatever_a_tool_prints_stays_off_the_wire(live: dict[str, str]) -> None:
+    body = """
+    print("printed")
+    sys.stdout.flush()
+    os.write(1, b"written\\n")
+    subprocess.run([sys.executable, "-c", "print('said by a child', input())"], check=False)
+    print("printed and not flushed")
+    raise ZeroDivisionError
+    """
+    with hosting(*patched(REPLACED.format(body=body.strip())), **live) as host:
+        host.greet()
+        failed = host.ask(2, "tools/call", **GET_ORDER)
+        after = host.ask(3, "ping")
+        said, complaints = host.end()
+
+    assert "because of a defect in this server" in failed["result"]["content"][0]["text"]
+    assert after["result"] == {}
+    assert said == []
+    assert host.process.returncode == 0
+    for printed in (
+        "printed\n",
+        "written\n",
+        "EOFError",
+        "printed and not flushed\n",
+        "ZeroDivisionError",
+    ):
+        assert printed in complaints
+
+
+def test_serving_over_stdio_loads_neither_the_http_server_nor_the_sandbox(
+    live: dict[str, str],
+) -> None:
+    tells = "import atexit, json, sys; modules = lambda: [*sys.modules, *(n.split('.')[0] for n in sys.modules)]; atexit.register(lambda: print(json.dumps(modules()), file=sys.stderr))"
+    with hosting(*patched(tells), **live) as host:
+        host.greet()
+        host.ask(2, "tools/list")
+        host.ask(3, "tools/call", **GET_ORDER)
+        _, complaints = host.end()
+    loaded = set(json.loads(complaints.splitlines()[-1]))
+
+    assert "clawver_orders.serving.stdio" in loaded
+    assert not loaded & {"uvicorn", "clawver_sandbox", "clawver_orders.serving.http"}
+    assert not loaded & {"clawver_orders.demo", "clawver_orders.doctor"}

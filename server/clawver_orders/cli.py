@@ -4,14 +4,15 @@ import json
 import logging
 import os
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from clawver_orders import __version__
+from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
 from clawver_orders.webhook_commands import events, listen, webhook
@@ -43,15 +44,60 @@ def commands(context: click.Context) -> None:
         context.invoke(serve)
 
 
+commands.add_command(install_commands.config)
+commands.add_command(install_commands.bundle)
+
+
 @commands.command()
 @sandbox_option
 @click.option("--read-only", is_flag=True, help="Offer and send nothing that writes.")
-def serve(sandbox: bool = False, read_only: bool = False) -> None:
-    """Serve MCP over standard input and output."""
-    settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
-    from clawver_orders.serving.stdio import run
+@click.option("--http", is_flag=True, help="Serve Streamable HTTP instead, at /mcp.")
+@click.option("--host", help="With --http: the address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="With --http: the port to listen on; 0 picks a free one.  [default: 8788]",
+)
+def serve(
+    sandbox: bool = False,
+    read_only: bool = False,
+    http: bool = False,
+    host: str | None = None,
+    port: int | None = None,
+) -> None:
+    """Serve MCP over standard input and output, or over HTTP.
 
-    run(settings)
+    Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
+    """
+    if not http and (host is not None or port is not None):
+        stop("--host and --port belong to --http. Nothing was started.", MISUSED)
+    settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
+    from clawver_orders.errors import SetupError
+
+    try:
+        if http:
+            _serve_http(
+                settings, "127.0.0.1" if host is None else host, 8788 if port is None else port
+            )
+        _serve_stdio(settings)
+    except SetupError as error:
+        stop(str(error), FAILED)
+
+
+def _serve_stdio(settings: "Settings") -> NoReturn:
+    with _absent("uvicorn"):  # the SDK's own dependencies take it along where they find it
+        from clawver_orders.serving.stdio import run
+
+    sys.exit(run(settings))
+
+
+def _serve_http(settings: "Settings", host: str, port: int) -> NoReturn:
+    from clawver_orders.serving.http import run
+
+    def ready(address: str) -> None:
+        click.echo(f"Serving MCP at {address} (stop it with Ctrl+C).")
+
+    sys.exit(run(settings, host=host, port=port, on_ready=ready))
 
 
 @commands.command()
@@ -171,12 +217,17 @@ def doctor(sandbox: bool) -> None:
     type=click.IntRange(0, 65535),
     help="0 picks a free one.",
 )
-@click.option("--reset", is_flag=True, help="Start again from the opening catalogue.")
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Start again from the opening catalogue, and forget the refunds noted for it.",
+)
 def sandbox(port: int, reset: bool) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
     settings = settings_or_stop(sandbox=True)
     import sqlite3
 
+    from clawver_orders.services import reset_sandbox
     from clawver_sandbox.serving import serve as serve_store
     from clawver_sandbox.shop import API_KEY
 
@@ -189,7 +240,7 @@ def sandbox(port: int, reset: bool) -> None:
 
     try:
         if reset:
-            _reset(path)
+            reset_sandbox(settings, port)
         serve_store(path, port=port, on_ready=ready)
     except (OSError, sqlite3.Error) as error:
         stop(
@@ -197,19 +248,6 @@ def sandbox(port: int, reset: bool) -> None:
             "again from the opening catalogue with --reset.",
             FAILED,
         )
-
-
-def _reset(path: Path) -> None:
-    """Back to the opening catalogue; a damaged file cannot be reset from within and goes."""
-    import sqlite3
-
-    from clawver_sandbox.shop import Shop
-
-    try:
-        with closing(Shop.open(path)) as shop:
-            shop.reset()
-    except sqlite3.DatabaseError:
-        path.unlink()
 
 
 def _sandbox_file(settings: "Settings") -> Path:
@@ -248,6 +286,17 @@ def demo() -> None:
         running(shop),
     ):
         anyio.run(walk, Path(folder), click.echo, heading)
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Import as if a package were not installed."""
+    modules = cast("dict[str, Any]", sys.modules)
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]
 
 
 commands.add_command(refunds)

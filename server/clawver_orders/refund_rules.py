@@ -56,10 +56,11 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
         )
 
 
-def earlier_of(order: Order, intents: Sequence[Intent], amount_in_cents: int) -> Earlier:
+def earlier_of(order: Order | None, intents: Sequence[Intent], amount_in_cents: int) -> Earlier:
     """All refunds and attempts of this amount: what the order lists, and what only the ledger knows."""
     same = [intent for intent in intents if intent.amount_in_cents == amount_in_cents]
-    listed = [r.id for r in order.refunds or () if r.amount_in_cents == amount_in_cents]
+    refunds = order.refunds or () if order is not None else ()
+    listed = [r.id for r in refunds if r.amount_in_cents == amount_in_cents]
     ours = [intent.clawver_refund_id for intent in same if intent.clawver_refund_id]
     sent = [index for index, intent in enumerate(same) if intent.state == "confirmed"]
     return Earlier(

@@ -289,9 +289,10 @@ class RefundDesk:
         async with self._alone_with(order_id) as busy:
             if busy is not None:
                 return busy
-            order, earlier, repeat = await self._examine(order_id, amount_in_cents, in_addition_to)
-            if repeat is not None:
-                return repeat
+            examined = await self._examine(order_id, amount_in_cents, in_addition_to)
+            if isinstance(examined, Outcome):
+                return examined
+            order, earlier = examined
             named = earlier.names if in_addition_to is None else tuple(in_addition_to)
             is_confirmed = confirmed is not None and await self._is_fresh(confirmed, order, trace)
             if confirmed is not None and is_confirmed:
@@ -349,11 +350,12 @@ class RefundDesk:
                 return busy
             intent = await self._known(intent.refund_id)
             trace = Trace(caller.client, approved_by)
-            order, _, repeat = await self._examine(
+            examined = await self._examine(
                 intent.order_id, intent.amount_in_cents, intent.in_addition_to
             )
-            if repeat is not None:
-                return repeat
+            if isinstance(examined, Outcome):
+                return examined
+            order, _ = examined
             if intent.state != "previewed" or not await self._is_fresh(intent, order, trace):
                 raise RefusedError(
                     f"No money was moved: order {intent.order_id} changed, or the preview expired, "
@@ -386,43 +388,70 @@ class RefundDesk:
         order_id: str,
         amount_in_cents: int,
         in_addition_to: Sequence[str] | None,
-    ) -> tuple[Order, Earlier, Outcome | None]:
+    ) -> tuple[Order, Earlier] | Outcome:
         """Read the order, settle what is open, and see whether the call repeats something.
+
+        A repeat is told as one even where the order cannot be read: "no money was moved" would be
+        taken as the answer to the earlier call.
 
         Raises:
             ClawverError: The refund is not possible; no money was moved.
         """
         with said_first(NO_MONEY):
-            order = await self._settling.read(order_id)
-            intents = await self._settling.settle(order)
+            read = await self._read(order_id)
+            order = read if isinstance(read, Order) else None
+            intents = (
+                await off_thread(self._ledger.of_order, order_id)
+                if order is None
+                else await self._settling.settle(order)
+            )
         opened = next((intent for intent in intents if intent.is_open), None)
         earlier = earlier_of(order, intents, amount_in_cents)
         if opened is not None:
             status: Status = "unknown" if opened.amount_in_cents == amount_in_cents else "busy"
-            return order, earlier, self._outcome(status, opened, order=order)
+            return self._outcome(status, opened, order=order)
         named = None if in_addition_to is None else set(in_addition_to)
         if earlier.names and named is not None and named != set(earlier.names):
-            return order, earlier, self._repeat(order, intents, amount_in_cents, earlier)
+            return self._repeat(order_id, order, intents, amount_in_cents, earlier, named)
+        if not isinstance(read, Order):
+            with said_first(NO_MONEY):
+                raise read
         if named and not earlier.names:
             raise InvalidRequestError(
                 f"No money was moved: {order_id} carries no refund of {display(amount_in_cents)} "
                 "that this one could be in addition to.",
                 next_step="Leave in_addition_to out, or read the refunds with get_order.",
             )
-        check_possible(order, amount_in_cents)
+        check_possible(read, amount_in_cents)
         spent = await off_thread(self._ledger.spent_in_cents, self._moment())
         self._check_day(spent, amount_in_cents)
-        return order, earlier, None
+        return read, earlier
+
+    async def _read(self, order_id: str) -> Order | ClawverError:
+        try:
+            return await self._settling.read(order_id)
+        except ClawverError as error:
+            return error
 
     def _repeat(
-        self, order: Order, intents: Sequence[Intent], amount_in_cents: int, earlier: Earlier
+        self,
+        order_id: str,
+        order: Order | None,
+        intents: Sequence[Intent],
+        amount_in_cents: int,
+        earlier: Earlier,
+        named: set[str],
     ) -> Outcome:
-        """The answer to a call that was presumably made before."""
-        if earlier.refunds:
+        """The answer to a call that was presumably made before.
+
+        A call that names every refund and not every attempt repeats the attempt: taking it for a
+        repeat of a refund would tell a further one as done that never was.
+        """
+        if earlier.refunds and not (earlier.attempts and named.issuperset(earlier.refunds)):
             last = earlier.refunds[-1]
             return Outcome(
                 "already_refunded",
-                order.id,
+                order_id,
                 amount_in_cents,
                 intent=next((i for i in intents if i.clawver_refund_id == last), None),
                 order=order,

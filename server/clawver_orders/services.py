@@ -6,7 +6,7 @@ nothing.
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -153,3 +153,33 @@ async def opened(
         yield services
     finally:
         await services.close()
+
+
+def reset_sandbox(settings: Settings, port: int) -> None:
+    """Take the sandbox store back to its opening catalogue, and forget what was noted about its orders.
+
+    Args:
+        settings: Say where its file is.
+        port: Where it will be served; a port that was served before may have a ledger too. 0 is none.
+
+    Raises:
+        OSError: Something cannot be written or deleted.
+    """
+    import shutil
+    import sqlite3
+
+    from clawver_sandbox.shop import Shop
+
+    path = settings.state_dir / SANDBOX_FILE
+    try:
+        with closing(Shop.open(path)) as shop:
+            shop.reset()
+    except sqlite3.DatabaseError:
+        path.unlink()  # a damaged file cannot be reset from within
+    folders = [settings.model_copy(update={"sandbox": True}).store_dir]
+    for host in ("127.0.0.1", "localhost") if port else ():
+        there = {"sandbox": False, "api_url": f"http://{host}:{port}/v1"}
+        folders.append(settings.model_copy(update=there).store_dir)
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)

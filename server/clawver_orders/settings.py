@@ -57,9 +57,7 @@ def _switch(value: object) -> object:
 
 def _well_formed_key(key: SecretStr) -> SecretStr:
     if _KEY.fullmatch(key.get_secret_value()) is None:
-        raise ValueError(
-            "is not a key: 16 to 256 visible ASCII characters without spaces or quotes"
-        )
+        raise ValueError("must be 16 to 256 visible ASCII characters without spaces and quotes")
     return key
 
 
@@ -171,6 +169,12 @@ class Settings(BaseModel):
         default_factory=_default_state_dir, description="Where state is kept between runs."
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
+    http_token: Key | None = Field(
+        None, description="The bearer token that serve --http asks for; needed off loopback."
+    )
+    http_hosts: HostNames = Field(
+        (), description="The host names that serve --http answers to; needed off loopback."
+    )
     webhook_secret: Secrets = Field(
         (),
         description="Signs deliveries of order events, 16 characters or more. While a new one takes "
@@ -272,6 +276,8 @@ VARIABLES = {
     "requests_per_day": "CLAWVER_REQUESTS_PER_DAY",
     "state_dir": "CLAWVER_STATE_DIR",
     "allow_host": "CLAWVER_ALLOW_HOST",
+    "http_token": "CLAWVER_HTTP_TOKEN",
+    "http_hosts": "CLAWVER_HTTP_HOSTS",
     "webhook_secret": "CLAWVER_WEBHOOK_SECRET",
     "webhook_hosts": "CLAWVER_WEBHOOK_HOSTS",
     "inbox_days": "CLAWVER_INBOX_DAYS",

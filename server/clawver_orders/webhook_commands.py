@@ -25,7 +25,7 @@ ALL_THAT_IS_NEW = 10**9
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
-    default=8788,
+    default=8789,
     show_default=True,
     type=click.IntRange(0, 65535),
     help="0 picks a free one.",

@@ -86,7 +86,10 @@ async def test_a_day_that_is_over_counts_no_more(path: Path, now: Clock) -> None
     assert await taken(budget, urgent=True) == 6
 
 
-async def test_whoever_cannot_wait_is_told_how_long(path: Path, now: Clock) -> None:
+async def test_whoever_cannot_wait_is_told_how_long(
+    path: Path, now: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anyio, "sleep", lambda _: pytest.fail("it waited"))
     budget = Budget(path, 6, 1000, now)
     await taken(budget, urgent=True)
     now.at += 49.5

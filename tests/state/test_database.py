@@ -11,6 +11,7 @@ from tests.state.conftest import Start, mode, names_in
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.state import database as room
 from clawver_orders.state.database import Database, Schema
+from clawver_orders.state.folders import make_private
 
 WORDS = "CREATE TABLE word (text TEXT NOT NULL UNIQUE) STRICT;\n"
 COUNTS = (
@@ -121,6 +122,29 @@ def test_a_link_in_place_of_the_file_is_refused(path: Path) -> None:
         write(database, "two")
 
     assert read(opened(elsewhere)) == ["one"]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.mkdir(mode=0o700), lambda path: os.mkfifo(path, 0o600)]
+)
+def test_what_is_no_file_is_refused(path: Path, make: Callable[[Path], None]) -> None:
+    write(opened(path), "one")
+    path.unlink()
+    make(path)
+
+    with pytest.raises(SetupError, match="must belong to this user alone"):
+        read(opened(path))
+
+
+def test_two_that_make_a_folder_at_once_do_not_fail_each_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_private(path.parent)
+    monkeypatch.setattr(Path, "exists", lambda each: each != path.parent)
+
+    make_private(path.parent)
+
+    assert path.parent.is_dir()
 
 
 def test_a_link_in_place_of_the_folder_is_refused(path: Path) -> None:

@@ -439,6 +439,27 @@ def test_a_line_of_the_history_belongs_to_an_intent(
             )
 
 
+def test_a_line_of_the_history_is_typed(by_hand: sqlite3.Connection, ledger: Ledger) -> None:
+    (intent,) = ledger.all()
+
+    with pytest.raises(sqlite3.IntegrityError):
+        by_hand.execute(
+            "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
+            " VALUES (?, 'noon', 0, '', 'sending', '', '', '')",
+            (intent.refund_id,),
+        )
+
+
+def test_the_file_says_what_it_is(by_hand: sqlite3.Connection) -> None:
+    """A later version finds the ledgers of this one by these numbers."""
+    header = [
+        by_hand.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("application_id", "user_version")
+    ]
+
+    assert header == [0x636C7672, 1]
+
+
 @pytest.mark.parametrize("first", ["sending", "unknown"])
 @pytest.mark.parametrize("second", ["sending", "unknown"])
 def test_the_file_refuses_a_second_open_refund_of_an_order(

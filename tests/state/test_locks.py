@@ -1,5 +1,6 @@
 """One at a time works on an order, on the whole machine."""
 
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -122,6 +123,39 @@ async def test_a_lock_goes_when_its_work_fails_or_is_cancelled(folder: Path) -> 
     assert await is_free(folder)
 
 
+async def test_every_lock_is_given_back_at_once_and_not_by_chance(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FileLock] = []  # kept, because a lock that nobody holds on to lets go by itself
+    really = room._file_lock
+
+    def make(path: Path) -> FileLock:
+        made.append(really(path))
+        return made[-1]
+
+    monkeypatch.setattr(room, "_file_lock", make)
+    async with OrderLocks(folder).held("ord_1", 0):
+        assert [lock.is_locked for lock in made] == [False, False, True]
+
+    assert [lock.is_locked for lock in made] == [False, False, False]
+
+
+async def test_a_probe_that_fails_gives_its_locks_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FileLock] = []
+
+    def make(path: Path) -> FileLock:
+        made.append(a_lock_that_lets_everybody_in(path))
+        return made[-1]
+
+    monkeypatch.setattr(room, "_file_lock", make)
+    with pytest.raises(SetupError):
+        OrderLocks(folder).prove()
+
+    assert [lock.is_locked for lock in made] == [False, False]
+
+
 async def test_lock_files_stay_and_are_private(folder: Path) -> None:
     async with OrderLocks(folder).held("ord_1", 0):
         pass
@@ -162,6 +196,16 @@ async def test_locks_that_do_not_lock_are_refused(
 
     async with locks.held("ord_1", 0):  # mended meanwhile
         assert not await is_free(folder)
+
+
+def test_a_system_without_locks_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "there is no such thing here")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+
+    with pytest.raises(SetupError, match="File locks do not work"):
+        OrderLocks(folder).prove()
 
 
 def test_locks_are_proven_once_and_leave_no_probe(

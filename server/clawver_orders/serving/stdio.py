@@ -1,49 +1,72 @@
 """Serves over standard input and output. Nothing but the protocol goes to stdout."""
 
-import io
+import gc
 import os
-import re
 
 import anyio
-from mcp.server.stdio import stdio_server
 
+from clawver_orders.errors import SetupError
+from clawver_orders.serving.opening import serve_client
 from clawver_orders.serving.server import build_server
+from clawver_orders.serving.stopping import told_to_stop
+from clawver_orders.serving.wire import Wire, open_wire
 from clawver_orders.settings import Settings
 
-_ESCAPES = re.compile(
-    r"\\\\"  # a backslash that is itself escaped: what follows is no escape
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # both halves of a character
-    r"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"  # one half alone
-)
 
+def run(settings: Settings) -> int:
+    """Serve until the host closes its end or a signal asks to stop.
 
-def run(settings: Settings) -> None:
-    """Serve until the host closes standard input.
+    What has begun and must not be cut off, such as a refund, is finished first.
 
     Args:
         settings: What a person has decided.
+
+    Returns:
+        The exit code of the process.
+
+    Raises:
+        SetupError: There is no standard input or output.
     """
-    anyio.run(_serve, settings)
+    return anyio.run(_serve, settings, *_claimed())
 
 
-async def _serve(settings: Settings) -> None:
-    server = build_server(settings)
-    with _Lines(os.fdopen(os.dup(0), "rb"), encoding="utf-8", errors="replace") as lines:
-        async with stdio_server(stdin=anyio.wrap_file(lines)) as (received, sent):
-            await server.run(received, sent, server.create_initialization_options())
+async def _serve(settings: Settings, source: int, sink: int) -> int:
+    async with open_wire(source, sink) as wire, anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_when_told, tasks.cancel_scope)
+        tasks.start_soon(_end_when_nobody_listens, wire, tasks.cancel_scope)
+        await serve_client(build_server(settings), wire.batches(), wire)
+        tasks.cancel_scope.cancel()
+    gc.freeze()  # a last look at all that was imported would take longer than everything else
+    return 0
 
 
-class _Lines(io.TextIOWrapper):
-    """Standard input, whose lone surrogates are replaced.
+async def _end_when_told(scope: anyio.CancelScope) -> None:
+    await told_to_stop()
+    scope.cancel()
 
-    The SDK drops a line that holds half a character without an answer, and its host waits for
-    ever. With a replacement character in its place the line is read, and the tool refuses it.
+
+async def _end_when_nobody_listens(wire: Wire, scope: anyio.CancelScope) -> None:
+    await wire.is_gone.wait()
+    scope.cancel()
+
+
+def _claimed() -> tuple[int, int]:
+    """Both standard streams for the protocol alone.
+
+    Whatever else in this process reads standard input finds it empty, and whatever is printed
+    goes to stderr.
     """
-
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed says bytes
-        return whole(super().readline(size))
-
-
-def whole(line: str) -> str:
-    """A line of JSON in which every escaped half of a character is the replacement character."""
-    return _ESCAPES.sub(lambda found: r"\ufffd" if found[1] else found[0], line)
+    try:
+        for each in (0, 1, 2):  # a duplicate would take the place of one that is closed
+            os.fstat(each)
+        source, sink = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+    except OSError as error:
+        raise SetupError(
+            f"Standard input, output or error is closed ({type(error).__name__}).",
+            next_step="Let an MCP host start this command, or serve over HTTP with --http.",
+        ) from error
+    os.close(nothing)
+    return source, sink

@@ -89,13 +89,10 @@ class Database:
         """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                if connection.in_transaction:  # SQLite ends it by itself when the disk is full
-                    connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+            yield connection
+            connection.execute(
+                "COMMIT"
+            )  # where it is not reached, closing the connection undoes all
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -161,7 +158,6 @@ class Database:
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
-            check_same_thread=False,
         )
         try:
             connection.row_factory = sqlite3.Row

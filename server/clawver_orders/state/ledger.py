@@ -479,7 +479,6 @@ class Ledger:
                 yield connection
         else:
             with closing(sqlite3.connect(":memory:")) as connection:
-                connection.row_factory = sqlite3.Row
                 connection.executescript("".join(_SCHEMA.steps))
                 yield connection
 

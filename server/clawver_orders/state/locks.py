@@ -112,9 +112,7 @@ def _taken(lock: "FileLock") -> bool:
 def _excludes(first: "FileLock", second: "FileLock") -> bool:
     first.acquire(blocking=False)
     try:
-        second_too = _taken(second)
-        if second_too:
-            second.release()
-        return not second_too
+        return not _taken(second)
     finally:
-        first.release()
+        for each in (first, second):
+            each.release()

@@ -4,6 +4,7 @@ from clawver_orders.tools import downloads, orders, refunds, sizes, webhooks
 from clawver_orders.tools.contract import Hints, Tool
 
 READS = Hints(read_only=True, destructive=False, idempotent=True)
+READS_ANEW = Hints(read_only=True, destructive=False, idempotent=False)
 MOVES_MONEY = Hints(read_only=False, destructive=True, idempotent=False)
 MOVES_MONEY_ONCE = Hints(read_only=False, destructive=True, idempotent=True)
 WRITES_ONCE = Hints(read_only=False, destructive=False, idempotent=True)
@@ -14,7 +15,7 @@ SURFACE = (
     Tool(orders.get_order, "Get an order", READS),
     Tool(orders.get_order_status, "Get an order's status as its customer", READS),
     Tool(orders.get_receipt, "Get a receipt", READS),
-    Tool(downloads.generate_download_link, "Generate a download link", READS),
+    Tool(downloads.generate_download_link, "Generate a download link", READS_ANEW),
     Tool(sizes.handle_wrong_size, "Handle a wrong size", READS),
     Tool(orders.summarize_orders, "Summarize orders", READS),
     Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),

@@ -124,13 +124,15 @@ def _list_or_json(value: object) -> object:
 
 OrderId = Annotated[
     str,
-    Field(description="Order id, from list_orders or get_receipt; 1 to 64 characters."),
+    Field(
+        description="Order id, from list_orders or get_receipt; not a checkout id or an item id."
+    ),
     AfterValidator(_id),
 ]
 ItemId = Annotated[
     str,
     Field(
-        description="Item id, from get_order. May be left out when the order has a single digital item."
+        description="Item id, from get_order; needed when the order has several digital items or download_token is given."
     ),
     AfterValidator(_id_or_nothing),
 ]
@@ -142,7 +144,7 @@ CheckoutId = Annotated[
 OrderStatusToken = Annotated[
     str,
     Field(
-        description="Order status token, from the customer's link or from get_receipt; a secret."
+        description="The token in the customer's order link, or order_status_token of get_receipt. A secret."
     ),
     AfterValidator(_token),
 ]
@@ -180,14 +182,14 @@ ProductText = Annotated[
 CreatedAfter = Annotated[
     str,
     Field(
-        description="Created on or after this day (2026-11-24) or time (2026-11-24T09:30:00Z), UTC.",
+        description="On or after this day (2026-11-24) or time (2026-11-24T09:30:00Z), UTC.",
         max_length=40,
     ),
     AfterValidator(_moment),
 ]
 CreatedBefore = Annotated[
     str,
-    Field(description="Created before this day or time, UTC.", max_length=40),
+    Field(description="Before this day or time, UTC.", max_length=40),
     AfterValidator(_moment),
 ]
 Limit = Annotated[
@@ -204,7 +206,7 @@ WantedSize = Annotated[
 AmountInCents = Annotated[
     int,
     Field(
-        description="Whole cents, 1 or more: $24.99 is 2499. For a full refund take refundable_in_cents from get_order.",
+        description="Whole cents, 1 or more: $24.99 is 2499. For all that is left take refundable_in_cents from get_order.",
         strict=True,
         ge=1,
         le=10**9,
@@ -229,17 +231,23 @@ InAdditionTo = Annotated[
 ]
 RefundId = Annotated[
     str,
-    Field(description="The refund_id (rfi_…) that refund_order answered with."),
+    Field(
+        description="The refund_id (rfi_…) of the needs_confirmation answer, not clawver_refund_id."
+    ),
     AfterValidator(_id),
 ]
 RefundIdOrNothing = Annotated[
     str,
-    Field(description="The refund_id (rfi_…) that refund_order answered with; or leave it out."),
+    Field(
+        description="The refund_id (rfi_…) from refund_order or confirm_refund, not clawver_refund_id."
+    ),
     AfterValidator(_id_or_nothing),
 ]
 OrderIdOrNothing = Annotated[
     str,
-    Field(description="Instead of refund_id: the order whose open or latest refund is meant."),
+    Field(
+        description="Only where refund_id was lost: the order, of which the open or else the latest refund is checked."
+    ),
     AfterValidator(_id_or_nothing),
 ]
 WebhookUrl = Annotated[

@@ -13,13 +13,12 @@ from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 async def generate_download_link(
     services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
 ) -> DownloadLink:
-    """Make a fresh, time-limited link to one digital item of a paid order.
+    """Make a fresh, time-limited link to one digital item of a paid order, for a customer whose link was lost or has expired.
 
-    Use it when a customer's link was lost or expired. Nothing about the order changes and nothing is
-    sent to the customer: hand the link to them and to nobody else, because it works for whoever holds
-    it. Calling again makes another; older ones run out by themselves. Unpaid orders and printed items
-    are refused: follow those with get_order. The store's key is used, unless download_token takes the
-    customer's way, which needs item_id too.
+    Hand it to that customer only: it works for whoever holds it until expires_at, and nothing is sent
+    to them. The order does not change; each call makes another link. Without download_token it acts as
+    the store; with it as the customer, and item_id is required. Unpaid orders and printed items are
+    errors: get_order shows the state, handle_wrong_size helps with a printed item that does not fit.
     """
     clawver = services.clawver
     if download_token:

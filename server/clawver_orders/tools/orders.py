@@ -52,12 +52,12 @@ async def list_orders(
     created_before: CreatedBefore = "",
     limit: Limit = 20,
 ) -> OrderList:
-    """Find orders of the store, newest first; columns names the cells of a row.
+    """List orders of the store that match the filters, newest first, one row each.
 
     Use it for an order_id or to see which orders match; get_order reads one in full,
-    summarize_orders counts. Filters combine with "and". Clawver filters by status alone
-    and has no cursor: the others look at as many orders as it gives, and complete with
-    why_incomplete says what may be missing.
+    summarize_orders counts and adds up. Filters combine with "and". Clawver filters by status only
+    and has no cursor: every other filter sees just the orders it gives. complete false means that
+    matches may be missing; why_incomplete says why.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -134,12 +134,13 @@ def _time(value: str) -> datetime | None:
 
 
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
-    """Read one order as the store sees it: items with their ids, payment, address, tracking, refunds.
+    """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
 
     Use it before refund_order (refundable_in_cents is the most that can go back), to follow
-    fulfilment, and to see what can be done next. For an unknown id use list_orders; with a customer's
-    order status token use get_order_status; for the stock of other sizes handle_wrong_size. An id
-    that the store does not know is an error.
+    fulfilment and to see what can be done next. For an unknown id use list_orders; with a customer's order status token
+    get_order_status; for the stock of other sizes handle_wrong_size. It uses the store's key and shows
+    what Clawver says now: to settle a refund whose answer was lost use check_refund. An id the store
+    does not know is an error.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(
@@ -173,11 +174,11 @@ def _next_step(order: Order, now: datetime) -> str:
 async def get_order_status(
     services: Services, order_id: OrderId, order_status_token: OrderStatusToken
 ) -> OrderStatus:
-    """Read where one order stands as its customer may see it: status, total and tracking.
+    """Read where one order stands as its customer may see it: status, total and tracking; no items, address, refunds.
 
-    It works with the token from the customer's link instead of the store's key. Use it when that
-    token is at hand, or to check what the customer sees; get_order shows the store everything and
-    needs no token. A token that does not open this order is refused.
+    Use it to check what the customer sees, or when only the customer's token is at hand; for all else
+    get_order, which needs no token. It sends the token instead of the store's key. A token that does
+    not open this order is an error: take the one from get_receipt.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
     return OrderStatus(
@@ -197,9 +198,9 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
     Use it when a checkout id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for anything else about an order use get_order. No call lists checkouts.
-    The store's key is not used. The tokens open the order and its files for whoever holds them: pass
-    them to nobody but this customer.
+    generate_download_link; for anything else about an order use get_order. No call lists checkouts. It
+    needs no store key: the checkout id opens it. The tokens open the order and its files for whoever
+    holds them: give them to nobody but this customer. An unknown id is an error.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -237,9 +238,9 @@ async def summarize_orders(
 
     Gives orders and money by status and payment status, refunds, the average order, and which orders
     need attention and why (waiting too long, payment failed, cancelled but not refunded). Use
-    list_orders to see the orders themselves. It reads as many orders as Clawver gives, in up to 29
-    requests of the store's 60 a minute, so it is not for polling; complete says whether any were
-    missed.
+    list_orders for the orders themselves, get_order for one that needs attention. It spends up to 29 of
+    the store's 60 requests a minute, so it is not for polling. complete false means that orders were
+    missed and the sums are too low; why_incomplete says why.
     """
     found = await search(
         services.clawver,

@@ -27,27 +27,28 @@ async def refund_order(
     reason: Reason,
     in_addition_to: InAdditionTo = [],  # noqa: B006  # a default that hosts can read; never changed
 ) -> RefundAnswer:
-    """Give the customer of a paid order money back, all of it or a part. It cannot be undone.
+    """Give the customer of a paid order money back, in full or in part. It cannot be undone.
 
-    Use it for what the merchant decided, after get_order. The person is asked where the host can do
-    that; otherwise nothing moves and the answer is needs_confirmation: show its preview, and after
-    their yes call confirm_refund. Each refund is sent once. A call for an amount that the order already
-    carries counts as a repeat (already_refunded), whatever its reason. On unknown call check_refund,
-    never this again. The merchant's limits for one refund and for 24 hours hold. An error means that
-    no money was moved. Fulfilment goes on: nothing is cancelled.
+    Use it after get_order, for what the merchant decided. If the host can ask the person, it does;
+    otherwise nothing moves and the status is needs_confirmation: show the preview, and after their yes
+    call confirm_refund. Each refund is sent once: an amount already refunded on the order is answered
+    already_refunded, whatever the reason. After unknown, busy or no answer at all call check_refund,
+    never this again. An error of this tool means that the call moved no money. The merchant's limits
+    for one refund and for 24 hours apply. Fulfilment goes on.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
 
 
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
-    """Send a refund that refund_order previewed (status needs_confirmation), once.
+    """Send a refund that refund_order previewed (status needs_confirmation), once. It cannot be undone.
 
     Call it only after the person saw the preview and said yes; to change amount or reason call
-    refund_order again. Where the host can ask, the person is asked once more; where only a person may
-    approve, the answer says how. A preview holds for 15 minutes; when the order has changed since,
-    nothing is sent and the answer is a new preview. For a refund that was sent before, it sends nothing
-    and says how that stands.
+    refund_order again. Where the host can ask, the person is asked once more; where the merchant lets
+    only a person approve, nothing is sent and next_step says how they can. A preview holds for 15
+    minutes; after that, or when the order has changed, nothing is sent and the answer is a new preview
+    to show. For a refund sent before, it sends nothing and says how that stands. After unknown, busy or
+    no answer call check_refund.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -55,12 +56,13 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
 async def check_refund(
     services: Services, refund_id: RefundIdOrNothing = "", order_id: OrderIdOrNothing = ""
 ) -> RefundAnswer:
-    """Find out what became of a refund by reading its order. Sends nothing, so it can be repeated.
+    """Find out what became of a refund by reading its order; it sends nothing and can be repeated.
 
     Use it after unknown, busy, or a call that never answered, with the refund_id or, where that was
-    lost, the order_id; give one of them. unknown becomes refunded as soon as Clawver lists the refund,
-    or not_recorded when it had time enough and does not. It knows the refunds of this machine's ledger;
-    get_order shows all that Clawver lists. A refund that was refused or expired is an error.
+    lost, the order_id: exactly one. unknown becomes refunded once Clawver lists the refund; until then
+    ask again after check_after_seconds. not_recorded means that it had time enough and is not listed:
+    tell the person before any new refund_order. It knows only the refunds of this machine's ledger; for
+    others use get_order. A refund that was refused or expired is an error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

@@ -1,0 +1,25 @@
+"""The benchmark runs from beginning to end. What it measures, nobody asserts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.clients
+def test_the_benchmark_measures_everything_it_names() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--brief"], cwd=ROOT,
+        capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    for row in (
+        "start to tools/list", "call get_order, whole process / a bare", "get_order, 1 at once",
+        "get_order, 10 at once", "get_order, 100 at once", "after 100 calls more",
+        "server-everything", "mcp-server-fetch",
+    ):  # fmt: skip
+        assert row in done.stdout

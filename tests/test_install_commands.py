@@ -1,0 +1,171 @@
+"""`clawver-orders config` as a person runs it: real processes in a home folder of their own."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from mcp import Client, StdioServerParameters
+from tests.test_cli import run
+
+from clawver_orders.cli import commands
+from clawver_orders.hosts import HOSTS
+from clawver_orders.install_commands import this_installation
+
+KEY = "claw_sk_example_of_install"
+SAFE = {"claude-desktop", "cursor", "gemini", "windsurf"}
+
+
+def config(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run("config", *words, **environment)
+
+
+def at_home(folder: Path) -> dict[str, str]:
+    return {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / ".config")}
+
+
+async def test_what_is_printed_starts_this_installation(tmp_path: Path) -> None:
+    entry = json.loads(config("generic", "--sandbox").stdout)["mcpServers"]["clawver-orders"]
+    server = StdioServerParameters(
+        command=entry["command"],
+        args=entry["args"],
+        env=entry["env"] | {"CLAWVER_STATE_DIR": str(tmp_path)},
+        cwd=tmp_path,
+    )
+
+    async with Client(server) as client:
+        assert "get_order" in [tool.name for tool in (await client.list_tools()).tools]
+    assert entry["command"] == sys.executable
+
+
+def test_only_what_to_paste_is_on_stdout() -> None:
+    for name, host in HOSTS.items():
+        done = CliRunner().invoke(commands, ["config", name, "--with", "uvx"])
+
+        assert done.exit_code == 0
+        assert done.stdout.strip()
+        assert done.stderr.startswith(host.where)
+        assert host.key in done.stderr
+        assert host.where not in done.stdout
+
+
+def test_the_help_names_every_host_and_those_that_can_be_written() -> None:
+    text = " ".join(run("config", "--help").stdout.split())
+
+    assert f"one of {', '.join(HOSTS)}." in text.replace(" or ", ", ")
+    assert {name for name, host in HOSTS.items() if host.file} == SAFE
+    assert f"file of {', '.join(sorted(SAFE))} is" in text.replace(" or ", ", ")
+
+
+def test_the_key_of_the_environment_is_printed_only_on_demand() -> None:
+    for name in HOSTS:
+        quiet = config(name, CLAW_API_KEY=KEY)
+        told = config(name, "--inline-key", CLAW_API_KEY=KEY)
+
+        assert KEY not in quiet.stdout + quiet.stderr
+        assert KEY in told.stdout
+        assert KEY not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "why"),
+    [
+        (["emacs"], {}, 2, "Hosts: claude-desktop, "), (["cursor", "--yes"], {}, 2, "go with --write"),
+        (["cursor", "--file", "x"], {}, 2, "go with --write"),
+        (["cursor", "--inline-key", "--sandbox"], {}, 2, "needs no key"),
+        (["cursor", "--inline-key"], {}, 1, "CLAW_API_KEY is not set"),
+        (["cursor", "--inline-key"], {"CLAW_API_KEY": "short"}, 1, "CLAW_API_KEY cannot be used"),
+        (["goose", "--write"], {}, 2, "not safe to edit"), (["zed", "--write", "--yes"], {}, 2, "not safe"),
+    ],
+)  # fmt: skip
+def test_misuse_is_answered_with_a_sentence(
+    words: list[str], environment: dict[str, str], code: int, why: str
+) -> None:
+    done = config(*words, **environment)
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(SAFE))
+def test_writing_is_a_dry_run_until_it_is_confirmed(name: str, tmp_path: Path) -> None:
+    dry = config(name, "--write", **at_home(tmp_path))
+    assert dry.returncode == 0
+    assert '+    "command":' in dry.stdout
+    assert "was not changed" in dry.stderr
+    assert list(tmp_path.iterdir()) == []
+
+    done = config(name, "--write", "--yes", **at_home(tmp_path))
+    again = config(name, "--write", "--yes", **at_home(tmp_path))
+
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    printed = config(name).stdout
+    assert json.loads(file.read_text("utf-8")) == json.loads(printed)
+    assert "Start " in done.stderr
+    assert "What was there before" not in done.stderr
+    assert "has it already" in again.stdout
+
+
+def test_a_file_of_ones_own_choice_is_kept_beside_before_it_is_changed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"mcpServers": {"other": {"env": {"TOKEN": "example"}}}}', "utf-8")
+
+    words = ["cursor", "--write", "--file", str(file), "--inline-key"]
+    dry = config(*words, CLAW_API_KEY=KEY)
+    done = config(*words, "--yes", CLAW_API_KEY=KEY)
+    rotated = config(*words, CLAW_API_KEY=f"{KEY}_new")
+
+    servers = json.loads(file.read_text("utf-8"))["mcpServers"]
+    assert servers["other"] == {"env": {"TOKEN": "example"}}
+    assert servers["clawver-orders"]["env"] == {"CLAW_API_KEY": KEY}
+    assert "mine.json.before-clawver-orders" in done.stderr
+    for each in (dry, done, rotated):
+        assert "example" not in each.stdout + each.stderr
+    assert rotated.stdout == "(only the key changes)\n"
+
+
+def test_the_switch_to_the_sandbox_and_back_is_one_entry(tmp_path: Path) -> None:
+    for words in (["--sandbox"], []):
+        config("cursor", "--write", "--yes", *words, **at_home(tmp_path))
+
+    entries = json.loads((tmp_path / ".cursor" / "mcp.json").read_text("utf-8"))["mcpServers"]
+    assert list(entries) == ["clawver-orders"]
+    assert entries["clawver-orders"]["args"] == ["-m", "clawver_orders"]
+
+
+def test_a_broken_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"mcpServers": {}, // mine\n}', "utf-8")
+
+    done = config("cursor", "--write", "--yes", "--file", str(file))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Nothing was changed" in done.stderr
+    assert file.read_text("utf-8") == '{"mcpServers": {}, // mine\n}'
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_uvx_started_is_started_by_uvx_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = "/home/ada/.cache/uv/archive-v0/x1"
+    monkeypatch.setattr("shutil.which", lambda _: "/opt/bin/uvx")
+    found = this_installation(cache, f"{cache}/bin/python")
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+    assert found == ("/opt/bin/uvx", "clawver-orders")
+    assert this_installation(cache, f"{cache}/bin/python") == ("uvx", "clawver-orders")
+    assert this_installation("/opt/venv", "/opt/venv/bin/python")[0] == "/opt/venv/bin/python"
+
+
+def test_a_printed_command_is_one_that_a_shell_takes_apart_again() -> None:
+    printed = config("claude-code", "--with", "uvx").stdout
+    said = subprocess.run(
+        ["sh", "-c", f"set -- {printed.strip()}; printf '%s\\n' \"$@\""],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+
+    assert said == shlex.split(printed)
+    assert "CLAW_API_KEY=${CLAW_API_KEY}" in said

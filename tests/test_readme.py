@@ -1,0 +1,116 @@
+"""What the README shows of hosts is what the command prints; `UPDATE_README=1` writes it anew."""
+
+import json
+import os
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from clawver_orders.cli import commands
+from clawver_orders.hosts import HOSTS, Host, Start
+from clawver_orders.settings import VARIABLES
+
+FILE = Path(__file__).parent.parent / "README.md"
+PROJECT = tomllib.loads((FILE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+ORDER = [
+    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
+    "Windows and Docker", "Agent frameworks", "Troubleshooting", "Develop",
+]  # fmt: skip
+
+
+def fold(host: Host) -> str:
+    told = CliRunner().invoke(commands, ["config", host.name, "--with", "uvx"])
+    said = [line for line in told.stderr.splitlines() if not line.startswith("Or open ")]
+    assert said == [host.where, host.key]
+    return (
+        f"<details>\n<summary>{host.title}</summary>\n\n{host.where}\n\n"
+        f"```{host.language}\n{told.stdout}```\n\n{host.key}\n\n</details>"
+    )
+
+
+def button(host: Host, picture: str) -> str:
+    assert host.link is not None
+    live, sandbox = host.link(Start()), host.link(Start(sandbox=True))
+    return f"[![Add to {host.title}]({picture})]({live}) [or to try, on the sandbox]({sandbox})"
+
+
+def made() -> dict[str, str]:
+    """The parts that are made, by the name of their markers."""
+    badge = "https://img.shields.io/badge/VS_Code-add-0098FF"
+    return {
+        "buttons": "\n\n".join(
+            [
+                button(HOSTS["cursor"], "https://cursor.com/deeplink/mcp-install-dark.svg"),
+                button(HOSTS["vscode"], badge),
+            ]
+        ),
+        "standard": f"```json\n{HOSTS['generic'].text(Start())}\n```",
+        "hosts": "\n".join(fold(host) for host in HOSTS.values() if host.name != "generic"),
+    }
+
+
+def test_the_made_parts_are_as_the_command_prints_them() -> None:
+    text = FILE.read_text("utf-8")
+    fresh = text
+    for name, content in made().items():
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, found, rest = fresh.partition(opening)
+        assert found, name
+        fresh = f"{before}{opening}{content}\n{closing}{rest.split(closing, 1)[1]}"
+    if os.environ.get("UPDATE_README"):
+        FILE.write_text(fresh, "utf-8")
+
+    assert FILE.read_text("utf-8") == fresh
+
+
+def test_the_chapters_are_in_the_order_that_readers_expect() -> None:
+    text = FILE.read_text("utf-8")
+
+    assert re.findall("^## (.+)$", text, re.MULTILINE) == ORDER
+    assert text.index("Ask your agent things like") < text.index("<!-- buttons -->")
+    assert text.index("<!-- buttons -->") < text.index("## See it work")
+
+
+def test_the_options_that_are_named_exist() -> None:
+    chapter = FILE.read_text("utf-8").split("## Connect a host")[1].split("\n## ")[0]
+    known = {option for each in commands.commands["config"].params for option in each.opts}
+
+    prose = re.sub(r"```.*?```", "", chapter, flags=re.DOTALL)
+    assert set(re.findall(r"`(--[a-z-]+)`", prose)) <= known
+    owner = PROJECT["urls"]["Source"].removeprefix("https://github.com/")
+    assert f"`/plugin marketplace add {owner}`" in prose
+    written = re.search(r"edits the file of (.*?):", prose)
+    assert written is not None
+    assert set(re.split(", | or ", written[1])) == {h.title for h in HOSTS.values() if h.file}
+
+
+def test_docker_gets_what_the_image_needs() -> None:
+    chapter = FILE.read_text("utf-8").split("## Windows and Docker")[1].split("\n## ")[0]
+    found = re.search(r"```json\n(.*?)```", chapter, re.DOTALL)
+    assert found is not None
+    entry = json.loads(found[1])["mcpServers"]["clawver-orders"]
+    dockerfile = (FILE.parent / ".docker" / "Dockerfile").read_text("utf-8")
+    build = re.search(r"docker build .*", chapter)
+    assert build is not None
+
+    assert entry["command"] == "docker"
+    assert entry["args"][:3] == ["run", "-i", "--rm"]
+    assert entry["args"][3:5] == ["-e", VARIABLES["api_key"]]
+    volume = entry["args"][entry["args"].index("-v") + 1].split(":")[1]
+    assert f"{VARIABLES['state_dir']}={volume}" in dockerfile
+    assert f"VOLUME {volume}" in dockerfile
+    words = shlex.split(build[0])
+    assert words[words.index("-t") + 1] == entry["args"][-1]
+    assert (FILE.parent / words[words.index("-f") + 1]).is_file()
+
+
+@pytest.mark.parametrize("name", ["CLAWVER_READ_ONLY", "CLAWVER_LOG_LEVEL", "CLAW_API_KEY"])
+def test_troubleshooting_names_real_settings(name: str) -> None:
+    chapter = FILE.read_text("utf-8").split("## Troubleshooting")[1].split("\n## ")[0]
+
+    assert name in chapter
+    assert set(re.findall(r"CLAW[A-Z_]+", chapter)) <= set(VARIABLES.values())
