@@ -9,7 +9,6 @@ This server is not that one, so the exceptions name what is not here, and why.
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from tests.clients.environments import node
 from tests.test_http import site
 
 SUITES = {
@@ -47,9 +47,6 @@ EXCEPTIONS = {
     "http-custom-header-server-validation:*": NO_SUCH_TOOL,
     "prompts-*:*": NO_SUCH_PROMPT,
     "resources-*:*": NO_SUCH_RESOURCE,
-    "caching:sep-2549-prompts-*": NOT_OFFERED,
-    "caching:sep-2549-resources-*": NOT_OFFERED,
-    "completion-complete:*": NOT_OFFERED,
     "logging-set-level:*": NOT_OFFERED,
     "tasks-*:*": "tests an extension that this server neither has nor claims",
 }
@@ -58,14 +55,10 @@ EXCEPTIONS = {
 
 def main() -> int:
     """Run both suites and compare what failed with the exceptions."""
-    npm = shutil.which("npm")
-    if npm is None:
-        print("npm is needed, and is not on the PATH.")
-        return 1
     failed: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="clawver-orders-conformance-") as folder:
         for revision, (suite, choice) in SUITES.items():
-            checks = run(npm, Path(folder) / revision, suite, choice)
+            checks = run(Path(folder) / revision, suite, choice)
             bad = {name for name, check in checks if check["status"] == "FAILURE"}
             passed = sum(check["status"] == "SUCCESS" for _, check in checks)
             unexpected = sorted(bad - {name for name in bad if reasons(name)})
@@ -87,22 +80,28 @@ def reasons(name: str) -> list[str]:
     return [reason for pattern, reason in EXCEPTIONS.items() if fnmatchcase(name, pattern)]
 
 
-def run(npm: str, folder: Path, suite: str, choice: list[str]) -> list[tuple[str, dict[str, Any]]]:
+def run(folder: Path, suite: str, choice: list[str]) -> list[tuple[str, dict[str, Any]]]:
     """Every check of a suite by its scenario and its id.
 
     The exit code of the suite says only that something failed, which is certain.
     """
     folder.mkdir()
-    install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "node@22", suite]
-    subprocess.run(install, check=True, capture_output=True, cwd=folder)
-    node = shutil.which("node", path=str(folder / "node_modules" / ".bin"))
-    assert node is not None
+    interpreter = node(folder, (suite,)).interpreter
     program = (
         folder / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
     )
     results = folder / "results"
     with site({"CLAWVER_STATE_DIR": str(folder / "state")}, "--sandbox") as server:
-        command = [node, str(program), "server", "--url", server.url, "-o", str(results), *choice]
+        command = [
+            str(interpreter),
+            str(program),
+            "server",
+            "--url",
+            server.url,
+            "-o",
+            str(results),
+            *choice,
+        ]
         subprocess.run(command, check=False, capture_output=True, timeout=900)
         assert server.process.poll() is None, server.end()
     checks = []

@@ -76,9 +76,18 @@ def hosting(*command: str, **environment: str) -> Iterator[Host]:
         try:
             yield Host(process)
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            stop(process)
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """End what is still running: asked first, so that what it ran is counted, then by force."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def patched(patch: str, *arguments: str) -> tuple[str, ...]:

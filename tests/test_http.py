@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp import Client
-from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, wait_for
+from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
 from tests.test_cli import KEYLESS, run
 from tests.test_documents import README
 from tests.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
@@ -76,9 +76,7 @@ def site(
             assert said.startswith("Serving MCP at http://"), process.communicate(timeout=60)
             yield Site(process, said.split()[3])
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            stop(process)
 
 
 def telling_when_closed() -> tuple[str, ...]:

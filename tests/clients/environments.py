@@ -66,11 +66,14 @@ def _name(requirement: str) -> str:
 
 def _install(command: list[str], folder: Path) -> None:
     """Without a registry there is nothing to test, and the report says so; anything else fails."""
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)  # fmt: skip
-    except FileNotFoundError:
-        pytest.skip(f"{command[0]} is not on this machine")
+    for _ in range(2):  # registries have bad moments
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)  # fmt: skip
+        except FileNotFoundError:
+            pytest.skip(f"{command[0]} is not on this machine")
+        if done.returncode == 0:
+            return
     complaint = done.stdout + done.stderr
-    if done.returncode != 0 and UNREACHABLE.search(complaint):
+    if UNREACHABLE.search(complaint):
         pytest.skip(f"no registry: {complaint.strip().splitlines()[-1]}")
-    assert done.returncode == 0, complaint
+    pytest.fail(complaint)

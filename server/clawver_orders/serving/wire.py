@@ -73,6 +73,8 @@ class Wire:
         self._outgoing.close()
         with anyio.move_on_after(_SECONDS_FOR_LAST_WORDS, shield=True):
             await self.is_gone.wait()
+        self._unsaid.close()
+        self._arrived.close()
 
     def _listen(self) -> None:
         framing = Framing()
