@@ -15,7 +15,7 @@ MAP = {
     "addresses": set(),
     "errors": set(),
     "logs": set(),
-    "settings": {"errors"},
+    "settings": {"addresses", "errors"},
     "models": {"text"},
     "lifecycle": {"models"},
     "sizes": {"models"},
@@ -42,14 +42,14 @@ MAP = {
         "clawver_sandbox",
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
-    "tools.arguments": {"models", "text"},
+    "tools.arguments": {"models", "text", "webhooks"},
     "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
         "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",
         "tools.arguments",
     },
-    "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
+    "tools.downloads": {"addresses", "errors", "models", "services", "tools.answers", "tools.arguments"},
     "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
     "tools.refunds": {
         "approvals", "errors", "money", "refunds", "services", "tools.answers", "tools.arguments",
@@ -81,10 +81,12 @@ MAP = {
     "serving.stdio": {
         "errors", "serving.opening", "serving.server", "serving.stopping", "serving.wire", "settings",
     },
+    "ports": {"errors"},
     "serving.gate": set(),
     "serving.underway": set(),
     "serving.http": {
-        "errors", "serving.gate", "serving.server", "serving.stopping", "serving.underway", "settings",
+        "addresses", "errors", "ports", "serving.gate", "serving.server", "serving.stopping", "serving.underway",
+        "settings",
     },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
@@ -96,7 +98,7 @@ MAP = {
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
     "receiver": {"errors", "services", "settings", "state.inbox", "webhooks"},
-    "listener": {"receiver"},
+    "listener": {"ports", "receiver", "serving.stopping"},
     "webhook_commands": {
         "errors", "listener", "receiver", "services", "startup", "state.inbox", "tools.arguments", "webhooks",
     },

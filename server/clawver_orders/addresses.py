@@ -71,7 +71,7 @@ def address(url: str, *, is_local_store: bool) -> Address:
     if "#" in url:
         raise AddressError("must not have a fragment")
     rest = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if is_local_store and parts.scheme == "http" and _is_this_machine(host):
+    if is_local_store and parts.scheme == "http" and is_loopback(host):
         name = f"[{host}]" if ":" in host else host
         return Address(f"http://{name}:{80 if port is None else port}{rest}", host, True)
     if parts.scheme != "https":
@@ -85,7 +85,8 @@ def address(url: str, *, is_local_store: bool) -> Address:
     return Address(f"https://{host}{rest}", host, False)
 
 
-def _is_this_machine(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
     if host == "localhost":
         return True
     try:

@@ -5,15 +5,15 @@ more are held at a time, and whoever comes beyond that is told to come back.
 """
 
 import asyncio
-import contextlib
-import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from clawver_orders.ports import QuietServer, base_url, bound
 from clawver_orders.receiver import Receiver
+from clawver_orders.serving.stopping import told_to_stop
 
 HEAD_SECONDS = 5.0
 """How long a sender may take until the head of a request is whole."""
@@ -32,12 +32,9 @@ async def listen(receiver: Receiver, host: str, port: int, on_ready: Callable[[s
         on_ready: Called once with the base URL, as soon as requests are answered.
 
     Raises:
-        OSError: The address or the port cannot be had.
-        ClawverError: The inbox cannot be opened or written.
+        ClawverError: The address or the port cannot be had, or the inbox cannot be opened or written.
     """
-    with _bound(host, port) as sock:
-        name = f"[{host}]" if ":" in host else host
-        base = f"http://{name}:{sock.getsockname()[1]}"
+    with bound(host, port) as listener:
         config = uvicorn.Config(
             receiver,
             http=_Line,
@@ -52,47 +49,16 @@ async def listen(receiver: Receiver, host: str, port: int, on_ready: Callable[[s
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=FINISH_SECONDS,
         )
-        async with receiver.listening():
-            await _Server(config, lambda: on_ready(base)).serve(sockets=[sock])
+        server = QuietServer(config, lambda: on_ready(base_url(listener)))
+        async with receiver.listening(), anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_when_told, server)
+            await server.serve(sockets=[listener])
+            tasks.cancel_scope.cancel()
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-    )[0]
-    # Only with the protocol named does asyncio send small answers at once (TCP_NODELAY).
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-class _Server(uvicorn.Server):
-    """Says when it is ready, and returns when the process is told to stop."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._on_ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Uvicorn's own raises the signal again, and whatever is left to do would not be done."""
-        before = {
-            each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+async def _stop_when_told(server: QuietServer) -> None:
+    await told_to_stop()
+    server.should_exit = True
 
 
 class _Line(H11Protocol):

@@ -5,7 +5,6 @@ both count as not set. A bad value is a `SetupError` that names the variable and
 the value.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from pydantic import (
     ValidationError,
 )
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import SetupError
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
@@ -35,16 +35,6 @@ _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _switch(value: object) -> object:

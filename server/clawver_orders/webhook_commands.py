@@ -56,11 +56,6 @@ def listen(host: str, port: int, path: str, sandbox: bool) -> None:
             await listen_on(Receiver.of(settings, path=path), host, port, ready)
         except ClawverError as error:
             stop(str(error), FAILED)
-        except OSError as error:
-            stop(
-                f"Nothing can listen there ({type(error).__name__}). Take another --port or --host.",
-                FAILED,
-            )
         sys.exit(0)
 
     anyio.run(run)

@@ -24,12 +24,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from clawver_orders.text import clean
 
 SIGNATURE_HEADER = "X-Claw-Signature"
-EVENTS = (
+EventName = Literal[
     "order.created",
     "order.paid",
     "order.fulfilled",
@@ -39,7 +39,8 @@ EVENTS = (
     "order.fulfillment_failed",
     "review.received",
     "review.responded",
-)
+]
+EVENTS: tuple[EventName, ...] = get_args(EventName)
 """The documented events. Others may come."""
 SHORTEST_SECRET = 16
 """Clawver takes no shorter one."""

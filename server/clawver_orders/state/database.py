@@ -78,6 +78,18 @@ class Database:
             yield connection
 
     @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`; what was never made is empty, and is not made by looking."""
+        if self.exists:
+            with self.reading() as connection:
+                yield connection
+        else:
+            with closing(sqlite3.connect(":memory:")) as connection:
+                connection.row_factory = sqlite3.Row
+                connection.executescript("".join(self._schema.steps))
+                yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that holds the file from its beginning, and is on disk at its end.
 

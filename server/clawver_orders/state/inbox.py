@@ -8,8 +8,7 @@ the order of arrival: whoever has seen all events up to one number has missed no
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,7 +214,7 @@ class Inbox:
             if value is not None:
                 conditions.append(condition)
                 values.append(value)
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             rows = connection.execute(
                 f"SELECT * FROM event WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?",  # noqa: S608  # conditions of ours
                 (*values, query.limit + 1),
@@ -224,7 +223,7 @@ class Inbox:
 
     def standing(self, now: datetime) -> Standing:
         """Whether somebody listens, and when there was last something to hear."""
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             row = connection.execute(
                 "SELECT MAX(started_at) AS started_at, MAX(seen_at) AS seen_at,"
                 " MAX(CASE WHEN stopped_at IS NULL THEN seen_at END) AS running_at,"
@@ -245,7 +244,7 @@ class Inbox:
 
     def forget(self, now: datetime) -> None:
         """Delete what is too old, for when no receiver is there to do it."""
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             overdue = connection.execute(
                 "SELECT 1 FROM event WHERE received_at < ? LIMIT 1",
                 (self.kept_since(now).timestamp(),),
@@ -267,18 +266,6 @@ class Inbox:
             "DELETE FROM receiver WHERE seen_at < ? AND seen_at < (SELECT MAX(seen_at) FROM receiver)",
             (old,),
         )
-
-    @contextmanager
-    def _looking(self) -> Iterator[sqlite3.Connection]:
-        """Looking makes no file: a store that listens to nothing needs none."""
-        if self._database.exists:
-            with self._database.reading() as connection:
-                yield connection
-        else:
-            with closing(sqlite3.connect(":memory:")) as connection:
-                connection.row_factory = sqlite3.Row
-                connection.executescript(_SCHEMA.steps[0])
-                yield connection
 
 
 def _see(connection: sqlite3.Connection, receiver_id: str, now: datetime) -> None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from clawver_orders.models import ID_PATTERN, TOKEN_PATTERN
 from clawver_orders.text import is_seen
+from clawver_orders.webhooks import EventName as DocumentedEvent
 
 _ID = re.compile(ID_PATTERN)
 _TOKEN = re.compile(TOKEN_PATTERN)
@@ -258,19 +259,7 @@ WebhookUrl = Annotated[
     ),
 ]
 WebhookEvents = Annotated[
-    list[
-        Literal[
-            "order.created",
-            "order.paid",
-            "order.fulfilled",
-            "order.shipped",
-            "order.cancelled",
-            "order.refunded",
-            "order.fulfillment_failed",
-            "review.received",
-            "review.responded",
-        ]
-    ],
+    list[DocumentedEvent],
     Field(description="Which events, 1 to 20 of these names.", min_length=1, max_length=20),
     BeforeValidator(_list_or_json),
 ]

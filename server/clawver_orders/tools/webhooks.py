@@ -1,11 +1,11 @@
 """Hearing of events: where Clawver sends them, and what has arrived."""
 
-from clawver_orders.addresses import Address, AddressError, address
+from clawver_orders.addresses import Address, AddressError, address, is_loopback
 from clawver_orders.errors import InvalidRequestError, NotFoundError, SetupError
 from clawver_orders.models import Webhook
 from clawver_orders.reconciling import look_where_events_say
 from clawver_orders.services import Services
-from clawver_orders.settings import Settings, is_loopback
+from clawver_orders.settings import Settings
 from clawver_orders.settling import off_thread
 from clawver_orders.state.inbox import Page, Query, Received, Standing
 from clawver_orders.tools.answers import (
