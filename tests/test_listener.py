@@ -146,12 +146,15 @@ def test_from_a_sale_to_an_agents_answer_through_three_processes(
     assert len(after["events"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("count", "kills", "most_waiting"),
+    [(150, 3, 40), pytest.param(500, 40, 10, marks=pytest.mark.long)],
+)
 def test_nothing_that_was_taken_is_lost_when_the_listener_is_killed(
-    state: dict[str, str], shop: Shop, inbox: Inbox
+    state: dict[str, str], shop: Shop, inbox: Inbox, count: int, kills: int, most_waiting: int
 ) -> None:
-    """SIGKILL at random points during 500 deliveries."""
+    """SIGKILL at random points while there is always something to deliver."""
     dice = random.Random(5)  # noqa: S311  # the same moments in every run
-    kills = 8
     current = [listener(state, to_be_killed=True)]
     port = current[0].port
     shop.add_webhook(current[0].url, ALL, SECRET)
@@ -165,9 +168,9 @@ def test_nothing_that_was_taken_is_lost_when_the_listener_is_killed(
     with running(shop, first_wait_seconds=1.0):
         killer = threading.Thread(target=keep_killing)
         killer.start()
-        for number in range(500):
+        for number in range(count):
             shop.report("order.paid" if number % 2 else "order.shipped", "ord_digital")
-            while killer.is_alive() and shop.outbox.unsettled() > 40:
+            while killer.is_alive() and shop.outbox.unsettled() > most_waiting:
                 threading.Event().wait(0.01)
         killer.join()
         wait_until_settled(shop)
@@ -182,11 +185,11 @@ def test_nothing_that_was_taken_is_lost_when_the_listener_is_killed(
     }
     interrupted = sum(len(each["attempts"]) > 1 for each in deliveries)
 
-    assert interrupted > 10  # it was killed when it hurt
+    assert interrupted >= kills  # it was killed when it hurt
     assert taken <= set(there)
     assert set(there.values()) == {1}
     assert set(there) == {each["body"].encode() for each in deliveries}
-    assert len(there) == 500
+    assert len(there) == count
 
 
 def test_two_listeners_share_one_inbox(state: dict[str, str], shop: Shop, inbox: Inbox) -> None:
@@ -279,7 +282,10 @@ def knock(port: int, seed: int) -> str:
         return type(error).__name__
 
 
-def test_ten_thousand_hostile_requests_change_nothing(state: dict[str, str], inbox: Inbox) -> None:
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_hostile_requests_change_nothing_and_leave_it_serving(
+    state: dict[str, str], inbox: Inbox, count: int
+) -> None:
     with listening(state) as started:
         before = b'{"event":"order.paid","data":{"orderId":"ord_before"}}'
         after = b'{"event":"order.paid","data":{"orderId":"ord_after"}}'
@@ -288,13 +294,15 @@ def test_ten_thousand_hostile_requests_change_nothing(state: dict[str, str], inb
         slow = [socket.create_connection(("127.0.0.1", started.port)) for _ in range(40)]
         with ThreadPoolExecutor(100) as pool:
             outcomes: Counter[str] = Counter()
-            knocks = pool.map(lambda seed: knock(started.port, seed), range(10_000))
+            knocks = pool.map(lambda seed: knock(started.port, seed), range(count))
             for number, outcome in enumerate(knocks):
                 outcomes[outcome] += 1
-                if number % 250 == 0:  # a letter at a time, for as long as they are let
+                if number % (count // 40) == 0:  # a letter at a time, for as long as they are let
                     for line in slow:
                         with suppress(OSError):
-                            line.sendall(b"POST /webhook HTTP/1.1\r\nX-Slow: "[number // 250 :][:1])
+                            line.sendall(
+                                b"POST /webhook HTTP/1.1\r\nX-Slow: "[number // (count // 40) :][:1]
+                            )
         taken = deliver(started.url, after)
         for line in (*silent, *slow):
             line.settimeout(20)
@@ -310,7 +318,7 @@ def test_ten_thousand_hostile_requests_change_nothing(state: dict[str, str], inb
     assert SECRET not in out + errors
     assert "hostile" not in out + errors
     assert "Traceback" not in errors, errors[:2000]
-    assert inbox.standing(datetime.now(UTC)).refused > 1000
+    assert inbox.standing(datetime.now(UTC)).refused > count // 10
 
 
 def test_more_connections_than_it_holds_are_turned_away_and_it_recovers(
@@ -398,7 +406,7 @@ def test_a_port_that_is_taken_is_a_sentence(state: dict[str, str]) -> None:
         done = run("listen", "--port", port, **state, CLAWVER_WEBHOOK_SECRET=SECRET)
 
     assert done.returncode == 1
-    assert "Take another --port or --host." in done.stderr
+    assert "Take another --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 
