@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 import uvicorn
@@ -156,7 +157,7 @@ async def test_no_more_is_read_than_the_limit_and_a_piece(inbox: Inbox) -> None:
     said: list[Any] = []
 
     async def receive() -> Any:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         read.append(65_536)
         return {"type": "http.request", "body": b"x" * 65_536, "more_body": True}
 
