@@ -86,6 +86,9 @@ def test_as_json_it_carries_the_verified_body(state: dict[str, str], inbox: Inbo
     odd, paid = json.loads(run("events", "--json", **state).stdout)
     table = run("events", **state).stdout
 
+    masked = json.loads(run("events", "--json", CLAWVER_PII="masked", **state).stdout)
+
+    assert [each.get("body") for each in masked] == [None, None]
     assert set(paid) == {"event_id", "event", "order_id", "happened_at", "received_at", "body"}
     assert paid["body"]["data"] == {"orderId": "ord_1"}
     assert (odd["event"], odd["order_id"], odd["happened_at"]) == ("a.b", None, None)

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,10 @@ def listen(host: str, port: int, path: str, sandbox: bool) -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--follow", is_flag=True, help="Oldest first, and go on with what arrives.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="With the verified bodies; one a line with --follow."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One a line with --follow. With the verified bodies, unless CLAWVER_PII is masked.",
 )
 @sandbox_option
 def events(
@@ -85,15 +88,20 @@ def events(
     from clawver_orders.services import Services
 
     inbox = Services(settings).inbox
+
+    def show(each: "Received") -> str:
+        masked = settings.pii == "masked"
+        return json.dumps(_as_json(each, masked=masked)) if as_json else "  ".join(_row(each))
+
     try:
         inbox.forget(_now())
         if follow:
-            _follow(inbox, query, as_json=as_json)
+            _follow(inbox, query, show)
         page = inbox.find(query, _now())
     except ClawverError as error:
         stop(str(error), FAILED)
     if as_json:
-        click.echo(json.dumps([_as_json(each) for each in page.events]))
+        click.echo(f"[{', '.join(map(show, page.events))}]")
         return
     for line in _table(page):
         click.echo(line)
@@ -112,16 +120,15 @@ def _query(since: str, order_id: str, name: str, limit: int) -> "Query":
     return Query(after=number or 0, since=at, order_id=order_id, name=name, limit=limit)
 
 
-def _follow(inbox: "Inbox", query: "Query", *, as_json: bool) -> None:
+def _follow(inbox: "Inbox", query: "Query", show: "Callable[[Received], str]") -> None:
     """Never returns; ends when it is interrupted."""
     from dataclasses import replace
 
     page = inbox.find(query, _now())
     while True:
         for each in reversed(page.events):
-            click.echo(json.dumps(_as_json(each)) if as_json else "  ".join(_row(each)))
-        if page.events:
-            query = replace(query, after=page.events[0].number)
+            click.echo(show(each))
+        query = replace(query, after=max([query.after, *(each.number for each in page.events)]))
         time.sleep(LOOK_EVERY_SECONDS)
         page = inbox.find(replace(query, limit=ALL_THAT_IS_NEW), _now())
 
@@ -155,15 +162,15 @@ def _row(each: "Received") -> tuple[str, ...]:
     return f"evt_{each.number}", each.name, each.order_id or "", happened, _when(each.received_at)
 
 
-def _as_json(each: "Received") -> dict[str, Any]:
-    return {
+def _as_json(each: "Received", *, masked: bool) -> dict[str, Any]:
+    known = {
         "event_id": f"evt_{each.number}",
         "event": each.name,
         "order_id": each.order_id,
         "happened_at": None if each.at is None else each.at.isoformat(),
         "received_at": each.received_at.isoformat(),
-        "body": json.loads(each.body),
     }
+    return known if masked else known | {"body": json.loads(each.body)}
 
 
 def _when(moment: datetime) -> str:

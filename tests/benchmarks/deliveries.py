@@ -1,4 +1,4 @@
-"""How many verified deliveries a listener takes: `uv run python -m tests.webhook_load`.
+"""How many verified deliveries a listener takes: `uv run python -m tests.benchmarks.deliveries`.
 
 Not a test: nothing here passes or fails. Beside it stands a bare Starlette endpoint under the same
 server that only reads the body. Rounds alternate, so that a noisy machine disturbs both alike. Every
