@@ -1,18 +1,21 @@
 """How many verified deliveries a listener takes: `uv run python -m tests.benchmarks.deliveries`.
 
 Not a test: nothing here passes or fails. Beside it stands a bare Starlette endpoint under the same
-server that only reads the body. Rounds alternate, so that a noisy machine disturbs both alike. Every
-delivery is a new event, signed, and on disk before it is answered.
+server that only reads the body, and, where one delivery is sent at a time, a bare SQLite transaction
+that is as safe on disk. Rounds alternate, so that a noisy machine disturbs all alike. Every delivery
+is a new event, signed, and on disk before it is answered.
 """
 
 import asyncio
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -96,6 +99,19 @@ async def one_round(port: int, deliveries: list[bytes], senders: int) -> tuple[f
     return time.perf_counter() - start, times
 
 
+def on_disk(path: Path, deliveries: list[bytes]) -> list[float]:
+    """Write each in a transaction of its own, and nothing more; gives the time of each, in seconds."""
+    times = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute("CREATE TABLE IF NOT EXISTS event (body BLOB)")
+        for delivery in deliveries:
+            start = time.perf_counter()
+            connection.execute("INSERT INTO event VALUES (?)", (delivery,))
+            times.append(time.perf_counter() - start)
+    return times
+
+
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
@@ -104,8 +120,8 @@ def main() -> None:
             print(f"{'':<30}{'a second':>10}{'median':>11}{'99 %':>11}")
             number = 0
             for senders in (1, 16, 64):
-                rates: dict[str, list[float]] = {"listen": [], "bare": []}
-                times: dict[str, list[float]] = {"listen": [], "bare": []}
+                rates: defaultdict[str, list[float]] = defaultdict(list)
+                times: defaultdict[str, list[float]] = defaultdict(list)
                 count = REQUESTS if senders > 1 else REQUESTS // 6
                 for _ in range(ROUNDS):
                     for name, port in (("bare", bare_port), ("listen", started.port)):
@@ -114,7 +130,10 @@ def main() -> None:
                         whole, each_one = asyncio.run(one_round(port, deliveries, senders))
                         rates[name].append(count / whole)
                         times[name] += each_one
-                for name in ("listen", "bare"):
+                    if senders == 1:
+                        times["disk"] += on_disk(Path(folder) / "bare.sqlite3", deliveries)
+                        rates["disk"].append(count / sum(times["disk"][-count:]))
+                for name in times:
                     median = statistics.median(times[name]) * 1000
                     slowest = statistics.quantiles(times[name], n=100)[98] * 1000
                     label = f"{name}, {senders} at a time"
