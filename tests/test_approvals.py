@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -12,13 +13,21 @@ import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+    ListRootsResult,
+)
 from tests.conftest import Configure
 from tests.test_refunds import Time, given_back, given_up, posts
 from tests.test_tools import call, failure
 
 from clawver_orders.approvals import Asking, Question, Reply, Script, asking
 from clawver_orders.services import opened
+from clawver_orders.serving.asking import HostCaller
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
 from clawver_orders.state.ledger import Event
@@ -606,3 +615,29 @@ def event(name: str, detail: str = "") -> Event:
 )
 def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stands: Asking) -> None:
     assert asking(history, seconds) is stands
+
+
+async def test_an_answer_of_another_kind_is_no_yes(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask"), person=Asked()) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        answers: dict[str, Any] = {refund_id: ListRootsResult(roots=[])}
+        result = await client.session.call_tool(
+            "refund_order", wanted, input_responses=answers, request_state=first.request_state
+        )
+
+    assert result.structured_content["status"] == "needs_confirmation"
+    assert posts(shop) == []
+
+
+def test_a_host_without_a_name_is_called_so() -> None:
+    context: Any = SimpleNamespace(session=SimpleNamespace(client_params=None))
+
+    assert HostCaller(context, CallToolRequestParams(name="x")).client == "unnamed client"
+
+
+async def test_nobody_answers_a_script() -> None:
+    assert await Script().ask(Question("rfi_1", "?")) is Reply.UNANSWERED

@@ -10,6 +10,8 @@ import yaml
 from tests.test_cli import run
 
 from clawver_orders.cli import commands
+from clawver_orders.serving.prompts import JOBS
+from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
@@ -40,6 +42,23 @@ def test_every_tool_is_in_the_readme_with_what_it_changes() -> None:
     assert set(rows) == TOOLS
     for tool in SURFACE:
         assert (rows[tool.name] == "no") is tool.hints.read_only
+
+
+def test_every_prompt_is_in_the_readme_with_what_it_is_given() -> None:
+    part = README.split("\nPrompts, ", 1)[1].split("\nResources, ", 1)[0]
+    documented = {
+        words[0]: words[1:]
+        for line in part.splitlines()
+        if (words := re.findall("`([^`]+)`", line))
+    }
+
+    assert documented == {job.name: [each.name for each in job.arguments] for job in JOBS}
+
+
+def test_every_resource_is_in_the_readme() -> None:
+    part = README.split("\nResources, ", 1)[1].split("\nThe same tools", 1)[0]
+
+    assert re.findall("^- `([^`]+)`", part, re.MULTILINE) == [ORDER, OPEN_REFUNDS, REFERENCE]
 
 
 def test_every_tool_is_in_the_skill() -> None:

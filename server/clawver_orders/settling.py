@@ -147,8 +147,8 @@ class Settling:
                 new = new_refunds(intent, now)
                 if new or not found:
                     found, seen = new or found, now
-                believed = not found and payment_of(now) == payment_of(before)
-                if found or believed:
+                believed = payment_of(now) == payment_of(before)
+                if found or (refusal is not None and believed):
                     break
         if refusal is not None and believed:
             await self._written(self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace)

@@ -6,8 +6,8 @@ write-ahead log of SQLite before 3.51.3 can lose a reset between processes
 place, so that whatever stands there under its own name was once complete; a second, small file
 remembers that it was made, so that one that has gone missing is noticed.
 
-Every transaction opens the file anew: what was deleted, replaced or damaged meanwhile is found
-before anything is written into a file that nobody will read again.
+Every transaction opens the file anew, and checks all of it where another program wrote it last:
+what was deleted, replaced or damaged meanwhile is found before anything rests on it.
 """
 
 import os
@@ -64,7 +64,7 @@ class Database:
         self._schema = schema
         self._name = name
         self._marker = path.with_suffix(".made")
-        self._checked_inode: tuple[int, int] | None = None
+        self._checked: tuple[int, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -102,9 +102,9 @@ class Database:
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-            connection.execute(
-                "COMMIT"
-            )  # where it is not reached, closing the connection undoes all
+            # Where it is not reached, closing the connection undoes all.
+            connection.execute("COMMIT")
+            self._checked = self._looks()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -184,17 +184,21 @@ class Database:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         if kind != self._schema.application_id or (version := self._version(connection)) < 1:
             raise sqlite3.DatabaseError("not this kind of file")
-        found = self.path.stat()
-        inode = (found.st_dev, found.st_ino)
-        if inode != self._checked_inode:
+        looks = self._looks()
+        if looks != self._checked:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError("damaged")
             if not os.path.lexists(self._marker):
                 os.close(os.open(self._marker, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._checked_inode = inode
+            self._checked = looks
         if version < self._schema.version:
             self._migrate(connection)
+
+    def _looks(self) -> tuple[int, ...]:
+        """What another program changes when it writes the file or puts another in its place."""
+        found = self.path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the file.

@@ -125,16 +125,12 @@ def _list_or_json(value: object) -> object:
 
 OrderId = Annotated[
     str,
-    Field(
-        description="Order id, from list_orders or get_receipt; not a checkout id or an item id."
-    ),
+    Field(description="Order id, from list_orders or get_receipt."),
     AfterValidator(_id),
 ]
 ItemId = Annotated[
     str,
-    Field(
-        description="Item id, from get_order; needed when the order has several digital items or download_token is given."
-    ),
+    Field(description="Item id, from get_order."),
     AfterValidator(_id_or_nothing),
 ]
 CheckoutId = Annotated[
@@ -151,9 +147,7 @@ OrderStatusToken = Annotated[
 ]
 DownloadToken = Annotated[
     str,
-    Field(
-        description="The item's download token from get_receipt, to act as the customer. Leave out to act as the store."
-    ),
+    Field(description="The item's download token, from get_receipt. A secret."),
     AfterValidator(_token_or_nothing),
 ]
 Status = Annotated[
@@ -167,7 +161,7 @@ PaymentStatus = Annotated[
 CustomerEmail = Annotated[
     str,
     Field(
-        description="The whole e-mail address; at most 200 characters.",
+        description="Whole e-mail address; at most 200 characters.",
         max_length=200,
     ),
     AfterValidator(_plain),
@@ -175,7 +169,7 @@ CustomerEmail = Annotated[
 ProductText = Annotated[
     str,
     Field(
-        description="Part of a product's name, or a product id; at most 200 characters.",
+        description="Part of a product's name, or its id; at most 200 characters.",
         max_length=200,
     ),
     AfterValidator(_plain),
@@ -190,7 +184,7 @@ CreatedAfter = Annotated[
 ]
 CreatedBefore = Annotated[
     str,
-    Field(description="Before this day or time, UTC.", max_length=40),
+    Field(description="Before this day or time.", max_length=40),
     AfterValidator(_moment),
 ]
 Limit = Annotated[
@@ -225,7 +219,7 @@ EarlierId = Annotated[str, AfterValidator(_id)]
 InAdditionTo = Annotated[
     list[EarlierId],
     Field(
-        description="Only for a deliberate further refund of the same amount: exactly the ids that an earlier answer lists as in_addition_to. At most 50.",
+        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists as in_addition_to. At most 50.",
         max_length=50,
     ),
     BeforeValidator(_list_or_json),
@@ -246,9 +240,7 @@ RefundIdOrNothing = Annotated[
 ]
 OrderIdOrNothing = Annotated[
     str,
-    Field(
-        description="Only where refund_id was lost: the order, of which the open or else the latest refund is checked."
-    ),
+    Field(description="Order id of the refund, where refund_id was lost."),
     AfterValidator(_id_or_nothing),
 ]
 WebhookUrl = Annotated[

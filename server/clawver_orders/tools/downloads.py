@@ -13,12 +13,14 @@ from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 async def generate_download_link(
     services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
 ) -> DownloadLink:
-    """Make a fresh, time-limited link to one digital item of a paid order, for a customer whose link was lost or has expired.
+    """Get a time-limited link to one digital item of a paid order, for a customer whose link was lost or has expired.
 
-    Hand it to that customer only: it works for whoever holds it until expires_at, and nothing is sent
-    to them. The order does not change; each call makes another link. Without download_token it acts as
-    the store; with it as the customer, and item_id is required. Unpaid orders and printed items are
-    errors: get_order shows the state, handle_wrong_size helps with a printed item that does not fit.
+    Hand it to that customer only: it works for whoever holds it until expires_at, and nothing
+    is sent to them. Each call gets another link; nothing in the store changes. item_id can be
+    left out when the order has one digital item; with several the error lists them. Without
+    download_token it acts as the store. With it, it acts as the customer, does not use the
+    store's key, and needs the token's item_id. Unpaid orders and printed items are errors: see
+    get_order, or handle_wrong_size for a print that does not fit.
     """
     clawver = services.clawver
     if download_token:

@@ -52,12 +52,12 @@ async def list_orders(
     created_before: CreatedBefore = "",
     limit: Limit = 20,
 ) -> OrderList:
-    """List orders of the store that match the filters, newest first, one row each.
+    """List the store's orders that match all filters given, newest first.
 
-    Use it for an order_id or to see which orders match; get_order reads one in full,
-    summarize_orders counts and adds up. Filters combine with "and". Clawver filters by status only
-    and has no cursor: every other filter sees just the orders it gives. complete false means that
-    matches may be missing; why_incomplete says why.
+    Use it to find an order_id or see which orders match; get_order reads one in full,
+    summarize_orders adds up. Clawver filters by status only. The other filters see up to 100
+    orders of each status, for up to 29 of the store's 60 requests a minute. When complete is
+    false, raise limit, or add status or a later created_after; older orders are out of reach.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -136,11 +136,12 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order (refundable_in_cents is the most that can go back), to follow
-    fulfilment and to see what can be done next. For an unknown id use list_orders; with a customer's order status token
-    get_order_status; for the stock of other sizes handle_wrong_size. It uses the store's key and shows
-    what Clawver says now: to settle a refund whose answer was lost use check_refund. An id the store
-    does not know is an error.
+    Use it before refund_order, and to follow fulfilment. Use list_orders to find an order,
+    get_receipt when there is a checkout id, get_order_status when there is only a customer's
+    token, check_refund when the answer of a refund was lost. order_id stands for the whole
+    order: an item id or a checkout id is an error. refundable_in_cents is the most that can go
+    back; it is missing when earlier refunds are not known. It takes one of the store's 60
+    requests a minute.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(
@@ -176,9 +177,10 @@ async def get_order_status(
 ) -> OrderStatus:
     """Read where one order stands as its customer may see it: status, total and tracking; no items, address, refunds.
 
-    Use it to check what the customer sees, or when only the customer's token is at hand; for all else
-    get_order, which needs no token. It sends the token instead of the store's key. A token that does
-    not open this order is an error: take the one from get_receipt.
+    Use it to check what the customer sees, or when only the customer's token is at hand; for
+    all else use get_order, which needs no token. It takes one request, with order_status_token
+    instead of the store's key. A token opens only its own order_id. Clawver does not say how
+    long it lasts; one that is refused is an error: get another with get_receipt.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
     return OrderStatus(
@@ -197,10 +199,10 @@ async def get_order_status(
 async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDetail:
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
-    Use it when a checkout id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for anything else about an order use get_order. No call lists checkouts. It
-    needs no store key: the checkout id opens it. The tokens open the order and its files for whoever
-    holds them: give them to nobody but this customer. An unknown id is an error.
+    Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
+    generate_download_link; for anything else about an order use get_order. No call lists
+    checkouts. An order id or an unknown id is an error. The store's key is not used. The tokens
+    open the order and its files for whoever holds them: give them to nobody but this customer.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -236,11 +238,12 @@ async def summarize_orders(
 ) -> OrderSummary:
     """Count orders and add up their money, for the whole store or a span of time: the daily order check.
 
-    Gives orders and money by status and payment status, refunds, the average order, and which orders
-    need attention and why (waiting too long, payment failed, cancelled but not refunded). Use
-    list_orders for the orders themselves, get_order for one that needs attention. It spends up to 29 of
-    the store's 60 requests a minute, so it is not for polling. complete false means that orders were
-    missed and the sums are too low; why_incomplete says why.
+    Gives orders and money by status and payment status, refunds, and which orders need
+    attention and why. Use list_orders for the orders themselves, get_order for one that needs
+    attention. For one day give it as created_after and the next as created_before. One alone
+    leaves the other side open; without them every order counts. It takes up to 29 of the
+    store's 60 requests a minute, fewer for a recent span: do not poll it. When complete is
+    false, the sums are too low: take a later created_after.
     """
     found = await search(
         services.clawver,

@@ -27,28 +27,29 @@ async def refund_order(
     reason: Reason,
     in_addition_to: InAdditionTo = [],  # noqa: B006  # a default that hosts can read; never changed
 ) -> RefundAnswer:
-    """Give the customer of a paid order money back, in full or in part. It cannot be undone.
+    """Give a paid order's customer money back, in full or in part. It cannot be undone.
 
-    Use it after get_order, for what the merchant decided. If the host can ask the person, it does;
-    otherwise nothing moves and the status is needs_confirmation: show the preview, and after their yes
-    call confirm_refund. Each refund is sent once: an amount already refunded on the order is answered
-    already_refunded, whatever the reason. After unknown, busy or no answer at all call check_refund,
-    never this again. An error of this tool means that the call moved no money. The merchant's limits
-    for one refund and for 24 hours apply. Fulfilment goes on.
+    Use it after get_order, for what the merchant decided. When the status is
+    "needs_confirmation", nothing has moved: show the preview, and after the person's yes call
+    confirm_refund. After "unknown", "busy" or no answer call check_refund, never this again.
+    Each refund is sent once: the same amount again is "already_refunded", whatever the reason,
+    unless in_addition_to makes it a further one. Another amount is a refund of its own. An
+    error means that this call moved no money. The merchant's limits per refund and per 24 hours
+    apply. It does not cancel the order.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
 
 
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
-    """Send a refund that refund_order previewed (status needs_confirmation), once. It cannot be undone.
+    """Send a refund that refund_order previewed with status "needs_confirmation". It cannot be undone.
 
     Call it only after the person saw the preview and said yes; to change amount or reason call
-    refund_order again. Where the host can ask, the person is asked once more; where the merchant lets
-    only a person approve, nothing is sent and next_step says how they can. A preview holds for 15
-    minutes; after that, or when the order has changed, nothing is sent and the answer is a new preview
-    to show. For a refund sent before, it sends nothing and says how that stands. After unknown, busy or
-    no answer call check_refund.
+    refund_order again. Where the merchant lets only a person approve, nothing is sent, and
+    next_step says how they can. A preview holds for 15 minutes. After that, or when the order
+    has changed, nothing is sent and the answer is a new preview with its own refund_id. A
+    refund_id that was sent before is not sent again: the answer is its outcome. After
+    "unknown", "busy" or no answer call check_refund.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -56,13 +57,15 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
 async def check_refund(
     services: Services, refund_id: RefundIdOrNothing = "", order_id: OrderIdOrNothing = ""
 ) -> RefundAnswer:
-    """Find out what became of a refund by reading its order; it sends nothing and can be repeated.
+    """Find out what became of a refund, by reading its order; it never sends one.
 
-    Use it after unknown, busy, or a call that never answered, with the refund_id or, where that was
-    lost, the order_id: exactly one. unknown becomes refunded once Clawver lists the refund; until then
-    ask again after check_after_seconds. not_recorded means that it had time enough and is not listed:
-    tell the person before any new refund_order. It knows only the refunds of this machine's ledger; for
-    others use get_order. A refund that was refused or expired is an error: it moved no money.
+    Use it after "unknown", "busy", or a call that never answered. Give exactly one: refund_id,
+    or order_id if that was lost, which finds the order's open refund or else its latest.
+    "unknown" becomes "refunded" once Clawver lists the refund; until then ask again after
+    check_after_seconds. "not_recorded" means that it was waited for long enough and is not
+    listed: tell the person before any new refund_order. It knows only the refunds of this
+    machine's ledger; for others use get_order. A refund that was refused or expired is an
+    error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

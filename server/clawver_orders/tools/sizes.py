@@ -19,13 +19,14 @@ PRODUCTS_READ = 10
 async def handle_wrong_size(
     services: Services, order_id: OrderId, wanted_size: WantedSize = ""
 ) -> WrongSize:
-    """Show what can be done when a printed item came in the wrong size; it changes and orders nothing.
+    """Show what can be done when a printed item came in the wrong size: the sizes in stock with price differences, what can be refunded, and the steps open to the merchant.
 
-    For each printed item: the ordered size, the other sizes in stock, out of stock or not known, with
-    price differences; then what can be refunded on the whole order and the steps open to the merchant.
-    Use it before promising a customer anything; get_order has no stock. Clawver cannot exchange an item:
-    a replacement is a new checkout by the customer, and money back is refund_order after the merchant's
-    decision. Nothing is reserved. An order without printed items is an error.
+    Use it before promising a customer anything; get_order has no stock. With wanted_size, in
+    any case, each printed item also says whether that size can be had; a size that does not
+    exist is no error. Clawver cannot exchange an item: a replacement is a new checkout by the
+    customer, and money back is refund_order after the merchant's decision. Stock is read now,
+    with one request for each product, and nothing is reserved. An order without printed items
+    is an error.
     """
     order = await services.clawver.order(order_id)
     printed = [item for item in order.items or () if item.is_printed]

@@ -1,0 +1,446 @@
+"""Who lets a refund go, and what they are asked."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+from tests.desk.room import PERSON, TRACE, Host, Room, intent_of
+
+from clawver_orders.approvals import Question, Reply, Script
+from clawver_orders.errors import (
+    NotFoundError,
+    RefusedError,
+)
+from clawver_orders.refunds import Outcome
+from clawver_orders.state.ledger import Intent, Moment, Trace
+
+# Approval
+
+
+async def test_where_nobody_can_be_asked_an_agent_confirms(room: Room) -> None:
+    outcome = await room.refund(refund_approval="ask")
+    intent = intent_of(outcome)
+    assert outcome == Outcome(
+        "needs_confirmation", room.order_id, 700, intent=intent, order=outcome.order
+    )
+    assert room.posts() == 0
+    assert intent_of(await room.refund(refund_approval="ask")) == intent
+
+    desk = room.desk(refund_approval="ask")
+    confirmed = await desk.confirm(intent.refund_id, Script())
+    assert confirmed.status == "refunded"
+    assert room.trail(intent)[1:] == [
+        ("sending", "agent by confirm_refund", "approved by agent by confirm_refund"),
+        ("confirmed", "agent by confirm_refund", f"listed as {room.listed()[0]}"),
+    ]
+    again = await desk.confirm(intent.refund_id, Script())
+    assert (again.status, again.earlier) == ("refunded", room.listed())
+    assert room.given_back() == [700]
+
+
+async def test_only_a_person_confirms_where_the_merchant_wants_that(room: Room) -> None:
+    first = await room.refund(refund_approval="human")
+    assert (first.status, first.approver) == ("needs_confirmation", "person")
+
+    again = await room.desk(refund_approval="human").confirm(intent_of(first).refund_id, Script())
+
+    assert (again.status, again.approver) == ("needs_confirmation", "person")
+    assert intent_of(again) == intent_of(first)
+    assert room.posts() == 0
+
+
+async def test_only_a_person_confirms_another_try(room: Room) -> None:
+    attempt = await room.given_up()
+    posts = room.posts()
+    first = await room.refund(named=[attempt.refund_id], refund_approval="ask")
+    desk = room.desk(refund_approval="ask")
+    again = await desk.confirm(intent_of(first).refund_id, Script())
+    checked = await desk.check(intent_of(first).refund_id)
+
+    for outcome in (first, again, checked):
+        assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert room.posts() == posts
+
+    asked = await desk.confirm(intent_of(first).refund_id, Host(Reply.YES))
+    assert asked.status == "refunded"
+
+
+async def test_a_confirmation_of_what_is_not_known_sends_nothing(room: Room) -> None:
+    with pytest.raises(NotFoundError, match="holds no refund rfi_1"):
+        await room.desk().confirm("rfi_1", Script())
+    with pytest.raises(NotFoundError, match="holds no refund rfi_1"):
+        await room.desk().approve("rfi_1", Script())
+
+
+@pytest.mark.parametrize("why", ["time", "order"])
+async def test_a_preview_that_is_no_longer_true_is_never_sent(room: Room, why: str) -> None:
+    intent = await room.waiting()
+    if why == "time":
+        room.passes(900)
+    else:
+        room.shop.refund(room.order_id, 5, "By hand")
+
+    outcome = await room.desk(refund_approval="ask").confirm(intent.refund_id, Script())
+
+    assert outcome.status == "needs_confirmation"
+    assert intent_of(outcome).refund_id != intent.refund_id
+    assert room.trail(intent)[-1] == (
+        "expired", "", "the order changed, or nobody said yes in time",
+    )  # fmt: skip
+    assert room.posts() == 0
+    with pytest.raises(RefusedError, match="No money was moved by refund"):
+        await room.desk().confirm(intent.refund_id, Script())
+
+
+async def test_a_preview_can_be_sent_until_its_last_moment(room: Room) -> None:
+    intent = await room.waiting()
+    room.passes(899.9)
+
+    assert (await room.desk().confirm(intent.refund_id, Script())).status == "refunded"
+    assert room.found(intent).state == "confirmed"
+
+
+async def test_a_preview_that_became_a_repeat_is_not_sent(room: Room) -> None:
+    intent = await room.waiting()
+    room.shop.refund(room.order_id, 700, "By hand")
+
+    outcome = await room.desk().confirm(intent.refund_id, Script())
+
+    assert outcome.status == "already_refunded"
+    assert room.posts() == 0
+
+
+async def test_a_yes_sends_and_is_written_down(room: Room) -> None:
+    caller = Host(Reply.YES)
+
+    outcome = await room.refund(caller=caller, refund_approval="ask")
+
+    intent = intent_of(outcome)
+    assert outcome.status == "refunded"
+    assert [question.refund_id for question in caller.questions] == [intent.refund_id]
+    assert room.trail(intent) == [
+        ("previewed", "", ""),
+        ("asked", "", ""),
+        ("answered", PERSON, "yes"),
+        ("sending", PERSON, f"approved by {PERSON}"),
+        ("confirmed", PERSON, f"listed as {room.listed()[0]}"),
+    ]
+    assert {event.client for event in room.ledger.history(intent.refund_id)} == {"host 1"}
+
+
+async def test_a_no_stands_until_a_person_says_yes_to_the_same(room: Room) -> None:
+    outcome = await room.refund(caller=Host(Reply.NO), refund_approval="ask")
+    no = intent_of(outcome)
+    assert outcome == Outcome(
+        "declined",
+        room.order_id,
+        700,
+        intent=room.found(no),
+        order=outcome.order,
+        earlier=(no.refund_id,),
+    )
+    assert room.trail(no)[-1] == ("declined", PERSON, f"declined by {PERSON}")
+
+    again = await room.refund(reason="Really torn")
+    assert (again.status, again.intent, again.earlier) == ("declined", no, (no.refund_id,))
+    assert (await room.refund(701)).status == "refunded"
+    named = await room.refund(named=[no.refund_id], refund_approval="ask")
+    assert (named.status, named.approver) == ("needs_confirmation", "person")
+
+    yes = await room.refund(caller=Host(Reply.YES), named=[no.refund_id], refund_approval="ask")
+    assert yes.status == "refunded"
+    repeat = await room.refund()
+    assert (repeat.status, repeat.earlier) == ("already_refunded", room.listed()[1:])
+
+
+async def test_a_second_no_comes_on_top_of_the_first(room: Room) -> None:
+    first = await room.refund(caller=Host(Reply.NO), refund_approval="ask")
+    second = await room.refund(caller=Host(Reply.NO), named=first.earlier, refund_approval="ask")
+
+    assert second.status == "declined"
+    assert second.earlier == (intent_of(first).refund_id, intent_of(second).refund_id)
+    again = await room.refund()
+    assert (again.status, again.earlier) == ("declined", second.earlier)
+    assert again.intent == second.intent
+
+
+@pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.UNANSWERED])
+async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
+    outcome = await room.refund(caller=Host(reply), refund_approval="ask")
+
+    intent = intent_of(outcome)
+    assert outcome == Outcome(
+        "needs_confirmation", room.order_id, 700, intent=intent, order=outcome.order
+    )
+    assert room.trail(intent)[-1] == ("answered", PERSON, reply.value)
+    assert room.posts() == 0
+
+
+async def test_a_question_that_was_put_aside_is_put_again(room: Room) -> None:
+    caller = Host(Reply.DISMISSED, Reply.YES)
+    await room.refund(caller=caller, refund_approval="ask")
+
+    assert (await room.refund(caller=caller, refund_approval="ask")).status == "refunded"
+    assert len(caller.questions) == 2
+
+
+async def test_a_question_that_nobody_answered_is_not_put_again(room: Room) -> None:
+    caller = Host(Reply.UNANSWERED)
+    first = await room.refund(caller=caller, refund_approval="ask")
+
+    again = await room.refund(caller=caller, refund_approval="ask")
+
+    assert again.status == "needs_confirmation"
+    assert len(caller.questions) == 1
+    confirmed = await room.desk(refund_approval="ask").confirm(intent_of(first).refund_id, caller)
+    assert confirmed.status == "refunded"
+
+
+async def test_an_open_question_is_waited_for_in_bounds(room: Room) -> None:
+    intent = await room.waiting()
+    room.ledger.note(intent.refund_id, "asked", room.now(), TRACE)
+    room.passes(60)
+    room.ledger.note(intent.refund_id, "asked", room.now(), TRACE)
+    desk, caller = room.desk(refund_approval="ask"), Host()
+
+    room.passes(119)
+    busy = await desk.confirm(intent.refund_id, caller)
+    assert (busy.status, busy.intent) == ("busy", intent)
+    assert busy.order is not None
+    room.passes(1)
+    assert (await desk.confirm(intent.refund_id, caller)).status == "refunded"
+    assert caller.questions == []
+
+
+async def test_a_person_is_asked_even_where_an_agent_may_confirm(room: Room) -> None:
+    intent = await room.waiting()
+    caller = Host(Reply.NO)
+
+    outcome = await room.desk(refund_approval="ask").confirm(intent.refund_id, caller)
+
+    assert outcome.status == "declined"
+    assert len(caller.questions) == 1
+
+
+async def test_an_answer_that_was_brought_along_is_not_asked_for(room: Room) -> None:
+    caller = Host(brought=Reply.YES)
+
+    assert (await room.refund(caller=caller, refund_approval="human")).status == "refunded"
+    assert (await room.refund(caller=caller, refund_approval="human")).status == "already_refunded"
+    assert caller.questions == []
+    assert room.given_back() == [700]
+
+
+async def test_a_no_that_was_brought_along_sends_nothing(room: Room) -> None:
+    outcome = await room.refund(caller=Host(brought=Reply.NO), refund_approval="off")
+
+    assert outcome.status == "declined"
+    assert room.posts() == 0
+
+
+async def test_a_person_at_the_other_end_is_always_asked(room: Room) -> None:
+    class Person(Host):
+        is_person = True
+
+    caller = Person(Reply.YES, can_ask=False)
+
+    assert (await room.refund(caller=caller, refund_approval="off")).status == "refunded"
+    assert len(caller.questions) == 1
+
+
+@pytest.mark.parametrize("why", ["time", "order", "declined"])
+async def test_what_changed_while_the_person_thought_is_not_sent(room: Room, why: str) -> None:
+    def meanwhile(refund_id: str) -> None:
+        if why == "time":
+            room.passes(900)
+        elif why == "order":
+            room.shop.refund(room.order_id, 5, "By hand")
+        else:
+            room.ledger.expire(refund_id, "x", room.now(), TRACE)
+
+    with pytest.raises(RefusedError, match="while the person was asked") as refusal:
+        await room.refund(caller=Host(Reply.YES, meanwhile=meanwhile), refund_approval="ask")
+
+    assert refusal.value.happened.startswith(f"No money was moved: order {room.order_id} changed")
+    assert "Call refund_order again" in refusal.value.next_step
+    assert room.posts() == 0
+
+
+async def test_what_was_refunded_while_the_person_thought_is_a_repeat(room: Room) -> None:
+    caller = Host(Reply.YES, meanwhile=lambda _: room.shop.refund(room.order_id, 700, "By hand"))
+
+    outcome = await room.refund(caller=caller, refund_approval="ask")
+
+    assert (outcome.status, room.posts()) == ("already_refunded", 0)
+
+
+async def test_a_yes_that_finds_the_order_busy_sends_nothing(room: Room) -> None:
+    async with AsyncExitStack() as stack:
+
+        class Slow(Host):
+            async def ask(self, question: Question) -> Reply:
+                await stack.enter_async_context(room.parts.locks.held(room.order_id, 0))
+                return await super().ask(question)
+
+        outcome = await room.refund(caller=Slow(Reply.YES), refund_approval="ask")
+
+    assert (outcome.status, room.posts()) == ("busy", 0)
+    assert (await room.refund(caller=Host(Reply.YES), refund_approval="ask")).status == "refunded"
+
+
+async def test_a_no_to_what_was_settled_meanwhile_changes_nothing(room: Room) -> None:
+    def meanwhile(refund_id: str) -> None:
+        room.ledger.begin_send(refund_id, (), 10**6, room.now(), TRACE)
+
+    outcome = await room.refund(caller=Host(Reply.NO, meanwhile=meanwhile), refund_approval="ask")
+
+    assert outcome.status == "unknown"
+    assert intent_of(outcome).state == "sending"
+
+
+# A person out of band
+
+
+async def test_a_person_declines_what_waits_and_nothing_else(room: Room) -> None:
+    intent = await room.waiting()
+    outcome = await room.desk().decline(intent.refund_id, Trace("shell", "a person"))
+
+    assert outcome == Outcome(
+        "declined", room.order_id, 700, intent=room.found(intent), earlier=(intent.refund_id,)
+    )
+    assert room.trail(intent)[-1] == ("declined", "a person", "declined by a person")
+    assert (await room.desk().decline(intent.refund_id, TRACE)).status == "declined"
+    sent = intent_of(await room.refund(5))
+    with pytest.raises(RefusedError) as refusal:
+        await room.desk().decline(sent.refund_id, TRACE)
+    assert refusal.value.happened == (
+        f"Refund {sent.refund_id} can no longer be declined: it is confirmed."
+    )
+    assert f"clawver-orders refunds show {sent.refund_id}" in refusal.value.next_step
+    with pytest.raises(NotFoundError):
+        await room.desk().decline("rfi_1", TRACE)
+
+
+async def test_what_was_settled_while_it_was_declined_says_how_it_stands(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent, decline = await room.waiting(), room.ledger.decline
+
+    def too_late(refund_id: str, now: Moment, trace: Trace) -> Intent:
+        room.ledger.expire(refund_id, "meanwhile", now, trace)
+        return decline(refund_id, now, trace)
+
+    monkeypatch.setattr(room.ledger, "decline", too_late)
+    with pytest.raises(RefusedError, match="can no longer be declined: it is expired"):
+        await room.desk().decline(intent.refund_id, TRACE)
+
+
+async def test_a_person_approves_what_waits(room: Room) -> None:
+    intent = await room.waiting(refund_approval="human")
+
+    outcome = await room.desk(refund_approval="human").approve(intent.refund_id, Host(Reply.YES))
+
+    assert outcome.status == "refunded"
+    assert intent_of(outcome).refund_id == intent.refund_id
+    assert (await room.desk().approve(intent.refund_id, Host())).status == "refunded"
+    assert room.posts() == 1
+
+
+async def test_a_person_approves_anew_what_was_declined_or_given_up(room: Room) -> None:
+    declined = intent_of(await room.refund(caller=Host(Reply.NO), refund_approval="ask"))
+    caller = Host(Reply.YES)
+
+    outcome = await room.desk(refund_approval="human").approve(declined.refund_id, caller)
+
+    assert outcome.status == "refunded"
+    assert intent_of(outcome).in_addition_to == (declined.refund_id,)
+    assert intent_of(outcome).needs_person
+    assert declined.refund_id in caller.questions[0].text
+
+
+async def test_a_person_who_approves_sees_all_that_it_comes_on_top_of(room: Room) -> None:
+    attempt = await room.given_up()
+    room.shop.refund(room.order_id, 700, "late")
+    room.shop.refund(room.order_id, 700, "By hand")
+    await room.desk().check(attempt.refund_id)
+    other = room.ledger.preview(room.order_id, 700, "More", (), "", False, room.now(), TRACE)
+    room.ledger.expire(other.refund_id, "x", room.now(), TRACE)
+    caller = Host(Reply.NO)
+
+    await room.desk(refund_approval="human").approve(other.refund_id, caller)
+
+    assert all(ref in caller.questions[0].text for ref in room.listed())
+    assert len(room.listed()) == 2
+
+
+async def test_an_open_refund_is_looked_up_and_not_approved(room: Room) -> None:
+    intent = await room.lost()
+    caller = Host()
+
+    outcome = await room.desk().approve(intent.refund_id, caller)
+
+    assert (outcome.status, caller.questions) == ("unknown", [])
+
+
+# What a person is asked
+
+
+async def test_the_question_says_all_in_a_few_lines(room: Room) -> None:
+    order = room.shop.order(room.order_id)
+    room.shop.refund(room.order_id, 100, "One")
+    room.shop.refund(room.order_id, 250, "Two")
+    caller = Host(Reply.NO)
+
+    outcome = await room.refund(caller=caller, refund_approval="ask", reason='A "torn"\npage')
+
+    (item,) = order["items"]
+    assert caller.questions[0].text.splitlines() == [
+        f"Refund $7.00 on order {room.order_id}? Money cannot be called back.",
+        "Store: a store",
+        f'Customer: "{order["customerEmail"]}"',
+        f'Items: 1 x "{item["productName"]}"',
+        "Reason given: \"A 'torn' page\"",
+        "The order's total is $24.99; $21.49 can be refunded, and $14.49 would be left.",
+        "Refunded before: $1.00, $2.50.",
+        f"Refund id: {intent_of(outcome).refund_id}",
+    ]
+
+
+async def test_the_question_names_what_it_comes_on_top_of(room: Room) -> None:
+    first = (await room.refund()).earlier
+    caller = Host(Reply.NO)
+
+    await room.refund(caller=caller, named=first, refund_approval="ask", reason="x" * 81)
+
+    lines = caller.questions[0].text.splitlines()
+    assert f'Reason given: "{"x" * 79}…"' in lines
+    assert (
+        "There were 1 earlier attempts or refunds of this very amount: "
+        f"{first[0]}. This one comes on top."
+    ) in lines
+    again = Host(Reply.NO)
+    await room.refund(5, caller=again, refund_approval="ask", reason="x" * 80)
+    assert f'Reason given: "{"x" * 80}"' in again.questions[0].text
+
+
+async def test_what_the_order_does_not_tell_is_said_to_be_unknown(room: Room) -> None:
+    with room.shop._transaction() as db:
+        db.execute(
+            "UPDATE sale SET body = json_remove(body, '$.items', '$.customerEmail') WHERE id = ?",
+            (room.order_id,),
+        )
+    caller = Host(Reply.NO)
+
+    await room.refund(caller=caller, refund_approval="ask")
+
+    lines = caller.questions[0].text.splitlines()
+    assert 'Customer: "not known"' in lines
+    assert "Items: not known" in lines
+
+
+async def test_a_printed_item_is_asked_about_with_its_size(room: Room) -> None:
+    caller = Host(Reply.NO)
+
+    await room.refund(caller=caller, order_id="ord_shirt", refund_approval="ask")
+
+    item = room.shop.order("ord_shirt")["items"][0]
+    assert f'1 x "{item["productName"]}" ("{item["variantName"]}")' in caller.questions[0].text

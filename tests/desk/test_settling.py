@@ -1,0 +1,509 @@
+"""What became of a refund: the one request, its answer or its loss, and the looking."""
+
+from dataclasses import astuple, replace
+from datetime import timedelta
+
+import anyio
+import pytest
+from tests.desk.room import QUICK, TRACE, Host, Room, hide_ledger, intent_of
+
+from clawver_orders.approvals import Reply, Script
+from clawver_orders.errors import (
+    ClawverError,
+    RefusedError,
+    SetupError,
+    UnreachableError,
+)
+from clawver_orders.models import Order
+from clawver_orders.refund_rules import passed_at_least
+from clawver_orders.refunds import Outcome
+from clawver_orders.settling import BOUNDS
+
+# What became of a request
+
+
+@pytest.mark.parametrize(
+    "fault", ["drop_after", "garbage", "bare_success", "wrong_types", "status_after"]
+)
+async def test_a_lost_answer_is_found_by_looking(room: Room, fault: str) -> None:
+    room.shop.add_fault(fault, method="POST", status=503)
+
+    outcome = await room.refund()
+
+    assert outcome.status == "refunded"
+    assert outcome.earlier == room.listed()
+    assert (room.gets(), room.posts()) == (2, 1)
+    assert room.given_back() == [700]
+
+
+async def test_a_refund_that_shows_a_moment_later_is_found_in_the_same_call(room: Room) -> None:
+    room.shop.add_fault("drop_after", method="POST")
+    room.shop.add_fault("stale_read", method="GET", times=3)  # before it, and two looks
+
+    outcome = await room.refund()
+
+    assert outcome.status == "refunded"
+    assert (room.gets(), room.posts()) == (4, 1)
+
+
+async def test_a_refund_that_does_not_show_is_unknown(room: Room) -> None:
+    room.shop.add_fault("drop_before", method="POST")
+
+    outcome = await room.refund()
+
+    intent = intent_of(outcome)
+    assert outcome == Outcome(
+        "unknown",
+        room.order_id,
+        700,
+        intent=room.found(intent),
+        order=outcome.order,
+        check_after_seconds=9,
+    )
+    assert outcome.order is not None
+    assert outcome.order.refunds == ()
+    assert intent.state == "unknown"
+    assert room.trail(intent)[-1] == ("unknown", "setting off", "no clear answer")
+    assert (room.gets(), room.posts()) == (4, 1)
+
+
+def test_a_whole_call_ends_within_forty_five_seconds() -> None:
+    assert sum(astuple(BOUNDS)) < 45
+
+
+async def test_looking_is_bounded(room: Room) -> None:
+    room.shop.add_fault("drop_after", method="POST")
+    room.shop.add_fault("slow", method="GET", seconds=0)
+    room.shop.add_fault("hang_before", method="GET", seconds=30)
+
+    with anyio.fail_after(10):
+        outcome = await room.desk(replace(QUICK, look=0.1)).refund(
+            room.order_id, 700, "Torn", (), Script()
+        )
+
+    assert (outcome.status, outcome.order) == ("unknown", None)
+    assert room.given_back() == [700]
+
+
+async def test_sending_is_bounded(room: Room) -> None:
+    room.shop.add_fault("hang_after", method="POST", seconds=30)
+
+    with anyio.fail_after(10):
+        outcome = await room.desk(replace(QUICK, send=0.1)).refund(
+            room.order_id, 700, "Torn", (), Script()
+        )
+
+    assert outcome.status == "refunded"
+    assert room.posts() == 1
+
+
+async def test_a_call_that_is_cancelled_finishes_what_it_sent(room: Room) -> None:
+    room.shop.add_fault("slow", method="POST", seconds=0.2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(room.refund)
+        while not room.posts():
+            await anyio.sleep(0.005)
+        tasks.cancel_scope.cancel()
+
+    (intent,) = room.ledger.all()
+    assert intent.state == "confirmed"
+    assert room.given_back() == [700]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422, 429])
+async def test_a_no_that_the_order_agrees_with_is_believed(room: Room, status: int) -> None:
+    room.shop.add_fault("status_before", method="POST", status=status)
+
+    with pytest.raises(ClawverError) as refusal:
+        await room.refund()
+
+    (intent,) = room.ledger.all()
+    assert refusal.value.happened.startswith("No money was moved. ")
+    assert refusal.value.happened.count("No money was moved") == 1
+    assert intent.state == "failed"
+    assert room.trail(intent)[-1] == ("failed", "setting off", "Clawver refused")
+    assert (room.gets(), room.posts()) == (2, 1)
+    assert room.ledger.spent_in_cents(room.now()) == 0
+    assert (await room.refund()).status == "refunded"
+
+
+async def test_a_no_after_the_money_moved_is_not_believed(room: Room) -> None:
+    room.shop.add_fault("status_after", method="POST", status=400)
+
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.earlier) == ("refunded", room.listed())
+
+
+async def test_a_no_that_cannot_be_checked_is_unknown(room: Room) -> None:
+    room.shop.add_fault("status_before", method="POST", status=400)
+    room.shop.add_fault("slow", method="GET", seconds=0)
+    room.shop.add_fault("garbage", method="GET", times=3)
+
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.order) == ("unknown", None)
+    assert (room.gets(), room.posts()) == (4, 1)
+
+
+async def test_a_no_is_checked_again_until_the_order_can_be_read(room: Room) -> None:
+    room.shop.add_fault("status_before", method="POST", status=400)
+    room.shop.add_fault("slow", method="GET", seconds=0)
+    room.shop.add_fault("garbage", method="GET", times=2)
+
+    with pytest.raises(RefusedError, match=r"^No money was moved\. "):
+        await room.refund()
+
+    assert (room.gets(), room.posts()) == (4, 1)
+
+
+async def test_a_no_to_an_order_that_changed_meanwhile_is_unknown(room: Room) -> None:
+    room.shop.add_fault("status_before", method="POST", status=400)
+
+    def somebody_else_refunds(_: str) -> None:
+        room.shop.refund(room.order_id, 5, "By hand")
+
+    caller = Host(brought=Reply.YES, meanwhile=somebody_else_refunds)
+    outcome = await room.refund(700, caller, refund_approval="ask")
+
+    assert outcome.status == "unknown"
+    assert (room.gets(), room.posts()) == (4, 1)
+
+
+async def test_a_clear_yes_stands_where_the_order_cannot_be_read(room: Room) -> None:
+    room.shop.add_fault("slow", method="GET", seconds=0)
+    room.shop.add_fault("garbage", method="GET", times=-1)
+
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.earlier) == ("refunded", room.listed())
+    assert (room.gets(), room.posts()) == (2, 1)
+
+
+async def test_a_clear_yes_stands_where_the_order_is_read_stale(room: Room) -> None:
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.earlier) == ("refunded", room.listed())
+    assert outcome.refund is not None
+    assert (room.gets(), room.posts()) == (2, 1)
+
+
+async def test_a_request_that_was_delivered_twice_is_said(room: Room) -> None:
+    room.shop.add_fault("duplicate", method="POST")
+
+    outcome = await room.refund()
+
+    first, second = room.listed()
+    assert (outcome.status, outcome.surplus) == ("refunded", (second,))
+    assert intent_of(outcome).clawver_refund_id == first
+    assert outcome.earlier == (first, second)
+    assert (await room.desk().check(intent_of(outcome).refund_id)).surplus == (second,)
+
+
+async def test_a_request_that_never_left_moved_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Order:
+        raise UnreachableError("It never left.", next_step="Repeat it.")
+
+    monkeypatch.setattr(room.parts.clawver, "send_refund", refuse)
+    with pytest.raises(UnreachableError) as refusal:
+        await room.refund()
+
+    (intent,) = room.ledger.all()
+    assert refusal.value.happened == "No money was moved. It never left."
+    assert room.trail(intent)[-1] == ("failed", "setting off", "it never left")
+    assert room.gets() == 1
+
+
+async def test_what_cannot_be_noted_any_more_is_told_all_the_same(room: Room) -> None:
+    room.shop.add_fault("slow", method="POST", seconds=0.2)
+    outcomes: list[Outcome] = []
+
+    async def refund() -> None:
+        outcomes.append(await room.refund())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(refund)
+        while not room.posts():
+            await anyio.sleep(0.005)
+        (intent,) = room.ledger.all()
+        hide_ledger(room)
+
+    (outcome,) = outcomes
+    ref = room.listed()[0]
+    assert (outcome.status, outcome.unwritten, outcome.earlier) == ("refunded", True, (ref,))
+    assert intent_of(outcome) == replace(intent, state="confirmed", clawver_refund_id=ref)
+    with pytest.raises(
+        SetupError, match=r"^Nothing was sent\. The file of the refund ledger is gone"
+    ):
+        await room.desk().check(intent.refund_id)
+    with pytest.raises(SetupError, match=r"^No money was moved\. "):
+        await room.refund(5)
+
+
+async def test_a_lost_answer_that_cannot_be_noted_is_unknown_all_the_same(room: Room) -> None:
+    room.shop.add_fault("slow", method="GET", seconds=0)
+    room.shop.add_fault("garbage", method="GET", times=-1)
+    room.shop.add_fault("hang_before", method="POST", seconds=0.2)
+    outcomes: list[Outcome] = []
+
+    async def refund() -> None:
+        outcomes.append(await room.refund())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(refund)
+        while not room.posts():
+            await anyio.sleep(0.005)
+        hide_ledger(room)
+
+    (outcome,) = outcomes
+    assert (outcome.status, outcome.unwritten) == ("unknown", True)
+    assert intent_of(outcome).state == "unknown"
+
+
+# Looking
+
+
+async def test_a_lost_refund_is_found_by_a_later_look(room: Room) -> None:
+    intent = await room.lost()
+    room.shop.refund(room.order_id, 700, "Torn")
+
+    outcome = await room.desk().check(intent.refund_id)
+
+    assert outcome.status == "refunded"
+    assert outcome.earlier == room.listed()
+    assert outcome.refund is not None
+    assert intent_of(outcome).stripe_refund_id == outcome.refund.stripe_refund_id
+    assert room.trail(intent)[-1] == ("confirmed", "", f"listed as {room.listed()[0]}")
+    assert room.ledger.history(intent.refund_id)[-1].client == "clawver-orders"
+
+
+async def test_a_refund_that_was_there_before_is_not_ours(room: Room) -> None:
+    room.shop.refund(room.order_id, 700, "By hand")
+    intent = await room.lost(700, named=room.listed())
+    room.shop.refund(room.order_id, 701, "Another amount")
+
+    assert (await room.desk().check(intent.refund_id)).status == "unknown"
+    room.shop.refund(room.order_id, 700, "Torn")
+    assert (await room.desk().check(intent.refund_id)).earlier == (
+        room.listed()[0],
+        room.listed()[2],
+    )
+
+
+async def test_not_listed_counts_only_after_the_window_and_twice(room: Room) -> None:
+    room.settle_seconds = 90
+    intent = await room.lost()
+    seen = []
+    for seconds in (0, 89.9, 0.1, 1.4, 0.1):
+        room.passes(seconds)
+        outcome = await room.desk().check(intent.refund_id)
+        seen.append((outcome.status, intent_of(outcome).absent_reads, outcome.check_after_seconds))
+
+    assert seen == [
+        ("unknown", 0, 15),
+        ("unknown", 0, 1),
+        ("unknown", 1, 2),
+        ("unknown", 1, 2),
+        ("not_recorded", 2, None),
+    ]
+    assert outcome.earlier == (intent.refund_id,)
+    assert [event.client for event in room.ledger.history(intent.refund_id)][-1] == "clawver-orders"
+
+
+async def test_it_is_worth_looking_less_and_less_often(room: Room) -> None:
+    room.settle_seconds = 90
+    intent, sent = await room.lost(), room.up
+    room.shop.add_fault("garbage", method="GET", times=-1)
+    seen = {}
+    for passed in (0, 14, 15.4, 20, 40, 45, 46, 80, 89.8, 90, 500):
+        room.up = sent + passed
+        seen[passed] = (await room.desk().check(intent.refund_id)).check_after_seconds
+
+    assert seen == {
+        0: 15, 14: 15, 15.4: 15, 20: 20, 40: 40, 45: 45, 46: 44, 80: 10, 89.8: 1, 90: 2, 500: 2,
+    }  # fmt: skip
+
+
+async def test_a_look_is_never_asked_for_at_once(room: Room) -> None:
+    intent = await room.lost()
+    room.passes(500)
+    room.shop.add_fault("garbage", method="GET", times=-1)
+
+    assert (
+        await room.desk(refund_settle_seconds=0.1).check(intent.refund_id)
+    ).check_after_seconds == 1
+
+
+async def test_neither_a_clock_nor_a_restart_shortens_the_window(room: Room) -> None:
+    room.settle_seconds = 90
+    intent = await room.lost()
+    room.at += timedelta(days=3)
+    assert intent_of(await room.desk().check(intent.refund_id)).absent_reads == 0
+    reads = []
+    for uptime in (10, 89, 90, 91, 92):
+        room.up = uptime
+        reads.append(intent_of(await room.desk().check(intent.refund_id)).absent_reads)
+
+    assert reads == [0, 0, 1, 1, 2]
+
+
+def test_what_has_passed_at_least() -> None:
+    assert passed_at_least(10, 10) == 0
+    assert passed_at_least(10, 25) == 15
+    assert passed_at_least(10, 9) == 9
+
+
+async def test_a_list_that_contradicts_the_payment_says_nothing_about_absence(room: Room) -> None:
+    intent = await room.lost()
+    room.passes(200)
+    with room.shop._transaction() as db:
+        db.execute(
+            "UPDATE sale SET body = json_set(body, '$.paymentStatus', 'partially_refunded') WHERE id = ?",
+            (room.order_id,),
+        )
+
+    assert intent_of(await room.desk().check(intent.refund_id)).absent_reads == 0
+
+
+async def test_a_refund_that_lands_late_is_still_found(room: Room) -> None:
+    intent = await room.given_up()
+    assert intent.state == "absent"
+    room.shop.refund(room.order_id, 700, "Torn")
+    room.shop.refund(room.order_id, 700, "By hand")
+
+    outcome = await room.desk().check(intent.refund_id)
+
+    assert (outcome.status, outcome.surplus) == ("refunded", ())
+    assert intent_of(outcome).clawver_refund_id == room.listed()[0]
+
+
+async def test_an_open_refund_has_the_first_claim_on_what_is_new(room: Room) -> None:
+    first = await room.given_up()
+    second = await room.lost(named=[first.refund_id])
+    room.shop.refund(room.order_id, 700, "One of them")
+
+    assert (await room.desk().check(first.refund_id)).status == "not_recorded"
+    assert room.found(second).state == "confirmed"
+    room.shop.refund(room.order_id, 700, "The other")
+    late = await room.desk().check(first.refund_id)
+    assert (late.status, late.surplus) == ("refunded", ())
+    assert room.found(second).surplus == ()
+
+
+async def test_what_an_attempt_that_was_given_up_may_account_for_is_no_surplus(room: Room) -> None:
+    first = await room.given_up()
+    await room.given_up(300)
+    second = await room.lost(named=[first.refund_id])
+    for reason in ("the late one", "the second", "nobody's"):
+        room.shop.refund(room.order_id, 700, reason)
+
+    outcome = await room.desk().check(second.refund_id)
+
+    refs = room.listed()
+    assert (outcome.status, outcome.surplus) == ("refunded", (refs[2],))
+    assert room.found(first).clawver_refund_id == refs[1]
+    assert room.found(second).clawver_refund_id == refs[0]
+
+
+async def test_what_a_dead_process_left_is_lost_and_then_found(room: Room) -> None:
+    intent = room.ledger.preview(room.order_id, 700, "x", (), "", False, room.now(), TRACE)
+    room.ledger.begin_send(intent.refund_id, (), 10**6, room.now(), TRACE)
+    room.shop.refund(room.order_id, 700, "x")
+
+    outcome = await room.desk().check(intent.refund_id)
+
+    assert outcome.status == "refunded"
+    assert room.trail(intent)[2:] == [
+        ("unknown", "", "the process that sent it is gone"),
+        ("confirmed", "", f"listed as {room.listed()[0]}"),
+    ]
+
+
+@pytest.mark.parametrize("cents", [700, 701])
+async def test_an_open_refund_keeps_the_order_from_another(room: Room, cents: int) -> None:
+    intent = await room.lost(700)
+    posts = room.posts()
+
+    outcome = await room.refund(cents)
+
+    status = "unknown" if cents == 700 else "busy"
+    assert outcome == Outcome(
+        status,  # type: ignore[arg-type]  # one of the two
+        room.order_id,
+        700,
+        intent=intent,
+        order=outcome.order,
+        check_after_seconds=9,
+    )
+    assert room.posts() == posts
+
+
+async def test_trying_again_after_not_recorded_names_the_attempt(room: Room) -> None:
+    first = await room.given_up()
+
+    again = await room.refund()
+    assert again == Outcome(
+        "not_recorded",
+        room.order_id,
+        700,
+        intent=first,
+        order=again.order,
+        earlier=(first.refund_id,),
+    )
+
+    second = await room.refund(named=again.earlier)
+    assert second.status == "refunded"
+    assert intent_of(second).needs_person
+    assert intent_of(second).in_addition_to == (first.refund_id,)
+    third = await room.refund()
+    assert (third.status, third.earlier) == (
+        "already_refunded",
+        (room.listed()[0], first.refund_id),
+    )
+
+
+async def test_an_attempt_of_another_amount_is_none_of_this_one(room: Room) -> None:
+    await room.given_up(300)
+
+    outcome = await room.refund(700)
+
+    assert outcome.status == "refunded"
+    assert not intent_of(outcome).needs_person
+
+
+# After a start
+
+
+async def test_what_was_left_open_is_looked_up_at_the_start(room: Room) -> None:
+    other = room.sell(2499)
+    one, two = await room.lost(), await room.lost(order_id=other)
+    room.shop.refund(room.order_id, 700, "Torn")
+    room.shop.refund(other, 700, "Torn")
+    room.shop.add_fault("garbage", method="GET")
+
+    await room.desk().recover()
+    states = {room.found(one).state, room.found(two).state}
+    assert states == {"unknown", "confirmed"}
+
+    await room.desk().recover()
+    assert {room.found(one).state, room.found(two).state} == {"confirmed"}
+    requests = len(room.shop.requests())
+    await room.desk().recover()
+    assert len(room.shop.requests()) == requests
+
+
+async def test_a_start_without_a_ledger_or_with_a_broken_one_goes_on(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    await room.desk().recover()
+    assert caplog.text == ""
+    await room.lost()
+    hide_ledger(room)
+
+    await room.desk().recover()
+
+    assert "open refunds could not be looked up: SetupError" in caplog.text

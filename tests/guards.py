@@ -1,0 +1,118 @@
+"""Takes one guard of the refund desk away at a time, and says which tests notice.
+
+uv run python -m tests.guards                   all of them: some twenty minutes
+uv run python -m tests.guards lock baseline
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path("server/clawver_orders")
+TESTS = (
+    "tests/desk",
+    "tests/state/test_ledger.py",
+    "tests/test_refunds.py",
+    "tests/test_refund_races.py",
+    "tests/test_refund_machine.py",
+)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Words in a file, and what is left of them without the guard."""
+
+    file: str
+    words: str
+    without: str
+
+
+GUARDS = {
+    "index": Guard(
+        "state/ledger.py",
+        "CREATE UNIQUE INDEX one_open_refund_per_order",
+        "CREATE INDEX one_open_refund_per_order",
+    ),
+    "second index": Guard(
+        "state/ledger.py",
+        "CREATE UNIQUE INDEX one_intent_per_clawver_refund",
+        "CREATE INDEX one_intent_per_clawver_refund",
+    ),
+    "lock": Guard("refunds.py", "await held.__aenter__()", "pass"),
+    "shield": Guard("settling.py", "CancelScope(shield=True)", "CancelScope()"),
+    "baseline": Guard("refund_rules.py", "refund.id not in intent.baseline and ", ""),
+    "repeat check": Guard(
+        "refunds.py",
+        "if earlier.names and named is not None and named != set(earlier.names):",
+        "if False:",
+    ),
+    "open refund": Guard("refunds.py", "if opened is not None:\n            status", "if False:\n            status"),
+    "settle window": Guard("settling.py", "< self._settings.refund_settle_seconds\n", "< 0\n"),
+    "second look": Guard("state/ledger.py", "absent_reads > 1", "absent_reads > 0"),
+    "claims": Guard("settling.py", " if refund.id not in claimed]", "]"),
+    "a no is checked": Guard(
+        "settling.py", "if refusal is not None and believed:", "if refusal is not None:"
+    ),
+    "a person after not_recorded": Guard(
+        "refunds.py",
+        'only_a_person = mode == "human" or intent.needs_person\n        history',
+        'only_a_person = mode == "human"\n        history',
+    ),
+}  # fmt: skip
+"""What keeps a refund from happening twice, or from getting lost."""
+
+
+def without(guard: Guard) -> str:
+    """The source of a file without one of its guards.
+
+    Raises:
+        ValueError: The words are not there, or more than once: this table is out of date.
+    """
+    source = (ROOT / PACKAGE / guard.file).read_text("utf-8")
+    if source.count(guard.words) != 1:
+        raise ValueError(f"{guard.file} must hold this once: {guard.words}")
+    return source.replace(guard.words, guard.without)
+
+
+def noticed(copy: Path, guard: Guard) -> list[str]:
+    """The tests that fail in a copy of the tree without this guard."""
+    target = copy / PACKAGE / guard.file
+    whole = target.read_text("utf-8")
+    target.write_text(without(guard), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rfE", *TESTS]
+    told = subprocess.run(
+        command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy / "server")}, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    target.write_text(whole, "utf-8")
+    return re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", told.stdout, re.MULTILINE)
+
+
+def main() -> int:
+    """Try each guard; fail where one can go unnoticed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("guards", nargs="*", metavar="guard", help=", ".join(GUARDS))
+    chosen = parser.parse_args().guards or list(GUARDS)
+    unnoticed = 0
+    with tempfile.TemporaryDirectory(prefix="clawver-orders-guards-") as folder:
+        Path(folder).chmod(0o755)  # some tests work as a user without privileges
+        skipped = shutil.ignore_patterns(".git", ".venv", ".*cache", "__pycache__", ".coverage*")
+        copy = shutil.copytree(ROOT, Path(folder) / "copy", ignore=skipped)
+        for name in chosen:
+            tests = noticed(copy, GUARDS[name])
+            unnoticed += not tests
+            print(f"{name}: {len(tests)} tests fail", *tests, sep="\n  ", flush=True)
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
