@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,27 @@ def test_a_damaged_inbox_is_not_replaced_in_silence(inbox: Inbox, tmp_path: Path
         with pytest.raises(SetupError, match="inbox of order events is damaged"):
             use()
     assert path.read_bytes().startswith(b"no database")
+
+
+def test_a_large_inbox_is_not_read_through_whenever_another_listener_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    real = sqlite3.connect
+
+    def connect(*given: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = real(*given, **named)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    one, other = (Inbox(tmp_path / "stores" / "inbox.sqlite3", MONTH) for _ in range(2))
+    for number in range(5):
+        one.note("r", [delivery(number)])
+        other.note("s", [delivery(number, "order.shipped")])
+
+    assert sum("integrity_check" in each for each in said) == 2
+    assert len(numbers(one)) == 10
 
 
 def test_a_failed_transaction_keeps_nothing(inbox: Inbox, tmp_path: Path) -> None:

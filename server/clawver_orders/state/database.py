@@ -57,12 +57,15 @@ class Database:
         path: Where it is. Its folder is made when the file is.
         schema: Its shape.
         name: What a person calls it, as in "the refund ledger".
+        suspicious: Whether all of it is checked again whenever another program wrote it last;
+            otherwise only where another file stands in its place.
     """
 
-    def __init__(self, path: Path, schema: Schema, name: str) -> None:
+    def __init__(self, path: Path, schema: Schema, name: str, *, suspicious: bool = True) -> None:
         self.path = path
         self._schema = schema
         self._name = name
+        self._suspicious = suspicious
         self._marker = path.with_suffix(".made")
         self._checked: tuple[int, ...] = ()
 
@@ -198,7 +201,8 @@ class Database:
     def _looks(self) -> tuple[int, ...]:
         """What another program changes when it writes the file or puts another in its place."""
         found = self.path.stat()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        content = (found.st_size, found.st_mtime_ns) if self._suspicious else ()
+        return found.st_dev, found.st_ino, *content
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the file.

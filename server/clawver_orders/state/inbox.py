@@ -132,7 +132,8 @@ class Inbox:
     """
 
     def __init__(self, path: Path, keep: timedelta) -> None:
-        self._database = Database(path, _SCHEMA, "the inbox of order events")
+        # It may be large, others write it all the time, and no money rests on it.
+        self._database = Database(path, _SCHEMA, "the inbox of order events", suspicious=False)
         self._keep = keep
 
     # What a receiver does.
