@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
+import anyio
 import pytest
 from tests.conftest import Configure, Connect
 
@@ -74,6 +75,18 @@ async def test_the_same_registration_is_found_and_not_made_twice(
     assert again["webhook"] == first["webhook"]
     assert written(shop) == ["POST /v1/webhooks"]
     assert again["message"].startswith("Nothing was sent")
+
+
+async def test_a_host_that_sends_a_call_twice_registers_once(connect: Connect, shop: Shop) -> None:
+    wanted = {"url": URL, "events": ["order.paid"]}
+    async with (
+        connect(webhook_secret=SECRET, webhook_hosts="hooks.example") as client,
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(3):
+            tasks.start_soon(client.call_tool, "register_webhook", wanted)
+
+    assert written(shop) == ["POST /v1/webhooks"]
 
 
 async def test_other_events_for_the_same_url_are_a_further_webhook_and_said_so(

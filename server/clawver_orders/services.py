@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
+import anyio
 import httpx2
 
 from clawver_orders.client import Clawver
@@ -112,6 +113,11 @@ class Services:
     def locks(self) -> OrderLocks:
         """One lock for each order, over all processes of this machine."""
         return OrderLocks(self.settings.store_dir / "locks")
+
+    @cached_property
+    def registering(self) -> anyio.Lock:
+        """Held from looking for a webhook until it is made: hosts that repeat calls do so at once."""
+        return anyio.Lock()
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3

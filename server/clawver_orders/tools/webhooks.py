@@ -62,14 +62,15 @@ async def register_webhook(
     allowed = services.settings.webhook_hosts
     if allowed:
         _check_host(to, allowed)
-    existing = await services.clawver.webhooks()
-    if not allowed:
-        _check_host(to, tuple(_host(hook, services.settings) for hook in existing))
-    same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
-    found = next((hook for hook in same_url if set(hook.events) == set(wanted)), None)
-    hook = found or await services.clawver.register_webhook(
-        to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
-    )
+    async with services.registering:
+        existing = await services.clawver.webhooks()
+        if not allowed:
+            _check_host(to, tuple(_host(hook, services.settings) for hook in existing))
+        same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
+        found = next((hook for hook in same_url if set(hook.events) == set(wanted)), None)
+        hook = found or await services.clawver.register_webhook(
+            to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
+        )
     others = [other.id for other in same_url if other.id != hook.id]
     standing = await _standing(services)
     return WebhookRegistered(
