@@ -17,16 +17,6 @@ SECRET = "whsec_example_0123456789"
 BODY = b'{"event":"order.paid","data":{"orderId":"ord_1"}}'
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> dict[str, str]:
-    return {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_SANDBOX": "on"}
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Inbox:
-    return Inbox(tmp_path / "state" / "stores" / "sandbox" / "inbox.sqlite3", timedelta(days=30))
-
-
 def arrive(inbox: Inbox, number: int, name: str = "order.paid", days_ago: float = 0) -> None:
     body = json.dumps(
         {
