@@ -145,6 +145,9 @@ def test_the_registry_entry_says_what_the_package_says() -> None:
         "name": "CLAW_API_KEY", "description": "The store's key.", "isRequired": False,
         "isSecret": True, "format": "string",
     }  # fmt: skip
+    assert {name for name, about in variables.items() if about["isSecret"]} == {
+        "CLAW_API_KEY", "CLAWVER_HTTP_TOKEN", "CLAWVER_WEBHOOK_SECRET",
+    }  # fmt: skip
     assert variables["CLAWVER_STATE_DIR"]["format"] == "filepath"
     assert variables["CLAWVER_READ_ONLY"]["default"] == "false"
     assert variables["CLAWVER_PII"]["choices"] == ["full", "masked"]

@@ -17,8 +17,8 @@ from clawver_orders.settings import VARIABLES
 FILE = Path(__file__).parent.parent / "README.md"
 PROJECT = tomllib.loads((FILE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 ORDER = [
-    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Over HTTP", "The sandbox", "Windows and Docker",
-    "Agent frameworks", "Troubleshooting", "Develop",
+    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
+    "Windows and Docker", "Agent frameworks", "Troubleshooting", "Develop",
 ]  # fmt: skip
 
 

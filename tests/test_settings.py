@@ -58,6 +58,15 @@ def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
         ("CLAWVER_API_URL", "https:///v1"),
         ("CLAW_API_KEY", '"claw_sk_live_example_key"'),
         ("CLAWVER_STATE_DIR", "some/folder"),
+        ("CLAWVER_WEBHOOK_SECRET", "fifteen_example"),
+        ("CLAWVER_WEBHOOK_SECRET", "whsec_example_0123456789 short"),
+        ("CLAWVER_WEBHOOK_SECRET", "whsec_exämple_0123456789"),
+        ("CLAWVER_WEBHOOK_SECRET", "example" * 40),
+        ("CLAWVER_WEBHOOK_HOSTS", "https://hooks.example"),
+        ("CLAWVER_WEBHOOK_HOSTS", "hooks.example/path"),
+        ("CLAWVER_WEBHOOK_HOSTS", "*.example"),
+        ("CLAWVER_INBOX_DAYS", "0"),
+        ("CLAWVER_INBOX_DAYS", "forever"),
         ("CLAWVER_SANDBOX", "perhaps"),
         ("CLAWVER_READ_ONLY", "2"),
         ("CLAWVER_REFUND_LIMIT_CENTS", "0"),
@@ -142,3 +151,20 @@ def test_one_store_has_one_folder_however_its_address_is_spelt(
     urls: tuple[str, ...], name: str
 ) -> None:
     assert {Settings(api_url=url).store_name for url in urls} == {name}
+
+
+def test_webhook_secrets_are_one_or_several_and_never_shown() -> None:
+    settings = read(CLAWVER_WEBHOOK_SECRET=" whsec_example_0123456789  whsec_example_9876543210 ")
+
+    assert [each.get_secret_value() for each in settings.webhook_secret] == [
+        "whsec_example_0123456789",
+        "whsec_example_9876543210",
+    ]
+    assert "whsec_" not in repr(settings) + str(settings.model_dump())
+    assert read().webhook_secret == ()
+
+
+def test_webhook_hosts_are_names_with_commas() -> None:
+    hosts = read(CLAWVER_WEBHOOK_HOSTS="Hooks.example, other.example,").webhook_hosts
+
+    assert hosts == ("hooks.example", "other.example")

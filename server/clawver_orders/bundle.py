@@ -172,6 +172,11 @@ def _schema(field: str) -> dict[str, Any]:
     return schema | (given[0] if given else {})
 
 
+def _is_secret(schema: dict[str, Any]) -> bool:
+    """Whether a setting is to be hidden, be it one secret or several."""
+    return "password" in {schema.get("format"), schema.get("items", {}).get("format")}
+
+
 def _default(field: str) -> Any:
     """What holds when nobody decides; empty when that is nothing, or differs by machine."""
     default = _schema(field).get("default")
@@ -193,7 +198,7 @@ def _asked(field: str) -> dict[str, Any]:
     }
     if schema["type"] == "integer":
         asked["type"] = "number"
-    if schema.get("format") == "password":
+    if _is_secret(schema):
         asked["sensitive"] = True
     limits = {"min": schema.get("minimum"), "max": schema.get("maximum")}
     return asked | {name: limit for name, limit in limits.items() if limit is not None}
@@ -212,7 +217,7 @@ def _variable(field: str) -> dict[str, Any]:
         "name": VARIABLES[field],
         "description": schema["description"],
         "isRequired": False,
-        "isSecret": schema.get("format") == "password",
+        "isSecret": _is_secret(schema),
         "format": kinds.get(schema["type"], "string"),
     }
     if schema.get("format") == "path":

@@ -15,6 +15,7 @@ import click
 from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.webhook_commands import events, listen, webhook
 
 if TYPE_CHECKING:
     import io
@@ -301,3 +302,6 @@ def _absent(package: str) -> Iterator[None]:
 commands.add_command(refunds)
 commands.add_command(approve)
 commands.add_command(decline)
+commands.add_command(listen)
+commands.add_command(events)
+commands.add_command(webhook)

@@ -5,7 +5,6 @@ both count as not set. A bad value is a `SetupError` that names the variable and
 the value.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -23,27 +22,19 @@ from pydantic import (
     ValidationError,
 )
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import SetupError
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
+_SECRET = re.compile(r"[!-~]{16,256}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _switch(value: object) -> object:
@@ -58,6 +49,17 @@ def _well_formed_key(key: SecretStr) -> SecretStr:
     if _KEY.fullmatch(key.get_secret_value()) is None:
         raise ValueError("must be 16 to 256 visible ASCII characters without spaces and quotes")
     return key
+
+
+def _secrets(value: object) -> object:
+    """Several secrets, as an environment can carry them."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _well_formed_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(_SECRET.fullmatch(secret.get_secret_value()) is None for secret in secrets):
+        raise ValueError("must be 16 to 256 visible ASCII characters")
+    return secrets
 
 
 def _safe_api_url(url: str) -> str:
@@ -102,6 +104,9 @@ def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Key = Annotated[SecretStr, AfterValidator(_well_formed_key)]
+Secrets = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_secrets), AfterValidator(_well_formed_secrets)
+]
 ApiUrl = Annotated[str, AfterValidator(_safe_api_url)]
 Folder = Annotated[Path, AfterValidator(_whole_path)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValidator(_all_hosts)]
@@ -159,6 +164,19 @@ class Settings(BaseModel):
     )
     http_hosts: HostNames = Field(
         (), description="The host names that serve --http answers to; needed off loopback."
+    )
+    webhook_secret: Secrets = Field(
+        (),
+        description="Signs deliveries of order events, 16 characters or more. While a new one takes "
+        "the place of an old one: both, with a blank between them, the new one first.",
+    )
+    webhook_hosts: HostNames = Field(
+        (),
+        description="Hosts that register_webhook may point at, with commas between them; while not "
+        "set, only those of webhooks that are registered already.",
+    )
+    inbox_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="How many days received events are kept. Refunds are kept for good."
     )
     pii: Literal["full", "masked"] = Field(
         "full",
@@ -251,6 +269,9 @@ VARIABLES = {
     "allow_host": "CLAWVER_ALLOW_HOST",
     "http_token": "CLAWVER_HTTP_TOKEN",
     "http_hosts": "CLAWVER_HTTP_HOSTS",
+    "webhook_secret": "CLAWVER_WEBHOOK_SECRET",
+    "webhook_hosts": "CLAWVER_WEBHOOK_HOSTS",
+    "inbox_days": "CLAWVER_INBOX_DAYS",
     "pii": "CLAWVER_PII",
     "timeout_seconds": "CLAWVER_TIMEOUT_SECONDS",
     "log_level": "CLAWVER_LOG_LEVEL",

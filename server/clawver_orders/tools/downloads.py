@@ -2,10 +2,10 @@
 
 from urllib.parse import urlsplit
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import InvalidRequestError, RefusedError
 from clawver_orders.models import Item, Order
 from clawver_orders.services import Services
-from clawver_orders.settings import is_loopback
 from clawver_orders.tools.answers import DownloadLink
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 
