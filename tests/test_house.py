@@ -23,6 +23,7 @@ MAP = {
     "state": set(),
     "state.folders": set(),
     "state.database": {"errors", "state.folders"},
+    "state.keys": {"state.folders"},
     "state.ledger": {"state.database"},
     "state.locks": {"errors", "state.folders"},
     "state.budget": {"errors", "state.folders"},
@@ -57,7 +58,7 @@ MAP = {
         "errors", "money", "references", "search", "services", "tools.answers", "tools.arguments",
         "tools.contract", "tools.orders",
     },
-    "serving.asking": {"approvals", "text"},
+    "serving.asking": {"approvals", "state.keys", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
     "serving.server": {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",

@@ -52,7 +52,7 @@ class Site:
             headers["mcp-method"] = method
             if "name" in params:
                 headers["mcp-name"] = params["name"]
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | ERAS[era]}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": ERAS[era] | params}
         return self.post(body, **headers)
 
     def end(self) -> str:
@@ -115,6 +115,28 @@ def test_any_process_behind_a_load_balancer_can_answer(era: str, live: dict[str,
         assert answer.headers["content-type"] == "application/json"
         assert answer.json()["result"]["structuredContent"]["order_id"] == "ord_shirt"
         assert "mcp-session-id" not in answer.headers
+
+
+def test_any_process_takes_the_answer_to_a_question_of_another(
+    live: dict[str, str], shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    able: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}}
+    wanted = refund(sale) | {"_meta": MODERN["_meta"] | able}
+    asks = live | {"CLAWVER_REFUND_APPROVAL": "human"}
+    with site(asks) as one, site(asks) as another:
+        asked = one.ask("2026-07-28", "tools/call", **wanted).json()["result"]
+        (refund_id,) = asked["inputRequests"]
+        reply = wanted | {
+            "inputResponses": {refund_id: {"action": "accept", "content": {"approve": True}}},
+            "requestState": asked["requestState"],
+        }
+        answers = [each.ask("2026-07-28", "tools/call", **reply) for each in (another, one)]
+
+    assert [answer.json()["result"]["structuredContent"]["status"] for answer in answers] == [
+        "refunded", "already_refunded"
+    ]  # fmt: skip
+    assert [cents for order, cents in shop.refunds() if order == sale] == [700]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
