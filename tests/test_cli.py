@@ -36,6 +36,18 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
+def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) -> None:
+    wanted = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Smudged")
+    asked = run("call", "refund_order", *wanted, "--sandbox", HOME=str(tmp_path))
+    refund_id = json.loads(asked.stdout)["refund_id"]
+
+    moved = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    shown = run("refunds", "show", refund_id, "--sandbox", **moved)
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert refund_id in shown.stdout
+
+
 def test_the_version_and_the_help_are_there() -> None:
     assert run("--version").stdout.strip().endswith(__version__)
     text = run("--help").stdout

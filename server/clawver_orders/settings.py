@@ -8,6 +8,7 @@ the value.
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -79,7 +80,10 @@ def _safe_api_url(url: str) -> str:
 
 def _whole_path(path: Path) -> Path:
     """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
-    expanded = path.expanduser()
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and that user has no home folder") from None
     if not expanded.is_absolute():
         raise ValueError("must be a whole path, or one that begins with ~/")
     return expanded
@@ -108,9 +112,24 @@ HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValida
 
 
 def _default_state_dir() -> Path:
-    from platformdirs import user_state_path
+    """Where state is kept when nobody decides.
 
-    return user_state_path("clawver-orders", appauthor=False)
+    Variables that move such folders, as those of XDG, do not count: hosts do not pass them to the
+    servers that they start, and a terminal would look for the refunds elsewhere.
+    """
+    if sys.platform == "win32":
+        from platformdirs import user_state_path
+
+        return user_state_path("clawver-orders", appauthor=False)
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise SetupError(
+            "This user has no home folder, so there is no place to keep state between runs.",
+            next_step="Set CLAWVER_STATE_DIR to a folder for it.",
+        ) from error
+    inside = "Library/Application Support" if sys.platform == "darwin" else ".local/state"
+    return home / inside / "clawver-orders"
 
 
 class Settings(BaseModel):
