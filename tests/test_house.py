@@ -81,7 +81,7 @@ MAP = {
     "hosts": set(),
     "json_text": set(),
     "host_files": {"hosts", "json_text"},
-    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "bundle": {"", "hosts", "references", "settings", "tools", "clawver_sandbox"},
     "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
