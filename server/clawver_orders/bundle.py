@@ -21,7 +21,7 @@ from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
 MAIN = "server/main.py"
-_MAIN_TEXT = b"""from clawver_orders.cli import main
+_MAIN_TEXT = b"""from clawver_orders.__main__ import main
 
 main()
 """

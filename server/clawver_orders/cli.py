@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -68,6 +69,8 @@ def serve(
 
     Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server listens for it
     if not http and (host is not None or port is not None):
         stop("--host and --port belong to --http. Nothing was started.", MISUSED)
     settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
