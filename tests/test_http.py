@@ -149,6 +149,26 @@ def test_there_is_no_stream_and_no_session_to_open_or_close(
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+def test_a_slash_at_the_end_is_no_other_address(live: dict[str, str]) -> None:
+    with site(live) as server:
+        health = httpx2.get(f"{server.base}/healthz/", headers=ACCEPT, trust_env=False)
+        server.url += "/"
+        answer = server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+
+    assert (answer.status_code, answer.json()["result"]) == (200, {})
+    assert health.status_code == 404
+
+
+def test_a_stranger_who_wants_another_protocol_leaves_no_trace(live: dict[str, str]) -> None:
+    with site(live | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
+        answer = server.post({}, upgrade="websocket", connection="Upgrade")
+        server.process.send_signal(signal.SIGTERM)
+        complaints = server.end()
+
+    assert answer.status_code == 401
+    assert "uvicorn" not in complaints
+
+
 def test_a_load_balancer_may_ask_whether_it_is_up(live: dict[str, str]) -> None:
     with site(live | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
         answer = httpx2.get(f"{server.base}/healthz", headers={"host": "10.0.0.7"}, trust_env=False)
