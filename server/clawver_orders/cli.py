@@ -237,7 +237,8 @@ def sandbox(port: int, reset: bool) -> None:
 
     def ready(url: str) -> None:
         click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
-        click.echo(f"  export CLAWVER_API_URL={url}/v1 CLAW_API_KEY={API_KEY}")
+        variables = {"CLAWVER_API_URL": f"{url}/v1", "CLAW_API_KEY": API_KEY}
+        click.echo(f"  {_for_a_shell(variables, sys.platform)}")
         click.echo(f"Faults: {url}/_sandbox/faults  Requests: {url}/_sandbox/requests")
 
     try:
@@ -250,6 +251,13 @@ def sandbox(port: int, reset: bool) -> None:
             "again from the opening catalogue with --reset.",
             FAILED,
         )
+
+
+def _for_a_shell(variables: dict[str, str], platform: str) -> str:
+    """The line that sets variables in the shell of a platform: PowerShell on Windows."""
+    if platform == "win32":
+        return "; ".join(f'$env:{name} = "{value}"' for name, value in variables.items())
+    return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def _sandbox_file(settings: "Settings") -> Path:
