@@ -150,8 +150,8 @@ def test_the_registry_entry_says_what_the_package_says() -> None:
     assert len(entry["description"]) <= 100
     assert set(variables) == set(VARIABLES.values())
     assert variables["CLAW_API_KEY"] == {
-        "name": "CLAW_API_KEY", "description": "The store's key.", "isRequired": False,
-        "isSecret": True, "format": "string",
+        "name": "CLAW_API_KEY", "description": Settings.model_fields["api_key"].description,
+        "isRequired": False, "isSecret": True, "format": "string",
     }  # fmt: skip
     assert variables["CLAWVER_STATE_DIR"]["format"] == "filepath"
     assert variables["CLAWVER_READ_ONLY"]["default"] == "false"

@@ -91,6 +91,12 @@ def test_ci_lets_everybody_elses_clients_drive_what_was_built() -> None:
     )
 
 
+def test_no_dependency_may_take_a_step_that_nobody_has_tried() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert all(re.fullmatch(r"[a-z0-9]+>=[\d.]+,<\d+", need) for need in project["dependencies"])
+
+
 def test_the_version_stands_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 

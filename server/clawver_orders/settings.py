@@ -140,7 +140,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
-    api_key: Key | None = Field(None, description="The store's key.")
+    api_key: Key | None = Field(
+        None,
+        description="The store's key. Without it the server starts and lists its tools.",
+    )
     api_url: ApiUrl = Field(
         DEFAULT_API_URL, description="Where Clawver answers. https only; http only to loopback."
     )
@@ -174,10 +177,13 @@ class Settings(BaseModel):
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
     http_token: Key | None = Field(
-        None, description="The bearer token that serve --http asks for; needed off loopback."
+        None,
+        description="The bearer token that serve --http asks for; needed off loopback. 16 to 256 visible "
+        "ASCII characters, and not the store's key.",
     )
     http_hosts: HostNames = Field(
-        (), description="The host names that serve --http answers to; needed off loopback."
+        (),
+        description="The host names that serve --http answers to, separated by commas; needed off loopback.",
     )
     pii: Literal["full", "masked"] = Field(
         "full",
