@@ -50,7 +50,7 @@ GUARDS = {
     "baseline": Guard("refund_rules.py", "refund.id not in intent.baseline and ", ""),
     "repeat check": Guard(
         "refunds.py",
-        "if earlier.names and named is not None and named != set(earlier.names):",
+        "if earlier.names and named != set(earlier.names):",
         "if False:",
     ),
     "open refund": Guard("refunds.py", "if opened is not None:\n            status", "if False:\n            status"),
@@ -58,7 +58,9 @@ GUARDS = {
     "second look": Guard("state/ledger.py", "absent_reads > 1", "absent_reads > 0"),
     "claims": Guard("settling.py", " if refund.id not in claimed]", "]"),
     "a no is checked": Guard(
-        "settling.py", "if refusal is not None and believed:", "if refusal is not None:"
+        "settling.py",
+        "if refusal is not None and not found and unchanged == READS_TO_BELIEVE:",
+        "if refusal is not None:",
     ),
     "a person after not_recorded": Guard(
         "refunds.py",

@@ -131,7 +131,7 @@ async def test_the_question_shows_all_that_a_person_needs(
     for part in (
         "Refund $5.00 on order ord_shirt?", "Money cannot be called back", order["customerEmail"],
         order["items"][0]["productName"], '"Too small"', "$32.00 can be refunded, and $27.00 would be left",
-        "rfi_", "http-127.0.0.1",
+        "rfi_", "http-localhost",
     ):  # fmt: skip
         assert part in question
 
@@ -271,14 +271,16 @@ async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
         eager = await call(client, "confirm_refund", refund_id=waiting["refund_id"])
         assert posts(shop) == []
         time.pass_by(121)
-        asked = await call(client, "refund_order", **wanted)
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        with pytest.raises(
+            MCPError
+        ):  # it is asked again, and nobody else becomes the one who approves
+            await client.call_tool("confirm_refund", {"refund_id": waiting["refund_id"]})
 
     assert waiting["status"] == eager["status"] == "busy"
     assert "a person is being asked" in waiting["message"]
     assert f"confirm_refund with refund_id {waiting['refund_id']}" in waiting["next_step"]
-    assert asked["status"] == "needs_confirmation"
-    assert confirmed["status"] == "refunded"
+    assert f"clawver-orders approve {waiting['refund_id']}" in waiting["next_step"]
+    assert posts(shop) == []
 
 
 async def test_a_host_that_never_answers_is_waited_for_in_bounds(
@@ -291,11 +293,11 @@ async def test_a_host_that_never_answers_is_waited_for_in_bounds(
     async with host(configure(refund_approval="ask"), "legacy", silent) as client:
         with anyio.fail_after(20):
             asked = await call(client, "refund_order", **wanted)
-            human = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+            again = await call(client, "confirm_refund", refund_id=asked["refund_id"])
 
     assert asked["status"] == "needs_confirmation"
-    assert human["status"] == "refunded"
-    assert given_back(shop, wanted["order_id"]) == [700]
+    assert again["status"] == "needs_confirmation"
+    assert given_back(shop, wanted["order_id"]) == []
 
 
 async def test_where_nobody_can_be_asked_an_agent_confirms_once(
@@ -433,7 +435,7 @@ async def test_an_order_that_changed_since_its_preview_needs_a_new_one(
 
     assert changed["status"] == "needs_confirmation"
     assert changed["refund_id"] != asked["refund_id"]
-    assert changed["message"].startswith("The order has changed since that preview.")
+    assert changed["message"].startswith("That preview no longer holds.")
     assert changed["preview"]["refundable"] == "$23.99"
     assert "No money was moved by refund" in old
     assert sent["status"] == "refunded"
@@ -660,10 +662,11 @@ def event(name: str, detail: str = "") -> Event:
     [
         ((), 0, Asking.POSSIBLE),
         ((event("asked"),), 119, Asking.OPEN),
-        ((event("asked"),), 120, Asking.IN_VAIN),
+        ((event("asked"),), 120, Asking.POSSIBLE),
         ((event("asked"), event("answered", "dismissed")), 1, Asking.POSSIBLE),
-        ((event("asked"), event("answered", "unanswered")), 1, Asking.IN_VAIN),
-        ((event("asked"), event("answered", "unanswered"), event("asked")), 1, Asking.OPEN),
+        ((event("asked"), event("answered", "silent")), 1, Asking.POSSIBLE),
+        ((event("asked"), event("answered", "failed")), 1, Asking.IN_VAIN),
+        ((event("asked"), event("answered", "failed"), event("asked")), 1, Asking.OPEN),
     ],
 )
 def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stands: Asking) -> None:
@@ -693,4 +696,4 @@ def test_a_host_without_a_name_is_called_so() -> None:
 
 
 async def test_nobody_answers_a_script() -> None:
-    assert await Script().ask(Question("rfi_1", "?")) is Reply.UNANSWERED
+    assert await Script().ask(Question("rfi_1", "?")) is Reply.FAILED

@@ -48,7 +48,8 @@ MAP = {
     "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
     "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
     "tools.refunds": {
-        "approvals", "errors", "money", "refunds", "services", "tools.answers", "tools.arguments",
+        "approvals", "errors", "money", "refunds", "services", "settings", "state.ledger",
+        "tools.answers", "tools.arguments",
     },
     "tools": {"tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes"},
     "serving": set(),
@@ -84,7 +85,10 @@ MAP = {
     "bundle": {"", "hosts", "references", "settings", "tools", "clawver_sandbox"},
     "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
-    "refund_commands": {"approvals", "errors", "money", "services", "startup", "state.ledger", "text"},
+    "refund_commands": {
+        "", "approvals", "errors", "money", "refunds", "services", "startup", "state.ledger", "text",
+        "tools.refunds",
+    },
     "cli": {
         "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services", "serving.http",
         "serving.stdio",         "settings", "startup", "tools", "tools.contract", "clawver_sandbox",

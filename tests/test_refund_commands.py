@@ -1,15 +1,19 @@
 """The refund ledger in a terminal, as a person or a script uses it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.conftest import Configure
+from tests.hosts import wait_for
 from tests.test_cli import KEYLESS, run
 from tests.test_refunds import given_back, posts
 
+from clawver_orders import __version__
 from clawver_sandbox.shop import API_KEY, Shop
 
 
@@ -52,7 +56,7 @@ def test_a_person_approves_in_the_terminal(store: dict[str, str], shop: Shop, sa
 
     assert done.returncode == 0, done.stderr
     assert f"Refund $7.00 on order {sale}?" in done.stdout
-    assert f"refunded: {sale}" in done.stdout
+    assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in done.stdout
     assert given_back(shop, sale) == [700]
     assert "approved by person in the terminal" in shown.stdout
     assert f"clawver_refund_id: {shop.order(sale)['refunds'][0]['id']}" in shown.stdout
@@ -66,6 +70,36 @@ def test_without_a_yes_in_the_terminal_nothing_is_sent(
 
     assert done.returncode == 1
     assert posts(shop) == []
+
+
+def test_a_no_in_the_terminal_is_no_agents_yes(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    refund_id = previewed(store, sale)
+    typed("n\n", "approve", refund_id, **store)
+    confirmed = json.loads(run("call", "confirm_refund", f"refund_id={refund_id}", **store).stdout)
+
+    assert confirmed["status"] == "declined"
+    assert posts(shop) == []
+    trail = run("refunds", "show", refund_id, **store).stdout
+    assert f"through clawver-orders approve {__version__}" in trail
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal as a terminal does")
+def test_an_interrupt_after_the_yes_does_not_hide_what_became_of_it(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    shop.add_fault("slow", method="POST", seconds=1)
+    with subprocess.Popen(
+        [sys.executable, "-m", "clawver_orders", "approve", previewed(store, sale), "--yes"],
+        env=KEYLESS | store, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        wait_for(lambda: any(each["method"] == "POST" for each in shop.requests()))
+        process.send_signal(signal.SIGINT)
+        said, complaints = process.communicate(timeout=60)
+
+    assert process.returncode == 0, complaints
+    assert "refunded. $7.00" in said
 
 
 @pytest.mark.parametrize("mode", ["ask", "human", "off"])
@@ -168,6 +202,46 @@ def test_everything_open_is_looked_up(store: dict[str, str], shop: Shop, sale: s
     assert "absent" in again.stdout
 
 
+def test_what_landed_late_or_twice_is_said_in_the_terminal(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    shop.add_fault("drop_before", method="POST")
+    refund_id = previewed(store, sale)
+    run("approve", refund_id, "--yes", **store)
+    for _ in range(3):
+        run("refunds", "check", **store)
+    shop.refund(sale, 700, "The request, late")
+    late = run("refunds", "check", **store)
+    shop.add_fault("duplicate", method="POST")
+    twice = run("approve", previewed(store, sale, 300), "--yes", **store)
+
+    assert late.returncode == 0
+    assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
+    assert twice.returncode == 0
+    assert "2 refunds of this amount are new on the order" in twice.stderr
+
+
+def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    other = str(shop.sell(total_in_cents=1500)["id"])
+    for order in (sale, other):
+        shop.add_fault("drop_before", method="POST")
+        run("approve", previewed(store, order), "--yes", **store)
+    lock = Path(store["CLAWVER_STATE_DIR"], "stores")
+    (broken,) = lock.glob(f"*/locks/order-{other}.lock")
+    broken.unlink()
+    broken.mkdir()
+    shop.refund(sale, 700, "The request, late")
+
+    done = run("refunds", "check", **store | {"CLAWVER_REFUND_SETTLE_SECONDS": "900"})
+
+    assert done.returncode == 1
+    assert "refunded. $7.00" in done.stdout
+    assert "1 still open." in done.stdout
+    assert done.stderr.count("rfi_") == 1
+
+
 @pytest.mark.parametrize("command", [("approve",), ("decline",), ("refunds", "show")])
 def test_an_unknown_refund_is_a_sentence(store: dict[str, str], command: tuple[str, ...]) -> None:
     done = run(
@@ -187,6 +261,7 @@ def test_the_terminal_works_on_the_sandbox_too(tmp_path: Path) -> None:
     done = run("approve", asked["refund_id"], "--yes", "--sandbox", **state)
 
     assert done.returncode == 0
+    assert f"clawver-orders refunds show {asked['refund_id']} --sandbox\n" in done.stdout
     assert "confirmed" in run("refunds", "--sandbox", **state).stdout
     assert run("refunds", CLAW_API_KEY=API_KEY, **state).stdout == "No refunds.\n"
 

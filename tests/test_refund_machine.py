@@ -157,6 +157,7 @@ class Person:
     """Sits at a host, and answers in one way."""
 
     client, is_person, can_ask, person = "host 1", False, True, "person by elicitation"
+    answered: str | None = None
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply

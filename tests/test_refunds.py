@@ -383,7 +383,10 @@ async def test_trying_again_after_not_recorded_names_the_attempt(
 
     assert second["status"] == late["status"] == both["status"] == "refunded"
     assert late["clawver_refund_id"] != second["clawver_refund_id"]
-    assert "warning" not in both
+    ids = {late["clawver_refund_id"], second["clawver_refund_id"]}
+    for told in (late, both):
+        assert "2 refunds of this amount are new on the order" in told["warning"]
+        assert all(each in told["warning"] for each in ids)
     assert len(posts(shop)) == 2
 
 

@@ -53,15 +53,19 @@ async def test_the_same_refund_is_possible_again_on_a_sandbox_that_starts_again(
 async def test_the_address_that_is_served_again_is_forgotten_and_others_are_not(
     state: Path,
 ) -> None:
-    for port, host in ((8787, "127.0.0.1"), (8787, "localhost"), (8788, "127.0.0.1")):
-        folder = settings_for(state, api_url=f"http://{host}:{port}/v1").store_dir
+    folders = {
+        settings_for(state, api_url=f"http://{host}/v1").store_dir
+        for host in ("127.0.0.1:8787", "localhost:8787", "[::1]:8787", "127.0.0.1:8788")
+    }
+    for folder in folders:
         folder.mkdir(parents=True)
+    assert len(folders) == 2
     settings_for(state).store_dir.mkdir()
     settings_for(state, sandbox=True).store_dir.mkdir()
 
     reset_sandbox(settings_for(state, sandbox=True), 8787)
 
-    assert stores(state) == {"http-127.0.0.1-8788", "api.clawver.store"}
+    assert stores(state) == {"http-localhost-8788", "api.clawver.store"}
 
 
 async def test_a_refund_over_the_served_address_is_forgotten_with_its_order(state: Path) -> None:

@@ -166,3 +166,18 @@ def test_hosts_may_be_given_as_a_tuple() -> None:
 
 def test_a_state_folder_may_begin_at_home() -> None:
     assert read(CLAWVER_STATE_DIR="~/orders").state_dir == Path.home() / "orders"
+
+
+@pytest.mark.parametrize(
+    ("urls", "name"),
+    [
+        (("https://api.clawver.store/v1", "https://API.clawver.store:443/v1"), "api.clawver.store"),
+        (("http://127.0.0.1:80/v1", "http://localhost/v1", "http://[::1]/v1"), "http-localhost"),
+        (("http://127.0.0.1:8787/v1", "http://localhost:8787/v1"), "http-localhost-8787"),
+        (("https://localhost:80/v1",), "localhost-80"),
+    ],
+)
+def test_one_store_has_one_folder_however_its_address_is_spelt(
+    urls: tuple[str, ...], name: str
+) -> None:
+    assert {Settings(api_url=url).store_name for url in urls} == {name}

@@ -26,8 +26,10 @@ class Reply(Enum):
     NO = "no"
     DISMISSED = "dismissed"
     """Put aside without a choice."""
-    UNANSWERED = "unanswered"
-    """The program that should have asked failed, made no sense, or never came back."""
+    SILENT = "silent"
+    """Nobody answered in time."""
+    FAILED = "failed"
+    """The program that should have asked did not, or its answer made no sense."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Caller(Protocol):
     def person(self) -> str:
         """How a person's word through it is written down."""
 
+    @property
+    def answered(self) -> str | None:
+        """The intent of the question to which the call brought an answer along."""
+
     def reply_to(self, refund_id: str) -> Reply | None:
         """The answer to a question of an earlier round, where the call brought one along."""
 
@@ -80,6 +86,7 @@ class Script:
     is_person: bool = False
     can_ask: bool = False
     person: str = ""
+    answered: str | None = None
 
     def reply_to(self, refund_id: str) -> Reply | None:  # noqa: ARG002  # the protocol's
         """Nothing."""
@@ -87,7 +94,7 @@ class Script:
 
     async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the protocol's
         """Nobody is there."""
-        return Reply.UNANSWERED
+        return Reply.FAILED
 
     async def progress(self, done: int, total: int) -> None:
         """Nobody wants to know."""
@@ -100,7 +107,7 @@ class Asking(Enum):
     OPEN = "open"
     """A question was put a moment ago, and its answer may still come."""
     IN_VAIN = "in vain"
-    """A question was put, and no answer came: it is not put again."""
+    """Nobody was asked, though the program said that it could: it is not tried again."""
 
 
 def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
@@ -111,11 +118,11 @@ def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
         seconds_since_asked: The age of the last question.
     """
     last = next((event for event in reversed(history) if event.event in {ASKED, ANSWERED}), None)
-    if last is None or (last.event == ANSWERED and last.detail != Reply.UNANSWERED.value):
-        return Asking.POSSIBLE
-    if last.event == ASKED and seconds_since_asked < ANSWER_WITHIN_SECONDS:
+    if last is not None and last.event == ANSWERED and last.detail == Reply.FAILED.value:
+        return Asking.IN_VAIN
+    if last is not None and last.event == ASKED and seconds_since_asked < ANSWER_WITHIN_SECONDS:
         return Asking.OPEN
-    return Asking.IN_VAIN
+    return Asking.POSSIBLE
 
 
 def question(intent: Intent, order: Order, customer: str | None, store: str) -> Question:
@@ -133,7 +140,7 @@ def question(intent: Intent, order: Order, customer: str | None, store: str) -> 
         f"Store: {store}",
         f"Customer: {_quoted(customer or 'not known')}",
         f"Items: {'; '.join(item_line(item) for item in order.items or ()) or 'not known'}",
-        f"Reason given: {_quoted(intent.reason)}",
+        f"Reason given: {_quoted(intent.reason, 500)}",
         f"The order's total is {display(order.total_in_cents)}; {display(left)} can be refunded, and "
         f"{display(left - intent.amount_in_cents)} would be left.",
     ]
@@ -155,7 +162,7 @@ def item_line(item: Item) -> str:
     return f"{item.quantity} x {_quoted(item.product_name)}{variant}"
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: str, longest: int = 80) -> str:
     """A text of somebody else: on one line, short, and marked as theirs."""
     line = " ".join(text.split()).replace('"', "'")
-    return f'"{line if len(line) <= 80 else line[:79] + "…"}"'
+    return f'"{line if len(line) <= longest else line[: longest - 1] + "…"}"'

@@ -1,6 +1,7 @@
 """The refund ledger in a terminal: what was refunded, what is open, and a person's yes or no."""
 
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from clawver_orders.startup import FAILED, sandbox_option, settings_or_stop, sto
 
 if TYPE_CHECKING:
     from clawver_orders.approvals import Question, Reply
+    from clawver_orders.refunds import Outcome
     from clawver_orders.services import Services
     from clawver_orders.state.ledger import Intent
 
@@ -80,12 +82,17 @@ def show(refund_id: str, sandbox: bool) -> None:
 @refunds.command()
 @sandbox_option
 def check(sandbox: bool) -> None:
-    """Look up everything that is open and settle what can be settled; exit code 1 while any is left."""
+    """Look up all that is open or was given up, and settle what can be; exit code 1 while any is open."""
 
     async def run(services: "Services") -> int:
-        for intent in services.ledger.all(only_open=True):
-            outcome = await services.desk.check(intent.refund_id)
-            click.echo(f"{intent.refund_id}  {intent.order_id}  {outcome.status}")
+        from clawver_orders.errors import ClawverError
+
+        for intent in services.ledger.all():
+            if intent.is_open or intent.state == "absent":
+                try:
+                    _say(await services.desk.check(intent.refund_id), intent.refund_id)
+                except ClawverError as error:
+                    click.echo(f"{intent.refund_id}: {error}", err=True)
         left = len(services.ledger.all(only_open=True))
         click.echo(f"{left} still open." if left else "Nothing is open.")
         return FAILED if left else 0
@@ -101,10 +108,10 @@ def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
     """Approve a refund: shows what it is, asks, and sends it once."""
 
     async def run(services: "Services") -> int:
-        outcome = await services.desk.approve(refund_id, _Terminal(yes))
-        click.echo(f"{outcome.status}: {outcome.order_id}")
+        outcome = await services.desk.approve(refund_id, _Terminal(_client("approve"), yes))
         sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
-        click.echo(f"clawver-orders refunds show {sent}")
+        _say(outcome, sent)
+        click.echo(f"clawver-orders refunds show {sent}{' --sandbox' if sandbox else ''}")
         return 0 if outcome.status in {"refunded", "already_refunded"} else FAILED
 
     _with_services(run, sandbox)
@@ -124,7 +131,7 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
         if intent is not None and not yes:
             click.echo(_described(intent))
             click.confirm("Decline this refund?", abort=True)
-        await services.desk.decline(refund_id, Trace(_Terminal.client, _Terminal.person))
+        await services.desk.decline(refund_id, Trace(_client("decline"), _Terminal.person))
         click.echo(f"declined: nothing was sent for {refund_id}")
         return 0
 
@@ -135,11 +142,12 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
 class _Terminal:
     """The caller who is the person."""
 
+    client: str
     yes: bool
-    client: str = "clawver-orders approve"
     is_person: bool = True
     can_ask: bool = True
     person: str = "person in the terminal"
+    answered: str | None = None
 
     def reply_to(self, refund_id: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""
@@ -153,9 +161,26 @@ class _Terminal:
         from clawver_orders.approvals import Reply
 
         click.echo(question.text)
-        if self.yes or click.confirm("Send this refund?"):
-            return Reply.YES
-        return Reply.DISMISSED
+        if not (self.yes or click.confirm("Send this refund?")):
+            return Reply.NO
+        # From here on Ctrl+C would stop nothing, and only hide what became of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return Reply.YES
+
+
+def _client(command: str) -> str:
+    from clawver_orders import __version__
+
+    return f"clawver-orders {command} {__version__}"
+
+
+def _say(outcome: "Outcome", refund_id: str) -> None:
+    """How a refund stands, and what the merchant must hear of."""
+    from clawver_orders.tools.refunds import message, warning
+
+    click.echo(f"{refund_id}: {outcome.status}. {message(outcome)}")
+    if beside := warning(outcome):
+        click.echo(f"{refund_id}: {beside}", err=True)
 
 
 def _with_services(run: Callable[["Services"], Awaitable[int]], sandbox: bool) -> None:
@@ -184,8 +209,8 @@ def _as_json(intent: "Intent") -> dict[str, Any]:
         "amount_in_cents": intent.amount_in_cents,
         "state": intent.state,
         "reason": intent.reason,
-        "created_at": _when(intent.created_at),
-        "sent_at": None if intent.sent_at is None else _when(intent.sent_at),
+        "created_at": intent.created_at.isoformat(timespec="seconds"),
+        "sent_at": intent.sent_at and intent.sent_at.isoformat(timespec="seconds"),
         "clawver_refund_id": intent.clawver_refund_id,
         "stripe_refund_id": intent.stripe_refund_id,
         "in_addition_to": list(intent.in_addition_to),

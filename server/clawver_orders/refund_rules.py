@@ -18,6 +18,8 @@ class Earlier:
     """Refunds of the amount, by Clawver's id."""
     attempts: tuple[Intent, ...]
     """Attempts that were declined or are not accounted for."""
+    needs_person: bool = False
+    """Whether a no, or an attempt that may still land, stands on the order for whatever amount."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,17 +64,19 @@ def earlier_of(order: Order | None, intents: Sequence[Intent], amount_in_cents: 
     refunds = order.refunds or () if order is not None else ()
     listed = [r.id for r in refunds if r.amount_in_cents == amount_in_cents]
     ours = [intent.clawver_refund_id for intent in same if intent.clawver_refund_id]
-    sent = [index for index, intent in enumerate(same) if intent.state == "confirmed"]
+    attempts = tuple(i for i in same if i.state == "absent" or i in _open_questions(same))
     return Earlier(
         tuple(dict.fromkeys([*listed, *ours])),
-        tuple(
-            intent
-            for index, intent in enumerate(same)
-            if intent.state == "absent"
-            # A no stands until a person said yes to the same again.
-            or (intent.state == "declined" and not any(later > index for later in sent))
-        ),
+        attempts,
+        # Another amount is another wish, but whoever said no, or does not know, is asked again.
+        needs_person=bool(attempts or _open_questions(intents)),
     )
+
+
+def _open_questions(intents: Sequence[Intent]) -> list[Intent]:
+    """The noes, and the attempts that are not accounted for, after which nothing was approved."""
+    last_yes = max((n for n, i in enumerate(intents) if i.state == "confirmed"), default=-1)
+    return [i for i in intents[last_yes + 1 :] if i.state in {"declined", "absent"}]
 
 
 def new_refunds(intent: Intent, order: Order) -> list[Refund]:
@@ -82,6 +86,34 @@ def new_refunds(intent: Intent, order: Order) -> list[Refund]:
         for refund in order.refunds or ()
         if refund.id not in intent.baseline and refund.amount_in_cents == intent.amount_in_cents
     ]
+
+
+def surplus_of(intent: Intent, intents: Sequence[Intent], order: Order) -> set[str]:
+    """The refunds that came with or after this one, of its amount, and that nobody meant.
+
+    That is what no intent accounts for, told with the latest of those it may belong to; and where
+    an attempt that was given up landed after all, it and the one made in its place.
+
+    Args:
+        intent: One of the order's intents.
+        intents: All of them, oldest first.
+        order: The order as it was read.
+    """
+    if intent.state != "confirmed":
+        return set()
+    same = [
+        other
+        for other in intents
+        if other.state == "confirmed" and other.amount_in_cents == intent.amount_in_cents
+    ]
+    ours = {other.clawver_refund_id for other in same}
+    late = {
+        str(other.clawver_refund_id)
+        for other in same
+        if other.refund_id in intent.in_addition_to or intent.refund_id in other.in_addition_to
+    }
+    unclaimed = {refund.id for refund in new_refunds(intent, order)} - ours
+    return late | unclaimed if intent is same[-1] else late
 
 
 def listed(order: Order | None, clawver_refund_id: str | None) -> Refund | None:

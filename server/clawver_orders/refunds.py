@@ -34,6 +34,7 @@ from clawver_orders.errors import (
     InvalidRequestError,
     NotFoundError,
     RefusedError,
+    SetupError,
 )
 from clawver_orders.models import Order, Refund
 from clawver_orders.money import display
@@ -155,6 +156,8 @@ class RefundDesk:
         Raises:
             ClawverError: Nothing was sent, or Clawver refused. No money was moved.
         """
+        if (declined := await self._declined_through(caller)) is not None:
+            return declined
         return await self._refund(order_id, amount_in_cents, reason, in_addition_to, caller)
 
     async def confirm(self, refund_id: str, caller: Caller) -> Outcome:
@@ -167,6 +170,8 @@ class RefundDesk:
         Raises:
             ClawverError: There is no such intent, it cannot be approved any more, or Clawver refused.
         """
+        if (declined := await self._declined_through(caller)) is not None:
+            return declined
         intent = await self._known(refund_id)
         if intent.state != "previewed":
             return await self._look_at(intent)
@@ -182,8 +187,9 @@ class RefundDesk:
     async def approve(self, refund_id: str, caller: Caller) -> Outcome:
         """Let a person decide about an intent, whatever became of it before.
 
-        One that was declined, has expired, failed or is not accounted for is previewed anew, and
-        everything that it comes on top of is named in the question.
+        One that was declined, has expired, failed or is not accounted for is previewed anew, on top
+        of what it was on top of, and of itself where it may still count. Whatever else there is of
+        its amount came meanwhile: then this is a repeat, as from anybody else.
 
         Args:
             refund_id: The intent.
@@ -195,8 +201,13 @@ class RefundDesk:
         intent = await self._known(refund_id)
         if intent.is_open or intent.state == "confirmed":
             return await self._look_at(intent)
+        stands = (intent.refund_id,) if intent.state in {"declined", "absent"} else ()
         return await self._refund(
-            intent.order_id, intent.amount_in_cents, intent.reason, None, caller
+            intent.order_id,
+            intent.amount_in_cents,
+            intent.reason,
+            (*intent.in_addition_to, *stands),
+            caller,
         )
 
     async def decline(self, refund_id: str, trace: Trace) -> Outcome:
@@ -206,7 +217,7 @@ class RefundDesk:
             ClawverError: There is no such intent, or it is too late.
         """
         intent = await self._known(refund_id)
-        if intent.state == "previewed":
+        if intent.state in {"previewed", "expired"}:
             try:
                 intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
             except MovedOnError:
@@ -269,21 +280,16 @@ class RefundDesk:
         order_id: str,
         amount_in_cents: int,
         reason: str,
-        in_addition_to: Sequence[str] | None,
+        in_addition_to: Sequence[str],
         caller: Caller,
         *,
         confirmed: Intent | None = None,
     ) -> Outcome:
-        """Preview, and send where that is approved already; otherwise ask, and then send.
-
-        `in_addition_to` is None where a person is asked who will see all there is.
-        """
-        limit = self._settings.refund_limit_in_cents
-        if amount_in_cents > limit:
-            raise RefusedError(
-                f"No money was moved: {display(amount_in_cents)} ({amount_in_cents} cents) is above "
-                f"the limit of {display(limit)} ({limit} cents) for a single refund.",
-                next_step="Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
+        """Preview, and send where that is approved already; otherwise ask, and then send."""
+        if self._settings.read_only:
+            raise SetupError(
+                "No money was moved: CLAWVER_READ_ONLY is set.",
+                next_step="A person can unset CLAWVER_READ_ONLY where this is configured.",
             )
         trace = Trace(caller.client)
         async with self._alone_with(order_id) as busy:
@@ -293,15 +299,16 @@ class RefundDesk:
             if isinstance(examined, Outcome):
                 return examined
             order, earlier = examined
-            named = earlier.names if in_addition_to is None else tuple(in_addition_to)
             is_confirmed = confirmed is not None and await self._is_fresh(confirmed, order, trace)
             if confirmed is not None and is_confirmed:
                 intent = confirmed
             else:
                 intent = await self._settling.write(
-                    self._ledger.preview, order_id, amount_in_cents, reason, named,
-                    payment_of(order), bool(earlier.attempts), trace=trace,
+                    self._ledger.preview, order_id, amount_in_cents, reason, in_addition_to,
+                    payment_of(order), earlier.needs_person, trace=trace,
                 )  # fmt: skip
+            if confirmed is not None and not is_confirmed and not caller.can_ask:
+                return self._unconfirmed(intent, order)  # it was not this that was confirmed
             outcome, approved_by = await self._approval(
                 intent, order, caller, confirmed=is_confirmed
             )
@@ -365,8 +372,16 @@ class RefundDesk:
                 )
             return await self._send(intent, order, trace)
 
+    async def _declined_through(self, caller: Caller) -> Outcome | None:
+        """The no that a call brought along, whatever became of its question meanwhile."""
+        asked = caller.answered
+        if asked is None or caller.reply_to(asked) is not Reply.NO:
+            return None
+        outcome, _ = await self._heard(await self._known(asked), None, caller, Reply.NO)
+        return outcome
+
     async def _heard(
-        self, intent: Intent, order: Order, caller: Caller, reply: Reply
+        self, intent: Intent, order: Order | None, caller: Caller, reply: Reply
     ) -> tuple[Outcome | None, str]:
         """Note an answer: who approved, or the outcome of not approving."""
         trace = Trace(caller.client, caller.person)
@@ -387,7 +402,7 @@ class RefundDesk:
         self,
         order_id: str,
         amount_in_cents: int,
-        in_addition_to: Sequence[str] | None,
+        in_addition_to: Sequence[str],
     ) -> tuple[Order, Earlier] | Outcome:
         """Read the order, settle what is open, and see whether the call repeats something.
 
@@ -410,8 +425,8 @@ class RefundDesk:
         if opened is not None:
             status: Status = "unknown" if opened.amount_in_cents == amount_in_cents else "busy"
             return self._outcome(status, opened, order=order)
-        named = None if in_addition_to is None else set(in_addition_to)
-        if earlier.names and named is not None and named != set(earlier.names):
+        named = set(in_addition_to)
+        if earlier.names and named != set(earlier.names):
             return self._repeat(order_id, order, intents, amount_in_cents, earlier, named)
         if not isinstance(read, Order):
             with said_first(NO_MONEY):
@@ -422,6 +437,7 @@ class RefundDesk:
                 "that this one could be in addition to.",
                 next_step="Leave in_addition_to out, or read the refunds with get_order.",
             )
+        self._check_amount(amount_in_cents)
         check_possible(read, amount_in_cents)
         spent = await off_thread(self._ledger.spent_in_cents, self._moment())
         self._check_day(spent, amount_in_cents)
@@ -485,7 +501,8 @@ class RefundDesk:
 
     async def _look_at(self, intent: Intent) -> Outcome:
         """Read the order of an intent and settle what can be settled."""
-        if intent.state in {"failed", "expired", "declined", "previewed"}:
+        refused = intent.state == "failed" and not self._settling.was_refused_just_now(intent)
+        if refused or intent.state in {"expired", "declined", "previewed"}:
             return self._settled(intent, None)
         async with self._alone_with(intent.order_id) as busy:
             if busy is not None:
@@ -599,6 +616,15 @@ class RefundDesk:
                     "with the order_id instead.",
                 )
         return intent
+
+    def _check_amount(self, amount_in_cents: int) -> None:
+        limit = self._settings.refund_limit_in_cents
+        if amount_in_cents > limit:
+            raise RefusedError(
+                f"No money was moved: {display(amount_in_cents)} ({amount_in_cents} cents) is above "
+                f"the limit of {display(limit)} ({limit} cents) for a single refund.",
+                next_step="Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
+            )
 
     def _check_day(self, spent_in_cents: int, amount_in_cents: int) -> None:
         if spent_in_cents + amount_in_cents > self._settings.refund_daily_limit_in_cents:

@@ -23,6 +23,7 @@ from clawver_orders.state.locks import OrderLocks
 from clawver_orders.text import masked_email
 
 SANDBOX_FILE = "sandbox.sqlite3"
+LEDGER_FILE = "ledger.sqlite3"
 """The sandbox store's file in the state folder."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
@@ -99,7 +100,7 @@ class Services:
     @cached_property
     def ledger(self) -> Ledger:
         """Every refund of this store; nothing is opened before it is asked something."""
-        return Ledger(self.settings.store_dir / "ledger.sqlite3")
+        return Ledger(self.settings.store_dir / LEDGER_FILE)
 
     @cached_property
     def locks(self) -> OrderLocks:
@@ -170,9 +171,12 @@ def reset_sandbox(settings: Settings, port: int) -> None:
     except sqlite3.DatabaseError:
         path.unlink()  # a damaged file cannot be reset from within
     folders = [settings.model_copy(update={"sandbox": True}).store_dir]
-    for host in ("127.0.0.1", "localhost") if port else ():
-        there = {"sandbox": False, "api_url": f"http://{host}:{port}/v1"}
+    if port:
+        there = {"sandbox": False, "api_url": f"http://localhost:{port}/v1"}
         folders.append(settings.model_copy(update=there).store_dir)
     for folder in folders:
         if folder.exists():
+            had_refunds = (folder / LEDGER_FILE).exists()
             shutil.rmtree(folder)
+            if had_refunds:  # whoever runs meanwhile finds an empty ledger, and not that it is gone
+                Ledger(folder / LEDGER_FILE).begin()

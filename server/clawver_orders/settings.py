@@ -237,8 +237,9 @@ class Settings(BaseModel):
         if self.sandbox:
             return "sandbox"
         parts = urlsplit(self.api_url)
-        host = self.api_host.replace(":", "-")
-        port = "" if parts.port is None else f"-{parts.port}"
+        host = "localhost" if is_loopback(self.api_host) else self.api_host.replace(":", "-")
+        usual = {"https": 443, "http": 80}[parts.scheme]
+        port = "" if parts.port in {None, usual} else f"-{parts.port}"
         return f"{'http-' if parts.scheme == 'http' else ''}{host}{port}"
 
     @property

@@ -2,7 +2,8 @@
 
 The request is sent once. When its answer is lost, the order is read: a refund of that amount
 that was not there before, and that belongs to no other intent, is ours. "Not listed" counts
-only after the settle window, and only when it was read twice. Nothing here is ever sent again.
+only after the settle window, and only when it was read twice; a refusal counts only when the
+order was read twice as it was before. Nothing here is ever sent again.
 """
 
 import logging
@@ -17,7 +18,7 @@ from anyio import to_thread
 from clawver_orders.client import Clawver
 from clawver_orders.errors import ClawverError, OutcomeUnknownError, UnreachableError
 from clawver_orders.models import Order, Refund
-from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of
+from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of, surplus_of
 from clawver_orders.settings import Settings
 from clawver_orders.state.ledger import Intent, Ledger, Moment, MovedOnError, Trace
 
@@ -27,18 +28,25 @@ T = TypeVar("T")
 
 NO_MONEY = "No money was moved."
 NOTHING_SENT = "Nothing was sent."
+READS_TO_BELIEVE = 2
+"""How many reads have to agree before anything is taken for not having happened."""
 LOOKS = 3
 """How often the order is read at once when the answer to a refund was lost."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long each part of a call may take at most, in seconds: together less than 45."""
+    """How long each part of a call may take at most, in seconds: all of it less than 45."""
 
-    lock: float = 3.0
-    read: float = 10.0
-    send: float = 20.0
+    lock: float = 2.0
+    read: float = 8.0
+    send: float = 18.0
     look: float = 6.0
+
+    @property
+    def call(self) -> float:
+        """All of a call: the lock is taken, and the order read, once more after a person was asked."""
+        return 2 * (self.lock + self.read) + self.send + self.look
 
 
 BOUNDS = Bounds()
@@ -134,7 +142,7 @@ class Settling:
     ) -> Sent:
         """Look at the order, until it is clear what became of the request or time is up."""
         found = [] if after is None else new_refunds(intent, after)
-        seen, believed = after, False
+        seen, unchanged = after, 0
         with anyio.move_on_after(self._bounds.look):
             for look in range(LOOKS):
                 if look:
@@ -147,10 +155,10 @@ class Settling:
                 new = new_refunds(intent, now)
                 if new or not found:
                     found, seen = new or found, now
-                believed = payment_of(now) == payment_of(before)
-                if found or (refusal is not None and believed):
+                unchanged += 1 if payment_of(now) == payment_of(before) else -LOOKS
+                if found or (refusal is not None and unchanged == READS_TO_BELIEVE):
                     break
-        if refusal is not None and believed:
+        if refusal is not None and not found and unchanged == READS_TO_BELIEVE:
             await self._written(self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace)
             refusal.happened = f"{NO_MONEY} {refusal.happened}"
             raise refusal
@@ -200,8 +208,8 @@ class Settling:
     async def settle(self, order: Order) -> tuple[Intent, ...]:
         """Match what the order lists with the intents that wait for it. Needs the order's lock.
 
-        An open intent has the first claim on a new refund; those that were given up as absent
-        adopt only what is left.
+        An open intent has the first claim on a new refund; those that were given up as absent, or
+        refused a moment ago, adopt only what is left. What nobody adopts is noted as surplus.
 
         Returns:
             All intents of the order as they stand afterwards.
@@ -209,11 +217,27 @@ class Settling:
         intents = await off_thread(self._ledger.of_order, order.id)
         trace = Trace("clawver-orders")
         for intent in sorted(
-            (intent for intent in intents if intent.is_open or intent.state == "absent"),
-            key=lambda intent: not intent.is_open,
+            filter(self._may_land, intents), key=lambda intent: not intent.is_open
         ):
             await self._settle_one(intent, order, trace)
+        intents = await off_thread(self._ledger.of_order, order.id)
+        for intent in intents:
+            surplus = surplus_of(intent, intents, order)
+            if not surplus.issubset(intent.surplus):
+                named = sorted(surplus.union(intent.surplus))
+                await self.write(self._ledger.add_surplus, intent.refund_id, named, trace=trace)
         return await off_thread(self._ledger.of_order, order.id)
+
+    def _may_land(self, intent: Intent) -> bool:
+        """Whether a refund of it may still show on its order."""
+        return intent.is_open or intent.state == "absent" or self.was_refused_just_now(intent)
+
+    def was_refused_just_now(self, intent: Intent) -> bool:
+        """Whether Clawver said no so short a time ago that it may have done it all the same."""
+        return (
+            intent.state == "failed"
+            and self._seconds_since_sent(intent) < self._settings.refund_settle_seconds
+        )
 
     async def _settle_one(self, intent: Intent, order: Order, trace: Trace) -> None:
         if intent.state == "sending":
@@ -221,30 +245,33 @@ class Settling:
             intent = await self.write(
                 self._ledger.lose, intent.refund_id, "the process that sent it is gone", trace=trace
             )
-        ours, surplus = await self._ours(intent, new_refunds(intent, order))
+        ours, _ = await self._ours(intent, new_refunds(intent, order))
         if ours is not None:
             await self.write(
-                self._ledger.confirm, intent.refund_id, ours.id, ours.stripe_refund_id,
-                surplus if intent.is_open else (), trace=trace,
-            )  # fmt: skip
+                self._ledger.confirm,
+                intent.refund_id,
+                ours.id,
+                ours.stripe_refund_id,
+                (),
+                trace=trace,
+            )
         elif intent.is_open and order.lists_its_refunds and self._may_count_as_absent(intent):
             await self.write(self._ledger.count_absence, intent.refund_id, trace=trace)
 
     def _may_count_as_absent(self, intent: Intent) -> bool:
         """Whether a read that does not list it says anything yet."""
-        uptime = self._moment().uptime
-        if (
-            passed_at_least(intent.sent_uptime or 0.0, uptime)
-            < self._settings.refund_settle_seconds
-        ):
+        if self._seconds_since_sent(intent) < self._settings.refund_settle_seconds:
             return False
         last = intent.absent_uptime
-        return last is None or passed_at_least(last, uptime) >= self._between_reads
+        return last is None or passed_at_least(last, self._moment().uptime) >= self._between_reads
+
+    def _seconds_since_sent(self, intent: Intent) -> float:
+        """At least."""
+        return passed_at_least(intent.sent_uptime or 0.0, self._moment().uptime)
 
     def check_after(self, intent: Intent) -> int:
         """When it is worth looking again, in whole seconds."""
-        uptime = self._moment().uptime
-        passed = passed_at_least(intent.sent_uptime or 0.0, uptime)
+        passed = self._seconds_since_sent(intent)
         left = self._settings.refund_settle_seconds - passed
         if left <= 0:
             return max(1, round(self._between_reads))

@@ -38,6 +38,7 @@ class Host:
         self.can_ask = can_ask
         self.meanwhile = meanwhile
         self.questions: list[Question] = []
+        self.answered: str | None = None
 
     def reply_to(self, refund_id: str) -> Reply | None:
         if self.brought is not None:

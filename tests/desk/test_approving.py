@@ -6,10 +6,7 @@ import pytest
 from tests.desk.room import PERSON, TRACE, Host, Room, intent_of
 
 from clawver_orders.approvals import Question, Reply, Script
-from clawver_orders.errors import (
-    NotFoundError,
-    RefusedError,
-)
+from clawver_orders.errors import NotFoundError, RefusedError, SetupError
 from clawver_orders.refunds import Outcome
 from clawver_orders.state.ledger import Intent, Moment, Trace
 
@@ -163,7 +160,7 @@ async def test_a_second_no_comes_on_top_of_the_first(room: Room) -> None:
     assert again.intent == second.intent
 
 
-@pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.UNANSWERED])
+@pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.SILENT, Reply.FAILED])
 async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
     outcome = await room.refund(caller=Host(reply), refund_approval="ask")
 
@@ -183,8 +180,8 @@ async def test_a_question_that_was_put_aside_is_put_again(room: Room) -> None:
     assert len(caller.questions) == 2
 
 
-async def test_a_question_that_nobody_answered_is_not_put_again(room: Room) -> None:
-    caller = Host(Reply.UNANSWERED)
+async def test_a_host_that_failed_to_ask_is_not_told_to_again(room: Room) -> None:
+    caller = Host(Reply.FAILED)
     first = await room.refund(caller=caller, refund_approval="ask")
 
     again = await room.refund(caller=caller, refund_approval="ask")
@@ -207,8 +204,11 @@ async def test_an_open_question_is_waited_for_in_bounds(room: Room) -> None:
     assert (busy.status, busy.intent) == ("busy", intent)
     assert busy.order is not None
     room.passes(1)
+    caller.replies = [Reply.SILENT, Reply.YES]
+    assert (await desk.confirm(intent.refund_id, caller)).status == "needs_confirmation"
+    assert room.posts() == 0  # silence makes nobody else the one who approves
     assert (await desk.confirm(intent.refund_id, caller)).status == "refunded"
-    assert caller.questions == []
+    assert len(caller.questions) == 2
 
 
 async def test_a_person_is_asked_even_where_an_agent_may_confirm(room: Room) -> None:
@@ -235,6 +235,94 @@ async def test_a_no_that_was_brought_along_sends_nothing(room: Room) -> None:
 
     assert outcome.status == "declined"
     assert room.posts() == 0
+
+
+@pytest.mark.parametrize("how", ["by the host", "in the terminal", "with the call"])
+async def test_a_no_holds_for_the_preview_that_took_the_place_of_the_question(
+    room: Room, how: str
+) -> None:
+    reworded: list[Intent] = []
+
+    async def reword() -> None:
+        reworded.append(intent_of(await room.refund(reason="Again", refund_approval="ask")))
+
+    desk = room.desk(refund_approval="ask")
+    if how == "by the host":
+        caller = Host(Reply.NO)
+        ask = caller.ask
+
+        async def slow(question: Question) -> Reply:
+            await reword()
+            return await ask(question)
+
+        caller.ask = slow  # type: ignore[method-assign]
+        outcome = await room.refund(caller=caller, refund_approval="ask")
+    else:
+        first = await room.waiting()
+        await reword()
+        if how == "in the terminal":
+            outcome = await desk.decline(first.refund_id, TRACE)
+        else:
+            caller = Host(brought=Reply.NO)
+            caller.answered = first.refund_id
+            outcome = await room.refund(caller=caller, refund_approval="ask")
+
+    assert outcome.status == "declined"
+    assert room.found(reworded[0]).state == "declined"
+    assert (await desk.confirm(reworded[0].refund_id, Script())).status == "declined"
+    assert (await room.refund(refund_approval="ask")).status == "declined"
+    assert room.given_back() == []
+
+
+async def test_a_no_that_came_with_a_confirmation_holds(room: Room) -> None:
+    intent = await room.waiting()
+    caller = Host(brought=Reply.NO)
+    caller.answered = intent.refund_id
+
+    outcome = await room.desk(refund_approval="ask").confirm(intent.refund_id, caller)
+
+    assert (outcome.status, room.posts()) == ("declined", 0)
+    assert room.trail(intent)[-2:] == [
+        ("answered", PERSON, "no"),
+        ("declined", PERSON, f"declined by {PERSON}"),
+    ]
+
+
+@pytest.mark.parametrize("cents", [699, 701])
+async def test_a_no_is_not_got_round_by_a_cent(room: Room, cents: int) -> None:
+    first = await room.waiting()
+    await room.desk().decline(first.refund_id, TRACE)
+
+    preview = intent_of(await room.refund(cents, refund_approval="ask"))
+    outcome = await room.desk(refund_approval="ask").confirm(preview.refund_id, Script())
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert room.given_back() == []
+    await room.desk().approve(preview.refund_id, Host(Reply.YES))
+    other = intent_of(await room.refund(50, refund_approval="ask"))
+    assert not other.needs_person  # a person has decided since
+
+
+async def test_where_nobody_is_asked_a_preview_that_changed_is_shown_again(room: Room) -> None:
+    intent = await room.waiting()
+    room.shop.refund(room.order_id, 5, "By hand")
+
+    outcome = await room.desk().confirm(intent.refund_id, Script())
+
+    assert outcome.status == "needs_confirmation"
+    assert intent_of(outcome).refund_id != intent.refund_id
+    assert room.posts() == 0
+
+
+async def test_what_may_not_be_written_is_not_approved(room: Room) -> None:
+    intent = await room.waiting()
+    caller = Host()
+
+    with pytest.raises(SetupError, match=r"^No money was moved: CLAWVER_READ_ONLY is set"):
+        await room.desk(read_only=True).approve(intent.refund_id, caller)
+
+    assert (caller.questions, room.posts()) == ([], 0)
+    assert room.found(intent).state == "previewed"
 
 
 async def test_a_person_at_the_other_end_is_always_asked(room: Room) -> None:
@@ -326,11 +414,11 @@ async def test_what_was_settled_while_it_was_declined_says_how_it_stands(
     intent, decline = await room.waiting(), room.ledger.decline
 
     def too_late(refund_id: str, now: Moment, trace: Trace) -> Intent:
-        room.ledger.expire(refund_id, "meanwhile", now, trace)
+        room.ledger.begin_send(refund_id, (), 10**6, now, trace)
         return decline(refund_id, now, trace)
 
     monkeypatch.setattr(room.ledger, "decline", too_late)
-    with pytest.raises(RefusedError, match="can no longer be declined: it is expired"):
+    with pytest.raises(RefusedError, match="can no longer be declined: it is sending"):
         await room.desk().decline(intent.refund_id, TRACE)
 
 
@@ -357,19 +445,43 @@ async def test_a_person_approves_anew_what_was_declined_or_given_up(room: Room) 
     assert declined.refund_id in caller.questions[0].text
 
 
-async def test_a_person_who_approves_sees_all_that_it_comes_on_top_of(room: Room) -> None:
-    attempt = await room.given_up()
-    room.shop.refund(room.order_id, 700, "late")
-    room.shop.refund(room.order_id, 700, "By hand")
-    await room.desk().check(attempt.refund_id)
-    other = room.ledger.preview(room.order_id, 700, "More", (), "", False, room.now(), TRACE)
-    room.ledger.expire(other.refund_id, "x", room.now(), TRACE)
-    caller = Host(Reply.NO)
+@pytest.mark.parametrize("end", ["expired", "declined", "failed", "absent"])
+async def test_approving_twice_sends_once(room: Room, end: str) -> None:
+    if end == "absent":
+        intent = await room.given_up()
+    elif end == "failed":
+        room.shop.add_fault("status_before", method="POST", status=400)
+        with pytest.raises(RefusedError):
+            await room.refund()
+        (intent,) = room.ledger.all()
+    else:
+        intent = await room.waiting()
+        room.passes(16 * 60)
+    if end == "declined":
+        await room.desk().decline(intent.refund_id, TRACE)
+    desk = room.desk(refund_approval="human")
 
-    await room.desk(refund_approval="human").approve(other.refund_id, caller)
+    outcomes = [await desk.approve(intent.refund_id, Host(Reply.YES)) for _ in range(3)]
 
-    assert all(ref in caller.questions[0].text for ref in room.listed())
-    assert len(room.listed()) == 2
+    assert [each.status for each in outcomes] == [
+        "refunded",
+        "already_refunded",
+        "already_refunded",
+    ]
+    assert room.given_back() == [700]
+
+
+async def test_both_wordings_of_one_wish_are_one_refund(room: Room) -> None:
+    first = await room.waiting()
+    second = intent_of(await room.refund(reason="In other words", refund_approval="ask"))
+    desk = room.desk(refund_approval="human")
+
+    outcomes = [
+        await desk.approve(each.refund_id, Host(Reply.YES)) for each in (second, first, second)
+    ]
+
+    assert [each.status for each in outcomes] == ["refunded", "already_refunded", "refunded"]
+    assert room.given_back() == [700]
 
 
 async def test_an_open_refund_is_looked_up_and_not_approved(room: Room) -> None:
@@ -409,17 +521,14 @@ async def test_the_question_names_what_it_comes_on_top_of(room: Room) -> None:
     first = (await room.refund()).earlier
     caller = Host(Reply.NO)
 
-    await room.refund(caller=caller, named=first, refund_approval="ask", reason="x" * 81)
+    await room.refund(caller=caller, named=first, refund_approval="ask", reason="x" * 500)
 
     lines = caller.questions[0].text.splitlines()
-    assert f'Reason given: "{"x" * 79}…"' in lines
+    assert f'Reason given: "{"x" * 500}"' in lines
     assert (
         "There were 1 earlier attempts or refunds of this very amount: "
         f"{first[0]}. This one comes on top."
     ) in lines
-    again = Host(Reply.NO)
-    await room.refund(5, caller=again, refund_approval="ask", reason="x" * 80)
-    assert f'Reason given: "{"x" * 80}"' in again.questions[0].text
 
 
 async def test_what_the_order_does_not_tell_is_said_to_be_unknown(room: Room) -> None:

@@ -124,7 +124,7 @@ async def test_what_is_named_must_be_there(room: Room) -> None:
 
 async def test_the_limit_of_one_refund_can_be_reached_and_not_passed(room: Room) -> None:
     assert (await room.refund(700, refund_limit_in_cents=700)).status == "refunded"
-    requests = len(room.shop.requests())
+    posts = room.posts()
 
     with pytest.raises(RefusedError) as refusal:
         await room.refund(701, refund_limit_in_cents=700)
@@ -134,7 +134,10 @@ async def test_the_limit_of_one_refund_can_be_reached_and_not_passed(room: Room)
         "refund."
     )
     assert "CLAWVER_REFUND_LIMIT_CENTS" in refusal.value.next_step
-    assert len(room.shop.requests()) == requests
+    assert room.posts() == posts
+    # A limit that was lowered does not hide that the money went.
+    repeat = await room.refund(700, refund_limit_in_cents=699)
+    assert repeat.status == "already_refunded"
 
 
 async def test_the_limit_of_a_day_can_be_reached_and_not_passed(room: Room) -> None:

@@ -235,6 +235,20 @@ def test_a_file_that_is_gone_is_never_made_anew_in_silence(path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_file_that_goes_with_its_mark_is_missed_by_whoever_used_it(path: Path) -> None:
+    database = opened(path)
+    write(database, "one")
+    path.unlink()
+    path.with_suffix(".made").unlink()
+
+    assert database.exists
+    for use in (read, lambda gone: write(gone, "two")):
+        with pytest.raises(SetupError, match=f"is gone: {path}"):
+            use(database)
+
+    assert not path.exists()
+
+
 def test_a_file_that_is_gone_begins_anew_where_a_person_wants_that(path: Path) -> None:
     write(opened(path), "one")
     path.unlink()

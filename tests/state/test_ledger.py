@@ -280,6 +280,8 @@ LEADS_TO = {
     "sending": {"confirmed", "failed", "unknown"},
     "unknown": {"confirmed", "absent"},
     "absent": {"confirmed"},
+    "failed": {"confirmed"},
+    "expired": {"declined"},
 }
 
 

@@ -4,7 +4,7 @@ On 2026-07-28 a question is an answer: the call ends with it, and the host calls
 person's reply and the state it was given. The state is sealed with a key that the processes of
 the store share, so that any of them can take the reply and nobody else can have written it.
 Before that, the question travels to the host while the call waits. What a host does with it is
-its own affair: whatever is no clear yes or no counts as unanswered.
+its own affair: whatever is no clear yes or no is none.
 """
 
 import logging
@@ -147,6 +147,11 @@ class HostCaller:
     def _is_modern(self) -> bool:
         return self._context.protocol_version in MODERN_PROTOCOL_VERSIONS
 
+    @property
+    def answered(self) -> str | None:
+        """The question whose sealed state came back with the call."""
+        return self._params.request_state
+
     def reply_to(self, refund_id: str) -> Reply | None:
         """The answer that the call brought along, where it belongs to this very question."""
         answers: Mapping[str, Any] = self._params.input_responses or {}
@@ -171,19 +176,21 @@ class HostCaller:
                 result = await self._context.session.elicit_form(
                     question.text, _FORM, self._context.request_id
                 )
+        except TimeoutError:
+            return Reply.SILENT
         except Exception as error:  # noqa: BLE001  # a host that claims it and fails, in whatever way
             log.warning("the host did not answer the question: %s", type(error).__name__)
-            return Reply.UNANSWERED
+            return Reply.FAILED
         return _read(result)
 
 
 def _read(result: object) -> Reply:
     """What a host's answer means. Only a clear yes is one."""
     if not isinstance(result, ElicitResult):
-        return Reply.UNANSWERED
+        return Reply.FAILED
     if result.action != "accept":
         return Reply.NO if result.action == "decline" else Reply.DISMISSED
     chosen = (result.content or {}).get(FIELD)
     if chosen is True:
         return Reply.YES
-    return Reply.NO if chosen is False else Reply.UNANSWERED
+    return Reply.NO if chosen is False else Reply.FAILED

@@ -69,7 +69,7 @@ class Database:
     @property
     def exists(self) -> bool:
         """Whether it was ever made, even if it is gone now."""
-        return _stands(self.path) or _stands(self._marker)
+        return bool(self._checked) or _stands(self.path) or _stands(self._marker)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -134,7 +134,7 @@ class Database:
         )  # asked first: whoever makes the file makes its marker last
         if _stands(self.path):
             return
-        if was_made:
+        if was_made or self._checked:
             raise SetupError(
                 f"The file of {self._name} is gone: {self.path}.",
                 next_step="A person must put it back from a backup. To begin a new one knowingly, "

@@ -3,11 +3,11 @@
 A refund is an intent with an id (`rfi_…`) that goes through states:
 
     previewed ──► sending ──► confirmed          Clawver listed it
-        │            │  └───► failed             Clawver refused, or the request never left
+        │            │  └───► failed ──► confirmed   Clawver refused, or it never left
         │            └──► unknown ──► confirmed  found by reading the order
         │                        └──► absent ──► confirmed (landed late)
         ├──► declined                            a person said no
-        └──► expired                             nobody said anything, or the order changed
+        └──► expired ──► declined                nobody said anything, or the order changed
 
 Only `begin_send` lets money go. It works in one transaction, and the file itself refuses a
 second open refund of an order, and a second intent for one refund of Clawver. Every change of
@@ -37,11 +37,11 @@ SPENT: tuple[State, ...] = ("sending", "unknown", "confirmed", "absent")
 be seen, because it may still show."""
 ALLOWED: dict[State, tuple[State, ...]] = {
     "sending": ("previewed",),
-    "confirmed": ("sending", "unknown", "absent"),
+    "confirmed": ("sending", "unknown", "absent", "failed"),
     "failed": ("sending",),
     "unknown": ("sending",),
     "absent": ("unknown",),
-    "declined": ("previewed",),
+    "declined": ("previewed", "expired"),
     "expired": ("previewed",),
 }
 """Each state, and those that may come before it."""
@@ -218,8 +218,16 @@ class Ledger:
             ClawverError: It cannot be used, so nothing can be refunded.
         """
         if self.exists:
-            with self._database.writing():
-                pass
+            self.begin()
+
+    def begin(self) -> None:
+        """Take the file for writing and let it go again; it is made where there was none.
+
+        Raises:
+            ClawverError: It cannot be used, so nothing can be refunded.
+        """
+        with self._database.writing():
+            pass
 
     # Looking.
 
@@ -230,7 +238,7 @@ class Ledger:
 
     def of_order(self, order_id: str) -> tuple[Intent, ...]:
         """All intents of an order, oldest first."""
-        return self._select("WHERE order_id = ? ORDER BY created_at, rowid", order_id)
+        return self._select("WHERE order_id = ? ORDER BY rowid", order_id)
 
     def all(self, *, only_open: bool = False) -> tuple[Intent, ...]:
         """All intents, newest first.
@@ -239,7 +247,7 @@ class Ledger:
             only_open: Leave out all but those whose money may be on its way.
         """
         where = f"WHERE state IN {_listed(OPEN)}" if only_open else ""
-        return self._select(f"{where} ORDER BY created_at DESC, rowid DESC")
+        return self._select(f"{where} ORDER BY rowid DESC")
 
     def history(self, refund_id: str) -> tuple[Event, ...]:
         """What happened to an intent, oldest first."""
@@ -387,6 +395,18 @@ class Ledger:
                 raise MovedOnError from error
             return self._fetch(connection, refund_id)
 
+    def add_surplus(
+        self, refund_id: str, clawver_refund_ids: Sequence[str], now: Moment, trace: Trace
+    ) -> None:
+        """Further refunds of its amount showed on the order, and nobody meant them."""
+        named = json.dumps(list(clawver_refund_ids))
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE intent SET surplus = ? WHERE refund_id = ?", (named, refund_id)
+            )
+            detail = f"also listed: {', '.join(clawver_refund_ids)}"
+            self._note(connection, refund_id, "surplus", now, trace, detail)
+
     def fail(self, refund_id: str, why: str, now: Moment, trace: Trace) -> Intent:
         """No money moved: Clawver refused, or the request never left."""
         return self._settle(refund_id, "failed", why, now, trace)
@@ -396,8 +416,17 @@ class Ledger:
         return self._settle(refund_id, "unknown", why, now, trace)
 
     def decline(self, refund_id: str, now: Moment, trace: Trace) -> Intent:
-        """A person said no."""
-        return self._settle(refund_id, "declined", f"declined by {trace.who}", now, trace)
+        """A person said no: to this preview, and to another of the same amount that took its place."""
+        with self._database.writing() as connection:
+            successors = connection.execute(
+                "SELECT later.refund_id FROM intent AS later JOIN intent AS asked"
+                " USING (order_id, amount_in_cents) WHERE asked.refund_id = ?"
+                " AND later.refund_id <> asked.refund_id AND later.state = 'previewed'",
+                (refund_id,),
+            ).fetchall()
+            for row in [(refund_id,), *successors]:
+                self._move(connection, row[0], "declined", now, trace, f"declined by {trace.who}")
+            return self._fetch(connection, refund_id)
 
     def expire(self, refund_id: str, why: str, now: Moment, trace: Trace) -> Intent:
         """It can no longer be approved."""

@@ -5,6 +5,8 @@ from clawver_orders.errors import InvalidRequestError
 from clawver_orders.money import display
 from clawver_orders.refunds import Outcome
 from clawver_orders.services import Services
+from clawver_orders.settings import Settings
+from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import RefundAnswer, RefundPreview, Shown
 from clawver_orders.tools.arguments import (
     AmountInCents,
@@ -84,9 +86,8 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     replaced = bool(confirmed) and intent is not None and intent.refund_id != confirmed
     return RefundAnswer(
         status=outcome.status,
-        message=("The order has changed since that preview. " if replaced else "")
-        + _message(outcome),
-        warning=_warning(outcome),
+        message=("That preview no longer holds. " if replaced else "") + message(outcome),
+        warning=warning(outcome),
         refund_id=intent.refund_id if intent else None,
         order_id=outcome.order_id,
         amount_in_cents=cents,
@@ -100,7 +101,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         in_addition_to=list(outcome.earlier),
         check_after_seconds=outcome.check_after_seconds,
         customer_sees_it=CUSTOMER_SEES_IT if moved else None,
-        next_step=_next_step(outcome),
+        next_step=_next_step(outcome, services.settings),
     )
 
 
@@ -119,7 +120,8 @@ def _preview(services: Services, outcome: Outcome) -> RefundPreview | None:
     )
 
 
-def _message(outcome: Outcome) -> str:
+def message(outcome: Outcome) -> str:
+    """What happened, in a sentence that begins with the money."""
     order_id = outcome.order_id
     amount = "A refund" if outcome.amount_in_cents is None else display(outcome.amount_in_cents)
     if outcome.status == "refunded":
@@ -146,12 +148,14 @@ def _message(outcome: Outcome) -> str:
     return f"Nothing was sent: another refund call is at work on {order_id}."
 
 
-def _warning(outcome: Outcome) -> str | None:
+def warning(outcome: Outcome) -> str | None:
+    """What the merchant must hear of beside it, where there is something."""
     if outcome.surplus and outcome.intent is not None:
         ids = ", ".join((str(outcome.intent.clawver_refund_id), *outcome.surplus))
         return (
             f"{1 + len(outcome.surplus)} refunds of this amount are new on the order: {ids}. The request "
-            "may have been delivered more than once on the way; tell the merchant at once."
+            "was delivered more than once on the way, an attempt that was given up arrived late, or "
+            "somebody refunded elsewhere; tell the merchant at once."
         )
     if outcome.unwritten:
         return (
@@ -161,7 +165,7 @@ def _warning(outcome: Outcome) -> str | None:
     return None
 
 
-def _next_step(outcome: Outcome) -> str:
+def _next_step(outcome: Outcome, settings: Settings) -> str:
     order_id, cents, intent = outcome.order_id, outcome.amount_in_cents, outcome.intent
     check = f"check_refund with refund_id {intent.refund_id}" if intent else (
         f"check_refund with order_id {order_id}"
@@ -179,14 +183,19 @@ def _next_step(outcome: Outcome) -> str:
             f"{further}."
         )
     if outcome.status == "needs_confirmation" and intent is not None:
+        if outcome.approver == "agent" and outcome.order is None:
+            return (
+                f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents} and the "
+                "same reason."
+            )
         if outcome.approver == "agent":
             return (
                 "Show the person the preview. Only after their yes call confirm_refund with refund_id "
                 f"{intent.refund_id}."
             )
         return (
-            "Only a person can approve this one. Ask them to run in a terminal: clawver-orders approve "
-            f"{intent.refund_id}. Then call {check}."
+            f"Only a person can approve this one. Ask them to run in a terminal: {_approval(intent, settings)}. "
+            f"Then call {check}."
         )
     if outcome.status == "declined":
         return (
@@ -196,7 +205,8 @@ def _next_step(outcome: Outcome) -> str:
     if outcome.status == "not_recorded":
         return (
             "Tell the person that the refund does not show on the order. Only if they want to try again, "
-            f"knowing that the first attempt could still show late, {further}; a person has to approve it."
+            f"knowing that the first attempt could still show late, {further}"
+            f"{'' if settings.refund_approval == 'off' else '; a person has to approve it'}."
         )
     if outcome.status == "unknown":
         return (
@@ -204,5 +214,17 @@ def _next_step(outcome: Outcome) -> str:
             f"{wait} {check}."
         )
     if intent is not None and intent.state == "previewed":
-        return f"Wait for their answer: {wait} confirm_refund with refund_id {intent.refund_id}."
+        return (
+            f"Wait for their answer: {wait} confirm_refund with refund_id {intent.refund_id}. If they were "
+            f"shown nothing, they can run in a terminal: {_approval(intent, settings)}."
+        )
     return f"Do not repeat the call: {wait} {check}."
+
+
+def _approval(intent: Intent, settings: Settings) -> str:
+    """The command of a person who says yes, which has to find this very ledger."""
+    sandbox = " --sandbox" if settings.sandbox else ""
+    return (
+        f"clawver-orders approve {intent.refund_id}{sandbox} (with this server's settings there, such "
+        "as CLAWVER_STATE_DIR)"
+    )
