@@ -45,7 +45,7 @@ GUARDS = {
         "CREATE UNIQUE INDEX one_intent_per_clawver_refund",
         "CREATE INDEX one_intent_per_clawver_refund",
     ),
-    "lock": Guard("refunds.py", "await held.__aenter__()", "pass"),
+    "lock": Guard("state/locks.py", "while not _taken(lock):", "while False:"),
     "shield": Guard("settling.py", "CancelScope(shield=True)", "CancelScope()"),
     "baseline": Guard("refund_rules.py", "refund.id not in intent.baseline and ", ""),
     "repeat check": Guard(

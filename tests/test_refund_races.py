@@ -160,8 +160,12 @@ def test_a_confirmation_that_arrives_twice_at_two_servers_sends_once(
         assert set(statuses) == {"refunded", "already_refunded"}
 
 
+@pytest.mark.parametrize("amounts", [(700, 700), (700, 800)])
 async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_lock(
-    configure: Configure, shop: WatchedShop, monkeypatch: pytest.MonkeyPatch
+    configure: Configure,
+    shop: WatchedShop,
+    monkeypatch: pytest.MonkeyPatch,
+    amounts: tuple[int, int],
 ) -> None:
     """Both have read the order before either has sent: only the file is left to say no."""
     order = sold(shop)
@@ -181,13 +185,13 @@ async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_l
     monkeypatch.setattr(Ledger, "preview", preview_together)
     shop.add_fault("hang_before", method="POST", seconds=0.5)
 
-    async def refund() -> None:
+    async def refund(cents: int) -> None:
         async with opened(configure(refund_settle_seconds=3)) as services:
-            await services.desk.refund(order, 700, "Smudged", (), Script())
+            await services.desk.refund(order, cents, "Smudged", (), Script())
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(refund)
-        tasks.start_soon(refund)
+        for cents in amounts:
+            tasks.start_soon(refund, cents)
 
     assert [request["method"] for request in shop.requests()].count("POST") == 1
 

@@ -407,14 +407,15 @@ class RefundDesk:
         """Read the order, settle what is open, and see whether the call repeats something.
 
         A repeat is told as one even where the order cannot be read: "no money was moved" would be
-        taken as the answer to the earlier call.
+        taken as the answer to the earlier call. Where the ledger cannot be read, nobody knows
+        whether it is a repeat, and all that is said is that nothing was sent.
 
         Raises:
             ClawverError: The refund is not possible; no money was moved.
         """
-        with said_first(NO_MONEY):
-            read = await self._read(order_id)
-            order = read if isinstance(read, Order) else None
+        read = await self._read(order_id)
+        order = read if isinstance(read, Order) else None
+        with said_first(NOTHING_SENT):
             intents = (
                 await off_thread(self._ledger.of_order, order_id)
                 if order is None
@@ -589,7 +590,7 @@ class RefundDesk:
         """The order's lock; or, where somebody else keeps it, what to answer instead."""
         held: AbstractAsyncContextManager[None] = self._locks.held(order_id, self._bounds.lock)
         try:
-            with said_first(NO_MONEY):
+            with said_first(NOTHING_SENT):
                 await held.__aenter__()
         except OrderBusyError:
             yield await self._busy(order_id)

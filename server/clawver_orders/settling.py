@@ -345,5 +345,6 @@ def said_first(fact: str) -> Iterator[None]:
     try:
         yield
     except ClawverError as error:
-        error.happened = f"{fact} {error.happened}"
+        if not error.happened.startswith(fact):
+            error.happened = f"{fact} {error.happened}"
         raise

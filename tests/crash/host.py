@@ -84,7 +84,7 @@ class Host:
         with complaints.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [*before, sys.executable, "-m", "clawver_orders", "serve"],
-                env=clean | environment,
+                env=clean | environment | {"PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -92,7 +92,12 @@ class Host:
         self._reader = threading.Thread(target=self._read, name="host", daemon=True)
         self._reader.start()
         able: dict[str, Any] = {"elicitation": {}} if person else {}
-        self._request("initialize", **INITIALIZE, capabilities=able).wait()
+        opening = self._request("initialize", **INITIALIZE, capabilities=able)
+        try:
+            opening.wait()
+        except queue.Empty:
+            self.process.send_signal(signal.SIGABRT)  # it writes down where it hangs
+            raise
         self._say({"method": "notifications/initialized"})
 
     @property

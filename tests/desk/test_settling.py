@@ -87,14 +87,30 @@ async def test_looking_is_bounded(room: Room) -> None:
 
 async def test_sending_is_bounded(room: Room) -> None:
     room.shop.add_fault("hang_after", method="POST", seconds=30)
+    began = anyio.current_time()
 
-    with anyio.fail_after(10):
-        outcome = await room.desk(replace(QUICK, send=0.1)).refund(
-            room.order_id, 700, "Torn", (), Script()
-        )
+    desk = room.desk(replace(QUICK, send=0.1))
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), Script())
 
     assert outcome.status == "refunded"
     assert room.posts() == 1
+    assert anyio.current_time() - began < 10
+
+
+@pytest.mark.parametrize(("settle_seconds", "pause"), [(9, 0.01), (900, 1.0), (9000, 1.0)])
+async def test_there_is_a_pause_between_two_looks_and_none_before_the_first(
+    room: Room, monkeypatch: pytest.MonkeyPatch, settle_seconds: float, pause: float
+) -> None:
+    room.settle_seconds, slept = settle_seconds, []
+
+    async def sleep(seconds: float) -> None:
+        slept.append((seconds, room.gets()))
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    await room.lost()
+
+    before_and_first_look = 2
+    assert slept == [(pause, before_and_first_look), (pause, before_and_first_look + 1)]
 
 
 async def test_a_call_that_is_cancelled_finishes_what_it_sent(room: Room) -> None:
@@ -243,6 +259,50 @@ async def test_a_request_that_was_delivered_twice_is_said(room: Room) -> None:
     assert (await room.desk().check(intent_of(outcome).refund_id)).surplus == (second,)
 
 
+async def test_only_looking_may_use_the_reserve_of_the_allowance(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, urgencies = room.parts.clawver.order, list[bool]()
+
+    async def noted(order_id: str, *, urgent: bool = False) -> Order:
+        urgencies.append(urgent)
+        return await order(order_id, urgent=urgent)
+
+    monkeypatch.setattr(room.parts.clawver, "order", noted)
+    intent = await room.lost()
+    assert urgencies == [False, True, True, True]
+
+    await room.desk().check(intent.refund_id)
+    await room.desk().recover()
+    assert urgencies[4:] == [True, True]
+
+
+async def test_an_order_that_does_not_mention_refunds_has_none(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = room.parts.clawver.order
+
+    async def silent(order_id: str, *, urgent: bool = False) -> Order:
+        found = await order(order_id, urgent=urgent)
+        return found if found.refunds else found.model_copy(update={"refunds": None})
+
+    monkeypatch.setattr(room.parts.clawver, "order", silent)
+    outcome = await room.refund()
+
+    assert outcome.status == "refunded"
+    assert intent_of(outcome).baseline == frozenset()
+    assert (await room.lost(500)).baseline == set(room.listed())
+
+
+async def test_a_further_request_that_was_delivered_twice_is_said(room: Room) -> None:
+    first = await room.refund()
+    room.shop.add_fault("duplicate", method="POST")
+
+    outcome = await room.refund(named=first.earlier)
+
+    assert (outcome.status, outcome.surplus) == ("refunded", (room.listed()[2],))
+
+
 async def test_a_request_that_never_left_moved_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +341,9 @@ async def test_what_cannot_be_noted_any_more_is_told_all_the_same(room: Room) ->
         SetupError, match=r"^Nothing was sent\. The file of the refund ledger is gone"
     ):
         await room.desk().check(intent.refund_id)
-    with pytest.raises(SetupError, match=r"^No money was moved\. "):
+    with pytest.raises(
+        SetupError, match=r"^Nothing was sent\. The file of the refund ledger is gone"
+    ):
         await room.refund(5)
 
 
@@ -410,6 +472,23 @@ async def test_a_list_that_contradicts_the_payment_says_nothing_about_absence(ro
     assert intent_of(await room.desk().check(intent.refund_id)).absent_reads == 0
 
 
+async def test_what_cannot_be_noted_while_looking_sends_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.lost()
+    room.passes(10)
+
+    def fail(*_: object, **__: object) -> None:
+        raise SetupError("The disk is full.", next_step="Make room.")
+
+    monkeypatch.setattr(room.ledger, "count_absence", fail)
+    with pytest.raises(SetupError) as refusal:
+        await room.refund()
+
+    assert refusal.value.happened == "Nothing was sent. The disk is full."
+    assert room.posts() == 1
+
+
 async def test_a_refund_that_lands_late_is_still_found(room: Room) -> None:
     intent = await room.given_up()
     assert intent.state == "absent"
@@ -457,7 +536,8 @@ async def test_what_shows_only_after_a_refund_was_confirmed_is_still_said(room: 
 
 async def test_an_attempt_that_was_given_up_takes_what_is_its_own(room: Room) -> None:
     first = await room.given_up()
-    await room.given_up(300)
+    for other_amount in (300, 301):
+        await room.given_up(other_amount)
     second = await room.lost(named=[first.refund_id])
     for reason in ("the late one", "the second", "nobody's"):
         room.shop.refund(room.order_id, 700, reason)
