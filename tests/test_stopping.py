@@ -254,7 +254,8 @@ def test_an_interrupt_while_it_starts_ends_it_without_a_word(module: str) -> Non
 def test_who_is_told_to_ignore_interrupts_goes_on_ignoring_them(
     words: tuple[str, ...], code: int
 ) -> None:
-    command = shlex.join([*COMMAND, *words])
+    as_installed = "from clawver_orders.__main__ import main; main()"
+    command = shlex.join([sys.executable, "-c", as_installed, *words])
     with_an_interrupt = f"trap '' INT; {command} & kill -INT $!; wait $!"
     done = subprocess.run(
         ["sh", "-c", with_an_interrupt], env=KEYLESS, capture_output=True, timeout=60, check=False
