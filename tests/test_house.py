@@ -25,6 +25,7 @@ MAP = {
     "state": set(),
     "state.folders": set(),
     "state.database": {"errors", "state.folders"},
+    "state.keys": {"state.folders"},
     "state.ledger": {"state.database"},
     "state.locks": {"errors", "state.folders"},
     "state.budget": {"errors", "state.folders"},
@@ -69,7 +70,7 @@ MAP = {
         "errors", "money", "references", "search", "services", "tools.answers", "tools.arguments",
         "tools.contract", "tools.orders",
     },
-    "serving.asking": {"approvals", "text"},
+    "serving.asking": {"approvals", "state.keys", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
     "serving.server": {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
@@ -94,7 +95,7 @@ MAP = {
     "hosts": set(),
     "json_text": set(),
     "host_files": {"hosts", "json_text"},
-    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "bundle": {"", "hosts", "references", "settings", "tools", "clawver_sandbox"},
     "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {

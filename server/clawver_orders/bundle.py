@@ -15,12 +15,13 @@ from typing import Any
 
 import clawver_orders
 import clawver_sandbox
+from clawver_orders import references
 from clawver_orders.hosts import NAME
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
 MAIN = "server/main.py"
-_MAIN_TEXT = b"""from clawver_orders.cli import main
+_MAIN_TEXT = b"""from clawver_orders.__main__ import main
 
 main()
 """
@@ -58,6 +59,8 @@ def packed() -> bytes:
     for package in (clawver_orders, clawver_sandbox):
         for path, content in _source(package.__path__[0]):
             files[f"server/{path}"] = content
+    for name in references.names():
+        files[f"server/clawver_orders/references/{name}.md"] = references.read(name).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

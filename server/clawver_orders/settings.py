@@ -7,6 +7,7 @@ the value.
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -81,7 +82,10 @@ def _safe_api_url(url: str) -> str:
 
 def _whole_path(path: Path) -> Path:
     """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
-    expanded = path.expanduser()
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and that user has no home folder") from None
     if not expanded.is_absolute():
         raise ValueError("must be a whole path, or one that begins with ~/")
     return expanded
@@ -113,9 +117,24 @@ HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValida
 
 
 def _default_state_dir() -> Path:
-    from platformdirs import user_state_path
+    """Where state is kept when nobody decides.
 
-    return user_state_path("clawver-orders", appauthor=False)
+    Variables that move such folders, as those of XDG, do not count: hosts do not pass them to the
+    servers that they start, and a terminal would look for the refunds elsewhere.
+    """
+    if sys.platform == "win32":
+        from platformdirs import user_state_path
+
+        return user_state_path("clawver-orders", appauthor=False)
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise SetupError(
+            "This user has no home folder, so there is no place to keep state between runs.",
+            next_step="Set CLAWVER_STATE_DIR to a folder for it.",
+        ) from error
+    inside = "Library/Application Support" if sys.platform == "darwin" else ".local/state"
+    return home / inside / "clawver-orders"
 
 
 class Settings(BaseModel):
@@ -126,7 +145,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
-    api_key: Key | None = Field(None, description="The store's key.")
+    api_key: Key | None = Field(
+        None,
+        description="The store's key. Without it the server starts and lists its tools.",
+    )
     api_url: ApiUrl = Field(
         DEFAULT_API_URL, description="Where Clawver answers. https only; http only to loopback."
     )
@@ -160,10 +182,13 @@ class Settings(BaseModel):
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
     http_token: Key | None = Field(
-        None, description="The bearer token that serve --http asks for; needed off loopback."
+        None,
+        description="The bearer token that serve --http asks for; needed off loopback. 16 to 256 visible "
+        "ASCII characters, and not the store's key.",
     )
     http_hosts: HostNames = Field(
-        (), description="The host names that serve --http answers to; needed off loopback."
+        (),
+        description="The host names that serve --http answers to, separated by commas; needed off loopback.",
     )
     webhook_secret: Secrets = Field(
         (),

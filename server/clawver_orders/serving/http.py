@@ -98,14 +98,17 @@ async def _serve(
         max_request_body_size=LARGEST_BODY,
         security_settings=None,  # the gate looks at host and origin, before everything else
     )
-    under_way = UnderWay(
-        Starlette(
-            routes=[
-                Route(PATH, StreamableHTTPASGIApp(sessions), methods=["POST"]),
-                Route(HEALTH, _is_up),
-            ]
-        )
+    endpoint = StreamableHTTPASGIApp(sessions)
+    application = Starlette(
+        routes=[
+            Route(PATH, endpoint, methods=["POST"]),
+            Route(f"{PATH}/", endpoint, methods=["POST"]),
+            Route(HEALTH, _is_up),
+        ]
     )
+    # A redirect would lead to plain http, whatever speaks TLS in front of this server.
+    application.router.redirect_slashes = False
+    under_way = UnderWay(application)
     token = settings.http_token
     gate = Gate(under_way, names, None if token is None else token.get_secret_value())
     server = _Server(_config(gate), lambda: on_ready(base_url(listener) + PATH))
@@ -148,6 +151,7 @@ def _config(gate: Gate) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # below that it tells of strangers' requests; the gate does that
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -138,7 +138,7 @@ def build_server(
         on_read_resource=read_resource,
         on_completion=complete,
     )
-    server.middleware.append(sealing())
+    server.middleware.append(sealing(settings.store_dir / "questions.key"))
     return server
 
 
