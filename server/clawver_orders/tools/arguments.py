@@ -246,13 +246,13 @@ OrderIdOrNothing = Annotated[
 WebhookUrl = Annotated[
     str,
     Field(
-        description="Where Clawver sends the events: https, port 443, a public host that the merchant allows.",
+        description="https address, port 443, public host name; at most 2048 characters.",
         max_length=2048,
     ),
 ]
 WebhookEvents = Annotated[
     list[DocumentedEvent],
-    Field(description="Which events, 1 to 20 of these names.", min_length=1, max_length=20),
+    Field(description="1 to 20 of these names.", min_length=1, max_length=20),
     BeforeValidator(_list_or_json),
 ]
 WebhookId = Annotated[
@@ -261,7 +261,7 @@ WebhookId = Annotated[
 Since = Annotated[
     str,
     Field(
-        description="Received on or after this day (2026-11-24) or UTC time, or after this event: newest of an earlier answer gives only what is new.",
+        description="A day (2026-11-24) or UTC time to begin with, or newest of an earlier answer.",
         max_length=40,
     ),
     AfterValidator(_since),
@@ -269,18 +269,18 @@ Since = Annotated[
 Before = Annotated[
     str,
     Field(
-        description="Received before this event: older of an earlier answer gives the next part of its list.",
+        description="older of an earlier answer.",
         max_length=40,
     ),
     AfterValidator(_event_id_or_nothing),
 ]
 EventOrderId = Annotated[
-    str, Field(description="Only events of this order."), AfterValidator(_id_or_nothing)
+    str, Field(description="Order id, from list_orders."), AfterValidator(_id_or_nothing)
 ]
 EventName = Annotated[
     str,
     Field(
-        description="any, or one event name such as order.paid, order.shipped or order.refunded; at most 100 characters.",
+        description="any, or one event name such as order.paid; at most 100 characters.",
         max_length=100,
     ),
     AfterValidator(_plain),

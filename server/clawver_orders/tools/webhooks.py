@@ -43,13 +43,14 @@ SECRETS_DIFFER = (
 async def register_webhook(
     services: Services, url: WebhookUrl, events: WebhookEvents
 ) -> WebhookRegistered:
-    """Have Clawver send order events to a web address, signed, instead of asking for them again and again.
+    """Have Clawver send the store's events, signed, to a web address of the merchant.
 
-    Use it once, when the merchant names the address that leads to their listener; list_webhooks
-    shows what is there. Only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken. The secret comes
-    from CLAWVER_WEBHOOK_SECRET, never from you. The same url with the same events is found and
-    returned, not made twice. To change the events of a url, register it anew, then remove the old
-    one with delete_webhook. To read what has arrived use list_order_events.
+    Use it when the merchant names that address. list_webhooks shows what is registered;
+    list_order_events shows what arrived, if the address leads to "clawver-orders listen" on
+    this machine. The host of url must stand in CLAWVER_WEBHOOK_HOSTS; otherwise the error gives
+    the line that a person must add. The secret is CLAWVER_WEBHOOK_SECRET, never yours to give.
+    The same url with the same events is found and returned, not made twice. For other events
+    register the url anew, then remove the old one with delete_webhook.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -99,10 +100,12 @@ def _after_registering(others: list[str], standing: Standing) -> str:
 
 
 async def list_webhooks(services: Services) -> WebhookList:
-    """List the addresses that Clawver sends this store's events to, and whether they arrive here.
+    """List the addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
 
-    Use it to find a webhook_id, or why no events arrive. unexpected_host marks an address that the
-    merchant did not name: ask about it. For the events themselves use list_order_events.
+    Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
+    come: receiving tells the listener's last sign of life and the last delivery.
+    unexpected_host marks an address that the merchant did not name: ask about it. It takes one
+    request and sends no test event. For the events themselves use list_order_events.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
@@ -116,10 +119,13 @@ async def list_webhooks(services: Services) -> WebhookList:
 
 
 async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
-    """Stop Clawver from sending events to one webhook. What has arrived stays readable.
+    """Remove a webhook for good: Clawver stops sending events to its address.
 
-    Ask the merchant first: events that happen while nothing is registered are never sent later.
-    Called again for the same id it changes nothing and answers not_registered.
+    Use it for an address that the merchant no longer wants or never named (unexpected_host in
+    list_webhooks), or that register_webhook has replaced. Ask the merchant first: events that
+    happen while nothing is registered are never sent later. webhook_id is not the url; an id
+    that is not there changes nothing and answers "not_registered". What has arrived stays
+    readable with list_order_events.
     """
     try:
         await services.clawver.delete_webhook(webhook_id)
@@ -146,13 +152,14 @@ async def list_order_events(
     event: EventName = "any",
     limit: EventLimit = 50,
 ) -> EventList:
-    """Read what Clawver reported to this machine: orders paid, shipped, refunded. Newest first.
+    """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
 
-    Use it to learn what happened without asking Clawver (it costs no request). It says what was
-    reported, not how an order stands now: for that use get_order. It knows only what arrived here
-    while clawver-orders listen ran; receiving tells "nothing happened" from "nothing listens". For
-    orders whether or not they were reported use list_orders. Reported refunds that were still
-    unknown here are looked up and stand in refunds_checked.
+    Use it to learn what happened since the last look; for how an order stands now use
+    get_order, for all orders list_orders. Filters combine; event takes the names that
+    register_webhook knows, and any other finds nothing. To follow events give newest of the
+    last answer as since; for the rest of a long list give older as before. Only what arrived
+    while "clawver-orders listen" ran is known: an empty list may mean that nothing listened,
+    see receiving. It asks Clawver only about reported refunds that were unknown here.
     """
     query = Query(
         after=event_number(since) or 0,
