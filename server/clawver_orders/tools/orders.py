@@ -54,10 +54,9 @@ async def list_orders(
 ) -> OrderList:
     """List the store's orders that match all filters given, newest first.
 
-    Use it to find an order_id or see which orders match; get_order reads one in full,
-    summarize_orders adds up. Clawver filters by status only. The other filters see up to 100
-    orders of each status, for up to 29 of the store's 60 requests a minute. When complete is
-    false, raise limit, or add status or a later created_after; older orders are out of reach.
+    Use it to find an order_id; get_order reads one in full, summarize_orders adds up. With status or no filter it takes one request. Clawver knows no other filter: they are
+    applied here to at most 100 orders of each status, with up to 29 of the store's 60 requests
+    a minute. When complete is false, raise limit, or add status or a later created_after.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)

@@ -45,12 +45,12 @@ async def register_webhook(
 ) -> WebhookRegistered:
     """Have Clawver send the store's events, signed, to a web address of the merchant.
 
-    Use it when the merchant names that address. list_webhooks shows what is registered;
-    list_order_events shows what arrived, if the address leads to "clawver-orders listen" on
-    this machine. The host of url must stand in CLAWVER_WEBHOOK_HOSTS; otherwise the error gives
-    the line that a person must add. The secret is CLAWVER_WEBHOOK_SECRET, never yours to give.
-    The same url with the same events is found and returned, not made twice. For other events
-    register the url anew, then remove the old one with delete_webhook.
+    Use it when the merchant names that address; list_webhooks shows what is there. The settings
+    CLAWVER_WEBHOOK_HOSTS, which has to name the host, and CLAWVER_WEBHOOK_SECRET are a person's
+    to make: where one is missing, nothing is sent and the error says which line to add. The
+    same url with the same events is found and returned, not made twice. For other events
+    register the url anew, then remove the old one with delete_webhook. list_order_events reads
+    what arrives, if the address leads to "clawver-orders listen" on this machine.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -155,11 +155,11 @@ async def list_order_events(
     """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
 
     Use it to learn what happened since the last look; for how an order stands now use
-    get_order, for all orders list_orders. Filters combine; event takes the names that
-    register_webhook knows, and any other finds nothing. To follow events give newest of the
-    last answer as since; for the rest of a long list give older as before. Only what arrived
-    while "clawver-orders listen" ran is known: an empty list may mean that nothing listened,
-    see receiving. It asks Clawver only about reported refunds that were unknown here.
+    get_order, for all orders list_orders. Filters combine. To follow events give newest of the
+    last answer as since. Where older is given the list was cut, and before continues it. Only
+    what arrived while "clawver-orders listen" ran is known, for 30 days as a rule: receiving
+    says whether anything listens. Reading takes no request, but a reported refund that was
+    unknown here is looked up with one.
     """
     query = Query(
         after=event_number(since) or 0,
