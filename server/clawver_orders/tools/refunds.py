@@ -34,10 +34,10 @@ async def refund_order(
     Use it after get_order, for what the merchant decided. When the status is
     "needs_confirmation", nothing has moved yet: show the preview, and after the person's yes
     call confirm_refund. After "unknown", "busy" or no answer call check_refund, never this
-    again. The order and the amount make a refund: the same again is answered
-    "already_refunded", whatever the reason, unless in_addition_to makes it a further one. An
-    error means that this call moved no money, for example because of the merchant's limits per
-    refund and per 24 hours.
+    again. A second call with the same order_id and amount_in_cents sends nothing and answers
+    "already_refunded", whatever its reason; to refund that amount once more give
+    in_addition_to. An error means that this call moved no money. The merchant's limits per
+    refund and per 24 hours apply.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)

@@ -45,12 +45,12 @@ async def register_webhook(
 ) -> WebhookRegistered:
     """Have Clawver send the store's events, signed, to a web address of the merchant.
 
-    Use it when the merchant names that address; list_webhooks shows what is there. The settings
-    CLAWVER_WEBHOOK_HOSTS, which has to name the host, and CLAWVER_WEBHOOK_SECRET are a person's
-    to make: where one is missing, nothing is sent and the error says which line to add. The
-    same url with the same events is found and returned, not made twice. For other events
-    register the url anew, then remove the old one with delete_webhook. list_order_events reads
-    what arrives, if the address leads to "clawver-orders listen" on this machine.
+    Use it when the merchant names that address; list_webhooks shows what is there. Events carry
+    order data, so the host of url must stand in CLAWVER_WEBHOOK_HOSTS. CLAWVER_WEBHOOK_SECRET
+    must be set too. A person makes both settings; where one is missing, nothing is sent and the
+    error gives the line to add. The same url with the same events is returned, not made twice.
+    For other events register the url anew, then remove the old one with delete_webhook.
+    list_order_events reads what reaches "clawver-orders listen" on this machine.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -100,12 +100,12 @@ def _after_registering(others: list[str], standing: Standing) -> str:
 
 
 async def list_webhooks(services: Services) -> WebhookList:
-    """List the addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
+    """List all addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
 
     Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come: receiving tells the listener's last sign of life and the last delivery.
+    come. What it says of receiving is what the listener here noted, no test of an address.
     unexpected_host marks an address that the merchant did not name: ask about it. It takes one
-    request and sends no test event. For the events themselves use list_order_events.
+    request and shows no secret. For the events themselves use list_order_events.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
@@ -155,11 +155,12 @@ async def list_order_events(
     """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
 
     Use it to learn what happened since the last look; for how an order stands now use
-    get_order, for all orders list_orders. Filters combine. To follow events give newest of the
-    last answer as since. Where older is given the list was cut, and before continues it. Only
-    what arrived while "clawver-orders listen" ran is known, for 30 days as a rule: receiving
-    says whether anything listens. Reading takes no request, but a reported refund that was
-    unknown here is looked up with one.
+    get_order, for all orders list_orders. Filters combine; event takes the names that
+    register_webhook knows. To follow events give "newest" of the last answer as since. If the
+    answer has "older", the list was cut: give it as before. Only what arrived while
+    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether anything
+    listens. Reading takes no request; a reported refund that was unknown here is looked up with
+    one.
     """
     query = Query(
         after=event_number(since) or 0,
