@@ -55,10 +55,9 @@ async def list_orders(
     """List the store's orders that match all filters given, newest first.
 
     Use it to find an order_id; get_order reads one in full, summarize_orders adds up. Clawver
-    filters by status only: with it, or without filters, it takes one request. All other filters
-    are applied here, to at most 100 orders of each status, with up to 29 of the store's 60
-    requests a minute. When complete is false, raise limit, or add status or a later
-    created_after.
+    filters by status only: with it, or without filters, it takes one request. Others are
+    applied here, to 100 orders of each status at most, with up to 29 of the store's 60 requests
+    a minute. When complete is false, raise limit, or add status or a later created_after.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
