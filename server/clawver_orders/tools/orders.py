@@ -56,7 +56,7 @@ async def list_orders(
 
     Use it to find an order_id; get_order reads one in full, summarize_orders adds up. Clawver
     filters by status only: with it, or without filters, it takes one request. Others are
-    applied here, to 100 orders of each status at most, with up to 29 of the store's 60 requests
+    applied here, to 100 orders of each status at most, for up to 29 of the store's 60 requests
     a minute. When complete is false, raise limit, or add status or a later created_after.
     """
     after, before = _time(created_after), _time(created_before)
