@@ -37,9 +37,12 @@ _REFUNDING, _SETTLING, _APPROVING = (
     f"tests/desk/test_{name}.py" for name in ("refunding", "settling", "approving")
 )
 PRELOADED = (
+    "filelock",
     "httpx2",
+    "hypothesis",
     "mcp",
-    "mcp.server",
+    "mcp.client",
+    "mcp.server.runner",
     "pydantic",
     "stamina",
     "starlette.applications",

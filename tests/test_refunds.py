@@ -470,6 +470,29 @@ async def test_an_order_that_somebody_works_on_is_left_alone(
     assert shop.requests() == []
 
 
+async def test_a_ledger_that_breaks_after_the_request_left_is_said(
+    configure: Configure, connect: Connect, shop: Shop
+) -> None:
+    wanted = {"order_id": "ord_shirt", "amount_in_cents": 700, "reason": "Smudged"}
+    said: list[dict[str, Any]] = []
+    shop.add_fault("slow", method="POST", seconds=0.5)
+    async with connect() as client:
+
+        async def refund() -> None:
+            said.append(await call(client, "refund_order", **wanted))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(refund)
+            while not posts(shop):
+                await anyio.sleep(0.01)
+            (configure().store_dir / "ledger.sqlite3").write_bytes(b"broken")
+
+    (answer,) = said
+    assert answer["status"] == "refunded"
+    assert answer["warning"].startswith("The refund ledger could not be written after the request")
+    assert given_back(shop, "ord_shirt") == [700]
+
+
 async def test_a_refund_left_open_is_looked_up_at_the_next_start(
     configure: Configure, shop: Shop
 ) -> None:

@@ -17,7 +17,7 @@ from clawver_orders.errors import (
 from clawver_orders.models import Order
 from clawver_orders.refund_rules import passed_at_least
 from clawver_orders.refunds import Outcome
-from clawver_orders.settling import BOUNDS
+from clawver_orders.settling import BOUNDS, Bounds
 
 # What became of a request
 
@@ -69,6 +69,16 @@ async def test_a_refund_that_does_not_show_is_unknown(room: Room) -> None:
 
 def test_a_whole_call_ends_within_forty_five_seconds() -> None:
     assert BOUNDS.call < 45
+    assert Bounds(lock=1, read=10, send=100, look=1000).call == 1122
+
+
+async def test_a_look_that_fails_in_between_settles_nothing(room: Room) -> None:
+    room.shop.add_fault("drop_before", method="POST")
+    room.shop.add_fault("slow", method="GET", times=2)
+    room.shop.add_fault("garbage", method="GET")
+
+    assert (await room.refund()).status == "unknown"
+    assert (room.gets(), room.posts()) == (4, 1)
 
 
 async def test_looking_is_bounded(room: Room) -> None:
