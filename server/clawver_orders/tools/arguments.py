@@ -219,7 +219,7 @@ EarlierId = Annotated[str, AfterValidator(_id)]
 InAdditionTo = Annotated[
     list[EarlierId],
     Field(
-        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists as in_addition_to. At most 50.",
+        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists so. At most 50.",
         max_length=50,
     ),
     BeforeValidator(_list_or_json),

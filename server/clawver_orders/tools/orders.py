@@ -199,7 +199,7 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
     Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for anything else about an order use get_order. Ask the customer for
+    generate_download_link; for all else use get_order. Ask the customer for
     the checkout_id: no call lists checkouts, and an order id is an error. It takes one request,
     without the store's key. The tokens open the order and its files for whoever holds them:
     give them to nobody but this customer.

@@ -31,13 +31,13 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone, and it does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. When the status is
-    "needs_confirmation", nothing has moved yet: show the preview, and after the person's yes
-    call confirm_refund. After "unknown", "busy" or no answer call check_refund, never this
-    again. A second call with the same order_id and amount_in_cents sends nothing and answers
-    "already_refunded", whatever its reason; to refund that amount once more give
-    in_addition_to. An error means that this call moved no money. The merchant's limits per
-    refund and per 24 hours apply.
+    Use it after get_order, for what the merchant decided. Where the merchant wants a yes first,
+    the status is "needs_confirmation" and nothing has moved: show the preview, and after the
+    person's yes call confirm_refund. After "unknown", "busy" or no answer call check_refund,
+    never this again. A second call with the same order_id and amount_in_cents sends nothing and
+    answers "already_refunded", whatever its reason; to refund that amount once more, pass on
+    the in_addition_to of that answer. An error means that this call moved no money. The
+    merchant's limits per refund and per 24 hours apply.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)

@@ -159,8 +159,7 @@ async def list_order_events(
     register_webhook knows. To follow events give "newest" of the last answer as since. If the
     answer has "older", the list was cut: give it as before. Only what arrived while
     "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether anything
-    listens. Reading takes no request; a reported refund that was unknown here is looked up with
-    one.
+    listens. It takes no request, but one for each reported refund that was unknown here.
     """
     query = Query(
         after=event_number(since) or 0,
