@@ -46,11 +46,12 @@ async def register_webhook(
     """Have Clawver send the store's events, signed, to a web address of the merchant.
 
     Use it when the merchant names that address; list_webhooks shows what is there. Events carry
-    order data, so the host of url must stand in CLAWVER_WEBHOOK_HOSTS. CLAWVER_WEBHOOK_SECRET
-    must be set too. A person makes both settings; where one is missing, nothing is sent and the
-    error gives the line to add. The same url with the same events is returned, not made twice.
-    For other events register the url anew, then remove the old one with delete_webhook.
-    list_order_events reads what reaches "clawver-orders listen" on this machine.
+    order data, so only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken.
+    CLAWVER_WEBHOOK_SECRET must be set, too. Where one is missing, nothing is sent and the error
+    gives the line that a person must add. The same url with the same events is returned, not
+    made twice. For other events register the url anew, then remove the old one with
+    delete_webhook. list_order_events reads what reaches "clawver-orders listen" on this
+    machine.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -100,12 +101,12 @@ def _after_registering(others: list[str], standing: Standing) -> str:
 
 
 async def list_webhooks(services: Services) -> WebhookList:
-    """List all addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
+    """List all addresses that Clawver sends this store's events to, and whether this machine listens for them.
 
     Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come. What it says of receiving is what the listener here noted, no test of an address.
-    unexpected_host marks an address that the merchant did not name: ask about it. It takes one
-    request and shows no secret. For the events themselves use list_order_events.
+    come. It takes one request, sends no test event and shows no secret. An address with
+    unexpected_host was not named by the merchant: ask about it. For the events themselves use
+    list_order_events.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
@@ -156,10 +157,10 @@ async def list_order_events(
 
     Use it to learn what happened since the last look; for how an order stands now use
     get_order, for all orders list_orders. Filters combine; event takes the names that
-    register_webhook knows. To follow events give "newest" of the last answer as since. If the
-    answer has "older", the list was cut: give it as before. Only what arrived while
-    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether anything
-    listens. It takes no request, but one for each reported refund that was unknown here.
+    register_webhook knows. To see only what is new, pass the last answer's newest as since. To
+    see the rest of a cut list, pass its older as before. Only what arrived while
+    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether it runs.
+    It takes no request, but one for each reported refund that was unknown here.
     """
     query = Query(
         after=event_number(since) or 0,
