@@ -369,6 +369,7 @@ class Story(RuleBasedStateMachine):
                 assert self.store.paid[refund] == intent
         elif end.status in {"not_recorded", "declined", "needs_confirmation"}:
             assert intent not in self.store.paid.values()
+            assert intent not in self.on_its_way
         if end.status in {"declined", "needs_confirmation"}:
             assert intent not in self.store.sent
 
