@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,24 @@ from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
+from clawver_orders.state.inbox import Inbox
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> dict[str, str]:
+    """The variables of processes that work on one sandbox store."""
+    return {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_SANDBOX": "on"}
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    """The inbox that these processes share, seen from here."""
+    return Inbox(tmp_path / "state" / "stores" / "sandbox" / "inbox.sqlite3", timedelta(days=30))
 
 
 @pytest.fixture

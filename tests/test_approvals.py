@@ -543,6 +543,47 @@ async def test_a_replayed_round_sends_nothing_twice(
     assert given_back(shop, wanted["order_id"]) == [700]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_any_process_hears_the_answer_where_the_key_can_be_kept_and_else_whoever_asked(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], is_kept: bool
+) -> None:
+    settings = configure(refund_approval="ask")
+    if not is_kept:
+        (settings.store_dir / "questions.key").mkdir(parents=True)
+        settings.store_dir.chmod(0o700)
+    async with host(settings, person=Asked()) as one, host(settings, person=Asked()) as another:
+        first = await one.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        reply: dict[str, Any] = {
+            "input_responses": {refund_id: YES},
+            "request_state": first.request_state,
+        }
+        if not is_kept:
+            with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                await another.session.call_tool("refund_order", wanted, **reply)
+            assert posts(shop) == []
+        hearing = another if is_kept else one
+        result = await hearing.session.call_tool("refund_order", wanted, **reply)
+
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_key_is_made_for_a_question_and_not_before(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="ask")
+    key = settings.store_dir / "questions.key"
+    async with host(settings, era, Asked(YES)) as client:
+        await call(client, "get_order", order_id=wanted["order_id"])
+        assert not key.exists()
+        await call(client, "refund_order", **wanted)
+
+    assert key.exists() is (era == "auto")
+
+
 @pytest.mark.parametrize("forgery", ["unsealed", "none", "other arguments"])
 async def test_a_yes_without_its_sealed_question_is_none(
     configure: Configure, shop: Shop, wanted: dict[str, Any], forgery: str

@@ -21,6 +21,10 @@ GOOD: dict[str, dict[str, Any]] = {
     "refund_order": {"order_id": "ord_shirt", "amount_in_cents": 100, "reason": "Test"},
     "confirm_refund": {"refund_id": "rfi_1"},
     "check_refund": {},
+    "register_webhook": {"url": "https://hooks.example/x", "events": ["order.paid"]},
+    "list_webhooks": {},
+    "delete_webhook": {"webhook_id": "whk_1"},
+    "list_order_events": {},
 }
 WRONG_TYPES: list[Any] = [True, 7, 1.5, [], {}, ["x"], {"a": 1}]
 HOSTILE_TEXTS = [
@@ -31,6 +35,7 @@ IN_NO_PATH = {
     "reason",
     "customer_email",
     "product",
+    "event",
     "wanted_size",
     "order_status_token",
     "download_token",

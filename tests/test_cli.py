@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from clawver_orders import __version__
+from clawver_orders.cli import _for_a_shell
 from clawver_sandbox.shop import API_KEY, Shop
 
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
@@ -34,6 +35,18 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
         "CLAWVER_API_URL": f"{store_url}/v1",
         "CLAWVER_STATE_DIR": str(tmp_path / "state"),
     }
+
+
+def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) -> None:
+    wanted = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Smudged")
+    asked = run("call", "refund_order", *wanted, "--sandbox", HOME=str(tmp_path))
+    refund_id = json.loads(asked.stdout)["refund_id"]
+
+    moved = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    shown = run("refunds", "show", refund_id, "--sandbox", **moved)
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert refund_id in shown.stdout
 
 
 def test_the_version_and_the_help_are_there() -> None:
@@ -188,6 +201,17 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
 
     assert order["refunded_in_cents"] == 500
     assert len(fetched.content) == link["file_size_bytes"]
+
+
+def test_the_sandbox_tells_each_shell_how_to_set_its_variables() -> None:
+    variables = {"CLAWVER_API_URL": "http://127.0.0.1:1/v1", "CLAW_API_KEY": "example"}
+
+    assert _for_a_shell(variables, "linux") == (
+        "export CLAWVER_API_URL=http://127.0.0.1:1/v1 CLAW_API_KEY=example"
+    )
+    assert _for_a_shell(variables, "win32") == (
+        '$env:CLAWVER_API_URL = "http://127.0.0.1:1/v1"; $env:CLAW_API_KEY = "example"'
+    )
 
 
 def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import yaml
 from tests.test_cli import run
 
 from clawver_orders.cli import commands
+from clawver_orders.hosts import UVX
 from clawver_orders.serving.prompts import JOBS
 from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
 ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 README = (ROOT / "README.md").read_text("utf-8")
 SKILL = (ROOT / "SKILL.md").read_text("utf-8")
 REFERENCES = sorted((ROOT / "references").glob("*.md"))
@@ -27,21 +30,6 @@ PAGES = [
     *REFERENCES,
 ]
 TOOLS = {tool.name for tool in SURFACE}
-
-
-def table(text: str, heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading."""
-    below = text.split(f"\n{heading}\n", 1)[1]
-    lines = [line for line in below.split("\n## ", 1)[0].splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def test_every_tool_is_in_the_readme_with_what_it_changes() -> None:
-    rows = {cells[0].strip("`"): cells[2] for cells in table(README, "## Tools")}
-
-    assert set(rows) == TOOLS
-    for tool in SURFACE:
-        assert (rows[tool.name] == "no") is tool.hints.read_only
 
 
 def test_every_prompt_is_in_the_readme_with_what_it_is_given() -> None:
@@ -68,25 +56,6 @@ def test_every_tool_is_in_the_skill() -> None:
         - {"payment_status", "partially_refunded"}
         == TOOLS
     )
-
-
-def test_every_setting_is_in_the_readme_with_its_default_and_meaning() -> None:
-    rows = {cells[0].strip("`"): cells[1:] for cells in table(README, "## Settings")}
-
-    assert set(rows) == set(VARIABLES.values())
-    for field, name in VARIABLES.items():
-        about = Settings.model_fields[field]
-        default, meaning = rows[name]
-        assert about.description is not None
-        assert meaning.replace("`", "").startswith(about.description), name
-        if about.default_factory is None and about.default not in {None, ()}:
-            assert default.strip("`") == in_words(about.default), name
-
-
-def in_words(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
@@ -151,7 +120,35 @@ def test_ci_runs_the_readmes_own_test_command() -> None:
     assert command.replace("install uv", "install --quiet uv") in (ROOT / ".ci" / "run").read_text(
         "utf-8"
     )
-    assert "python3 -m pip install uv && uv run clawver-orders demo" in README
+    assert "`python3 -m pip install uv && uv run clawver-orders demo`" in README
+
+
+def test_the_first_command_needs_no_checkout_and_no_key(tmp_path: Path) -> None:
+    chapter = README.split("\n## See it work\n", 1)[1].split("\n## ", 1)[0]
+    (first, *_) = re.findall(r"^```sh\n(.*)\n```$", chapter, re.MULTILINE)
+    command, name, *words = shlex.split(first)
+
+    assert [command, name] == list(UVX)
+    assert run(*words, HOME=str(tmp_path)).returncode == 0
+    assert f"`uv tool install {PROJECT['name']}`" in README
+
+
+def test_a_terminal_is_told_which_variables_decide_what_it_sees() -> None:
+    (said,) = re.findall("^Give your terminal (.*)$", README, re.MULTILINE)
+    deciding = {"api_key", "api_url", "state_dir"}
+
+    assert set(re.findall("CLAW[A-Z_]+", said)) == {VARIABLES[field] for field in deciding}
+
+
+def test_links_of_the_readme_lead_somewhere_from_a_package_index_too() -> None:
+    ours = f"{PROJECT['urls']['Source']}/blob/main/"
+    targets = re.findall(r"\]\(([^)]+)", README)
+
+    assert any(target.startswith(ours) for target in targets)
+    for target in targets:
+        assert target.startswith("https://"), target
+        if target.startswith(ours):
+            assert (ROOT / target.removeprefix(ours)).is_file(), target
 
 
 def test_nothing_published_holds_what_registries_flag() -> None:

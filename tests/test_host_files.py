@@ -81,6 +81,31 @@ def test_what_a_person_added_to_the_entry_stays(file: Path) -> None:
     assert "claw_sk_example" not in "".join(planned.difference)
 
 
+def test_an_entry_of_a_server_elsewhere_becomes_one_of_this_machine(file: Path) -> None:
+    theirs = {
+        "type": "http", "url": "https://orders.example/?token=example-1", "timeout": 60,
+        "serverUrl": "https://orders.example/?token=example-2", "httpUrl": "https://example.example",
+        "headers": {"Authorization": "Bearer example-3"}, "command": "example-4", "args": ["example-5"],
+    }  # fmt: skip
+    file.write_text(json.dumps({"mcpServers": {"clawver-orders": theirs}}), "utf-8")
+
+    planned = plan(file, ENTRY)
+
+    assert json.loads(planned.after)["mcpServers"]["clawver-orders"] == ENTRY | {"timeout": 60}
+    assert not any("example" in line for line in planned.difference)
+    assert '-    "url": "(not shown)",' in planned.difference
+    assert '     "timeout": "(not shown)",' in planned.difference
+    assert '+    "command": "uvx",' in planned.difference
+
+
+def test_what_says_that_it_is_of_this_machine_stays(file: Path) -> None:
+    file.write_text(json.dumps({"mcpServers": {"clawver-orders": {"type": "stdio"}}}), "utf-8")
+
+    after = json.loads(plan(file, ENTRY).after)
+
+    assert after["mcpServers"]["clawver-orders"] == {"type": "stdio"} | ENTRY
+
+
 def test_a_key_that_is_handed_in_replaces_the_one_that_stands_there(file: Path) -> None:
     for key in ("claw_sk_example_first", "claw_sk_example_second"):
         apply(plan(file, ENTRY | {"env": {"CLAW_API_KEY": key}}))

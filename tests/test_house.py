@@ -11,9 +11,11 @@ MAP = {
     "__main__": {"cli"},
     "money": set(),
     "text": set(),
+    "webhooks": {"text"},
+    "addresses": set(),
     "errors": set(),
     "logs": set(),
-    "settings": {"errors"},
+    "settings": {"addresses", "errors"},
     "models": {"text"},
     "lifecycle": {"models"},
     "sizes": {"models"},
@@ -23,9 +25,11 @@ MAP = {
     "state": set(),
     "state.folders": set(),
     "state.database": {"errors", "state.folders"},
+    "state.keys": {"state.folders"},
     "state.ledger": {"state.database"},
     "state.locks": {"errors", "state.folders"},
     "state.budget": {"errors", "state.folders"},
+    "state.inbox": {"state.database", "webhooks"},
     "approvals": {"models", "money", "state.ledger"},
     "refund_rules": {"errors", "models", "money", "state.ledger"},
     "settling": {"client", "errors", "models", "refund_rules", "settings", "state.ledger"},
@@ -34,23 +38,31 @@ MAP = {
         "state.ledger", "state.locks",
     },
     "services": {
-        "client", "errors", "refunds", "settings", "state.budget", "state.ledger", "state.locks", "text",
+        "client", "errors", "refunds", "settings", "state.budget", "state.inbox", "state.ledger", "state.locks",
+        "text",
         "clawver_sandbox",
     },
-    "tools.arguments": {"models", "text"},
+    "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
+    "tools.arguments": {"models", "text", "webhooks"},
     "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
         "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",
         "tools.arguments",
     },
-    "tools.downloads": {"errors", "models", "services", "settings", "tools.answers", "tools.arguments"},
+    "tools.downloads": {"addresses", "errors", "models", "services", "tools.answers", "tools.arguments"},
     "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
     "tools.refunds": {
         "approvals", "errors", "money", "refunds", "services", "settings", "state.ledger",
         "tools.answers", "tools.arguments",
     },
-    "tools": {"tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes"},
+    "tools.webhooks": {
+        "addresses", "errors", "models", "reconciling", "services", "settings", "settling", "state.inbox",
+        "tools.answers", "tools.arguments", "webhooks",
+    },
+    "tools": {
+        "tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks",
+    },
     "serving": set(),
     "references": set(),
     "serving.prompts": {"text", "tools.arguments"},
@@ -58,7 +70,7 @@ MAP = {
         "errors", "money", "references", "search", "services", "tools.answers", "tools.arguments",
         "tools.contract", "tools.orders",
     },
-    "serving.asking": {"approvals", "text"},
+    "serving.asking": {"approvals", "state.keys", "text"},
     "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
     "serving.server": {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
@@ -71,26 +83,34 @@ MAP = {
     "serving.stdio": {
         "errors", "serving.opening", "serving.server", "serving.stopping", "serving.wire", "settings",
     },
+    "ports": {"errors"},
     "serving.gate": set(),
     "serving.underway": set(),
     "serving.http": {
-        "errors", "serving.gate", "serving.server", "serving.stopping", "serving.underway", "settings",
+        "addresses", "errors", "ports", "serving.gate", "serving.server", "serving.stopping", "serving.underway",
+        "settings",
     },
     "doctor": {"errors", "services", "settings"},
     "demo": set(),
     "hosts": set(),
     "json_text": set(),
     "host_files": {"hosts", "json_text"},
-    "bundle": {"", "hosts", "settings", "tools", "clawver_sandbox"},
+    "bundle": {"", "hosts", "references", "settings", "tools", "clawver_sandbox"},
     "install_commands": {"bundle", "errors", "host_files", "hosts", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {
         "", "approvals", "errors", "money", "refunds", "services", "startup", "state.ledger", "text",
         "tools.refunds",
     },
+    "receiver": {"errors", "services", "settings", "state.inbox", "webhooks"},
+    "listener": {"ports", "receiver", "serving.stopping"},
+    "webhook_commands": {
+        "errors", "listener", "receiver", "services", "startup", "state.inbox", "tools.arguments", "webhooks",
+    },
     "cli": {
-        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services", "serving.http",
-        "serving.stdio",         "settings", "startup", "tools", "tools.contract", "clawver_sandbox",
+        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services",
+        "serving.http", "serving.stdio", "settings", "startup", "tools", "tools.contract", "webhook_commands",
+        "clawver_sandbox",
     },
 }  # fmt: skip
 PROTOCOL = {"mcp", "mcp_types"}
@@ -172,7 +192,9 @@ def test_the_sandbox_shares_nothing_with_the_product() -> None:
 def test_only_settings_reads_the_environment_and_only_commands_print() -> None:
     for name, path in ROOMS.items():
         text = path.read_text("utf-8")
-        prints = name in {"cli", "startup", "refund_commands", "install_commands"}
+        prints = name in {
+            "cli", "startup", "refund_commands", "install_commands", "webhook_commands",
+        }  # fmt: skip
         assert ("os.environ" in text) == (name in {"settings", "cli"}), name
         assert ("print(" in text or "click.echo" in text) == prints, name
 

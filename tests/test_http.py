@@ -52,7 +52,7 @@ class Site:
             headers["mcp-method"] = method
             if "name" in params:
                 headers["mcp-name"] = params["name"]
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | ERAS[era]}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": ERAS[era] | params}
         return self.post(body, **headers)
 
     def end(self) -> str:
@@ -117,6 +117,28 @@ def test_any_process_behind_a_load_balancer_can_answer(era: str, live: dict[str,
         assert "mcp-session-id" not in answer.headers
 
 
+def test_any_process_takes_the_answer_to_a_question_of_another(
+    live: dict[str, str], shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    able: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}}
+    wanted = refund(sale) | {"_meta": MODERN["_meta"] | able}
+    asks = live | {"CLAWVER_REFUND_APPROVAL": "human"}
+    with site(asks) as one, site(asks) as another:
+        asked = one.ask("2026-07-28", "tools/call", **wanted).json()["result"]
+        (refund_id,) = asked["inputRequests"]
+        reply = wanted | {
+            "inputResponses": {refund_id: {"action": "accept", "content": {"approve": True}}},
+            "requestState": asked["requestState"],
+        }
+        answers = [each.ask("2026-07-28", "tools/call", **reply) for each in (another, one)]
+
+    assert [answer.json()["result"]["structuredContent"]["status"] for answer in answers] == [
+        "refunded", "already_refunded"
+    ]  # fmt: skip
+    assert [cents for order, cents in shop.refunds() if order == sale] == [700]
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
 def test_there_is_no_stream_and_no_session_to_open_or_close(
     method: str, live: dict[str, str]
@@ -125,6 +147,26 @@ def test_there_is_no_stream_and_no_session_to_open_or_close(
         answer = httpx2.request(method, server.url, headers=ACCEPT, trust_env=False)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_slash_at_the_end_is_no_other_address(live: dict[str, str]) -> None:
+    with site(live) as server:
+        health = httpx2.get(f"{server.base}/healthz/", headers=ACCEPT, trust_env=False)
+        server.url += "/"
+        answer = server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+
+    assert (answer.status_code, answer.json()["result"]) == (200, {})
+    assert health.status_code == 404
+
+
+def test_a_stranger_who_wants_another_protocol_leaves_no_trace(live: dict[str, str]) -> None:
+    with site(live | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
+        answer = server.post({}, upgrade="websocket", connection="Upgrade")
+        server.process.send_signal(signal.SIGTERM)
+        complaints = server.end()
+
+    assert answer.status_code == 401
+    assert "uvicorn" not in complaints
 
 
 def test_a_load_balancer_may_ask_whether_it_is_up(live: dict[str, str]) -> None:

@@ -149,6 +149,22 @@ def test_a_broken_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize(
+    ("platform", "folder"), [("darwin", "Library/Application Support"), ("linux", "elsewhere")]
+)
+def test_claude_desktop_is_looked_for_where_it_looks_itself(
+    platform: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
+
+    done = CliRunner().invoke(commands, ["config", "claude-desktop", "--write"])
+
+    file = tmp_path / folder / "Claude" / "claude_desktop_config.json"
+    assert f"{file} was not changed" in done.stderr
+
+
 def test_what_uvx_started_is_started_by_uvx_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = "/home/ada/.cache/uv/archive-v0/x1"
     monkeypatch.setattr("shutil.which", lambda _: "/opt/bin/uvx")

@@ -1,6 +1,8 @@
 """The built wheel: what is in it, and that it runs in a clean environment."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,16 +17,37 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     # The build's own tools are those of this environment: no second download, the same result.
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
         check=True, capture_output=True,
     )  # fmt: skip
-    (built,) = folder.glob("*.whl")
-    assert list(folder.glob("*.tar.gz"))
-    return built
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (found,) = built.glob("*.whl")
+    return found
+
+
+def test_the_tests_of_the_source_archive_find_all_they_look_into(
+    built: Path, tmp_path: Path
+) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    (project,) = tmp_path.iterdir()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", ""],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout[-2000:]
+    here = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert re.findall(r"^(tests/\S+): \d+$", done.stdout, re.MULTILINE) == here
 
 
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
@@ -52,6 +75,26 @@ def test_the_wheel_runs_without_the_source(wheel: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert '"order_id":"ord_shirt"' in done.stdout
+
+
+def test_ci_lets_everybody_elses_clients_drive_what_was_built() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    started = re.search(
+        r'^INSTALLED_COMMAND="(\S+)/bin/(\S+)" uv run pytest -m clients', script, re.MULTILINE
+    )
+
+    assert started is not None
+    assert f'pip install --quiet --python "{started[1]}" "$clean"/dist/*.whl' in script
+    assert (
+        started[2]
+        in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    )
+
+
+def test_no_dependency_may_take_a_step_that_nobody_has_tried() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert all(re.fullmatch(r"[a-z0-9]+>=[\d.]+,<\d+", need) for need in project["dependencies"])
 
 
 def test_the_version_stands_in_one_place() -> None:

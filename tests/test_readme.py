@@ -6,19 +6,22 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 from click.testing import CliRunner
+from tests.test_cli import run
 
 from clawver_orders.cli import commands
 from clawver_orders.hosts import HOSTS, Host, Start
-from clawver_orders.settings import VARIABLES
+from clawver_orders.settings import VARIABLES, Settings
+from clawver_orders.tools import SURFACE
 
 FILE = Path(__file__).parent.parent / "README.md"
 PROJECT = tomllib.loads((FILE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 ORDER = [
-    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Over HTTP", "The sandbox", "Windows and Docker",
-    "Agent frameworks", "Troubleshooting", "Develop",
+    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
+    "Windows and Docker", "Agent frameworks", "Troubleshooting", "Develop",
 ]  # fmt: skip
 
 
@@ -38,6 +41,50 @@ def button(host: Host, picture: str) -> str:
     return f"[![Add to {host.title}]({picture})]({live}) [or to try, on the sandbox]({sandbox})"
 
 
+def table(*rows: tuple[str, ...]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:])]
+    return "\n".join(lines)
+
+
+def tools() -> str:
+    rows = [
+        (f"`{tool.name}`", f"{about.partition('. ')[0].rstrip('.')}.", "no" if tool.hints.read_only else "yes")
+        for tool in SURFACE
+        for about in [" ".join(tool.description.split())]
+    ]  # fmt: skip
+    return table(("tool", "what it does", "changes anything"), *rows)
+
+
+FOLDERS = (
+    r"`~/.local/state/clawver-orders`; on macOS `~/Library/Application Support/clawver-orders`, "
+    r"on Windows `%LOCALAPPDATA%\clawver-orders`"
+)
+
+
+def default(field: str) -> str:
+    value = Settings.model_fields[field].default
+    if field == "state_dir":
+        return FOLDERS
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{value}`" if value else "\u2013"
+
+
+def meaning(field: str) -> str:
+    """What a setting is for, with what is to be typed marked as such."""
+    about = Settings.model_fields[field]
+    words = ["serve --http", *(tool.name for tool in SURFACE)]
+    words += get_args(about.annotation) if get_origin(about.annotation) is Literal else []
+    return re.sub(rf"\b({'|'.join(words)})\b", r"`\1`", str(about.description))
+
+
+def settings() -> str:
+    rows = [(f"`{name}`", default(field), meaning(field)) for field, name in VARIABLES.items()]
+    return table(("variable", "default", "meaning"), *rows)
+
+
 def made() -> dict[str, str]:
     """The parts that are made, by the name of their markers."""
     badge = "https://img.shields.io/badge/VS_Code-add-0098FF"
@@ -50,6 +97,8 @@ def made() -> dict[str, str]:
         ),
         "standard": f"```json\n{HOSTS['generic'].text(Start())}\n```",
         "hosts": "\n".join(fold(host) for host in HOSTS.values() if host.name != "generic"),
+        "settings": settings(),
+        "tools": tools(),
     }
 
 
@@ -82,7 +131,11 @@ def test_the_options_that_are_named_exist() -> None:
     prose = re.sub(r"```.*?```", "", chapter, flags=re.DOTALL)
     assert set(re.findall(r"`(--[a-z-]+)`", prose)) <= known
     owner = PROJECT["urls"]["Source"].removeprefix("https://github.com/")
+    market = json.loads((FILE.parent / ".claude-plugin" / "marketplace.json").read_text("utf-8"))
+    (plugin,) = market["plugins"]
     assert f"`/plugin marketplace add {owner}`" in prose
+    assert f"`/plugin install {plugin['name']}@{market['name']}`" in prose
+    assert f"`openclaw skills install @{owner}`" in prose
     written = re.search(r"edits the file of (.*?):", prose)
     assert written is not None
     assert set(re.split(", | or ", written[1])) == {h.title for h in HOSTS.values() if h.file}
@@ -106,6 +159,17 @@ def test_docker_gets_what_the_image_needs() -> None:
     words = shlex.split(build[0])
     assert words[words.index("-t") + 1] == entry["args"][-1]
     assert (FILE.parent / words[words.index("-f") + 1]).is_file()
+
+
+def test_windows_is_told_what_its_shell_wants() -> None:
+    chapter = FILE.read_text("utf-8").split("## Windows and Docker")[1].split("\n## ")[0]
+    found = re.search(r"```powershell\n\$env:(\w+) = \"(\w+)\"\nclawver-orders (.*)\n```", chapter)
+
+    assert found is not None
+    done = run(*shlex.split(found[3]), **{found[1]: found[2]})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found[1] in VARIABLES.values()
+    assert "PowerShell 7" in chapter
 
 
 @pytest.mark.parametrize("name", ["CLAWVER_READ_ONLY", "CLAWVER_LOG_LEVEL", "CLAW_API_KEY"])

@@ -219,6 +219,7 @@ def test_what_landed_late_or_twice_is_said_in_the_terminal(
     assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
     assert twice.returncode == 0
     assert "2 refunds of this amount are new on the order" in twice.stderr
+    assert run("refunds", "check", **store).stdout == "Nothing is open.\n"
 
 
 def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(

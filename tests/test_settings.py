@@ -1,8 +1,10 @@
 """A person's decisions, checked once and never repeated aloud."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from platformdirs import user_state_path
 
 from clawver_orders.errors import SetupError
 from clawver_orders.settings import VARIABLES, Settings
@@ -23,6 +25,43 @@ def test_without_any_variable_the_defaults_hold() -> None:
     assert settings.state_dir.name == "clawver-orders"
     assert not settings.sandbox
     assert not settings.read_only
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder"),
+    [
+        ("linux", ".local/state/clawver-orders"),
+        ("darwin", "Library/Application Support/clawver-orders"),
+    ],
+)
+def test_variables_that_hosts_do_not_pass_on_do_not_move_the_state(
+    platform: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+
+    assert read().state_dir == tmp_path / folder
+
+
+def test_on_windows_the_state_is_where_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    assert read().state_dir == user_state_path("clawver-orders", appauthor=False)
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: object = None) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+
+    with pytest.raises(SetupError, match="Set CLAWVER_STATE_DIR"):
+        read()
+    with pytest.raises(SetupError, match="CLAWVER_STATE_DIR cannot be used"):
+        read(CLAWVER_STATE_DIR="~/state")
 
 
 @pytest.mark.parametrize("unset", ["", "  ", "${CLAW_API_KEY}", "${user_config.api_key}"])
@@ -58,6 +97,15 @@ def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
         ("CLAWVER_API_URL", "https:///v1"),
         ("CLAW_API_KEY", '"claw_sk_live_example_key"'),
         ("CLAWVER_STATE_DIR", "some/folder"),
+        ("CLAWVER_WEBHOOK_SECRET", "fifteen_example"),
+        ("CLAWVER_WEBHOOK_SECRET", "whsec_example_0123456789 short"),
+        ("CLAWVER_WEBHOOK_SECRET", "whsec_exämple_0123456789"),
+        ("CLAWVER_WEBHOOK_SECRET", "example" * 40),
+        ("CLAWVER_WEBHOOK_HOSTS", "https://hooks.example"),
+        ("CLAWVER_WEBHOOK_HOSTS", "hooks.example/path"),
+        ("CLAWVER_WEBHOOK_HOSTS", "*.example"),
+        ("CLAWVER_INBOX_DAYS", "0"),
+        ("CLAWVER_INBOX_DAYS", "forever"),
         ("CLAWVER_SANDBOX", "perhaps"),
         ("CLAWVER_READ_ONLY", "2"),
         ("CLAWVER_REFUND_LIMIT_CENTS", "0"),
@@ -142,3 +190,20 @@ def test_one_store_has_one_folder_however_its_address_is_spelt(
     urls: tuple[str, ...], name: str
 ) -> None:
     assert {Settings(api_url=url).store_name for url in urls} == {name}
+
+
+def test_webhook_secrets_are_one_or_several_and_never_shown() -> None:
+    settings = read(CLAWVER_WEBHOOK_SECRET=" whsec_example_0123456789  whsec_example_9876543210 ")
+
+    assert [each.get_secret_value() for each in settings.webhook_secret] == [
+        "whsec_example_0123456789",
+        "whsec_example_9876543210",
+    ]
+    assert "whsec_" not in repr(settings) + str(settings.model_dump())
+    assert read().webhook_secret == ()
+
+
+def test_webhook_hosts_are_names_with_commas() -> None:
+    hosts = read(CLAWVER_WEBHOOK_HOSTS="Hooks.example, other.example,").webhook_hosts
+
+    assert hosts == ("hooks.example", "other.example")

@@ -36,7 +36,7 @@ def test_a_host_initializes_lists_and_calls(host: Host, shop: Shop) -> None:
 
     assert opened["result"]["serverInfo"]["name"] == "clawver-orders"
     assert len(opened["result"]["instructions"].splitlines()) <= 12
-    assert len(tools["result"]["tools"]) == 10
+    assert len(tools["result"]["tools"]) == 14
     assert order["result"]["structuredContent"]["order_id"] == "ord_shirt"
     assert shop.requests()[0]["path"] == "/v1/orders/ord_shirt"
 

@@ -1,13 +1,22 @@
 """How the server ends: at once when idle, after what must not be cut off, and at once when told twice."""
 
+import asyncio
+import os
+import shlex
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import anyio
 import pytest
-from tests.hosts import Host, hosting, patched, wait_for
+from tests.hosts import COMMAND, Host, hosting, patched, wait_for
+from tests.test_cli import KEYLESS
 
+from clawver_orders.serving.stopping import told_to_stop
 from clawver_sandbox.shop import Shop
 
 SAYS_WHEN_ITS_LIFESPAN_CLOSES = """
@@ -166,6 +175,94 @@ def test_a_second_signal_ends_it_at_once(
         host.process.send_signal(number)
 
         assert host.process.wait(timeout=20) == -number
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_process_of_a_container_ends_itself_at_the_second_signal(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    ended: list[int] = []
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(told_to_stop)
+            await anyio.wait_all_tasks_blocked()
+            signal.raise_signal(signal.SIGTERM)
+        assert ended == []
+        assert signal.getsignal(number) is not signal.SIG_DFL  # it would end the tests
+        signal.raise_signal(number)
+    finally:
+        for each, handler in before.items():
+            asyncio.get_running_loop().remove_signal_handler(each)
+            signal.signal(each, handler)
+
+    assert ended == [128 + number]
+
+
+IN_A_CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*IN_A_CONTAINER, "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs the right to make a namespace of processes",
+)
+def test_a_second_signal_ends_it_in_a_container_too(live: dict[str, str], shop: Shop) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    shop.add_fault("hang_after", method="POST", path="/refund", seconds=60)
+    with hosting(*IN_A_CONTAINER, *COMMAND, **live, CLAWVER_TIMEOUT_SECONDS="50") as host:
+        host.greet()
+        outside = host.process.pid
+        first = int(Path(f"/proc/{outside}/task/{outside}/children").read_text("utf-8"))
+        host.request_refund(2, sale, 700)
+        wait_for(is_asked_for(shop, "POST"))
+        os.kill(first, signal.SIGTERM)
+        with pytest.raises(TimeoutError):
+            wait_for(lambda: host.process.poll() is not None, seconds=1)
+        os.kill(first, signal.SIGTERM)
+
+        assert host.process.wait(timeout=20) == 128 + signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
+@pytest.mark.parametrize(
+    "module", ["click", "clawver_orders.settings", "mcp", "clawver_orders.tools"]
+)
+def test_an_interrupt_while_it_starts_ends_it_without_a_word(module: str) -> None:
+    code = (
+        "import builtins, signal\n"
+        "importing = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        f"    if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "    return importing(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "from clawver_orders.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=KEYLESS, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a Unix shell makes it deaf")
+@pytest.mark.parametrize(("words", "code"), [(("--version",), 0), (("serve", "--port", "1"), 2)])
+def test_who_is_told_to_ignore_interrupts_goes_on_ignoring_them(
+    words: tuple[str, ...], code: int
+) -> None:
+    as_installed = "from clawver_orders.__main__ import main; main()"
+    command = shlex.join([sys.executable, "-c", as_installed, *words])
+    with_an_interrupt = f"trap '' INT; {command} & kill -INT $!; wait $!"
+    done = subprocess.run(
+        ["sh", "-c", with_an_interrupt], env=KEYLESS, capture_output=True, timeout=60, check=False
+    )
+
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")

@@ -93,7 +93,7 @@ async def test_every_tool_keeps_the_rules_of_the_hosts(connect: Connect) -> None
 def test_only_reading_tools_are_called_read_only() -> None:
     writing = [tool.name for tool in SURFACE if not tool.hints.read_only]
 
-    assert writing == ["refund_order", "confirm_refund"]
+    assert writing == ["refund_order", "confirm_refund", "register_webhook", "delete_webhook"]
 
 
 async def test_read_only_offers_nothing_that_writes(connect: Connect) -> None:
@@ -114,7 +114,18 @@ def test_every_tool_named_in_a_description_exists(tool: Any) -> None:
         .replace(":", " ")
         .split()
     )
-    verbs = ("get_", "list_", "refund_", "generate_", "handle_", "summarize_", "check_", "confirm_")
+    verbs = (
+        "register_",
+        "delete_",
+        "get_",
+        "list_",
+        "refund_",
+        "generate_",
+        "handle_",
+        "summarize_",
+        "check_",
+        "confirm_",
+    )
     fields = {"refund_id", "check_after_seconds"}
 
     said = {word.strip("()") for word in words if word.startswith(verbs)}

@@ -15,12 +15,13 @@ from typing import Any
 
 import clawver_orders
 import clawver_sandbox
+from clawver_orders import references
 from clawver_orders.hosts import NAME
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
 MAIN = "server/main.py"
-_MAIN_TEXT = b"""from clawver_orders.cli import main
+_MAIN_TEXT = b"""from clawver_orders.__main__ import main
 
 main()
 """
@@ -58,6 +59,8 @@ def packed() -> bytes:
     for package in (clawver_orders, clawver_sandbox):
         for path, content in _source(package.__path__[0]):
             files[f"server/{path}"] = content
+    for name in references.names():
+        files[f"server/clawver_orders/references/{name}.md"] = references.read(name).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
@@ -172,6 +175,11 @@ def _schema(field: str) -> dict[str, Any]:
     return schema | (given[0] if given else {})
 
 
+def _is_secret(schema: dict[str, Any]) -> bool:
+    """Whether a setting is to be hidden, be it one secret or several."""
+    return "password" in {schema.get("format"), schema.get("items", {}).get("format")}
+
+
 def _default(field: str) -> Any:
     """What holds when nobody decides; empty when that is nothing, or differs by machine."""
     default = _schema(field).get("default")
@@ -193,7 +201,7 @@ def _asked(field: str) -> dict[str, Any]:
     }
     if schema["type"] == "integer":
         asked["type"] = "number"
-    if schema.get("format") == "password":
+    if _is_secret(schema):
         asked["sensitive"] = True
     limits = {"min": schema.get("minimum"), "max": schema.get("maximum")}
     return asked | {name: limit for name, limit in limits.items() if limit is not None}
@@ -212,7 +220,7 @@ def _variable(field: str) -> dict[str, Any]:
         "name": VARIABLES[field],
         "description": schema["description"],
         "isRequired": False,
-        "isSecret": schema.get("format") == "password",
+        "isSecret": _is_secret(schema),
         "format": kinds.get(schema["type"], "string"),
     }
     if schema.get("format") == "path":

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ import click
 from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
 from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.webhook_commands import events, listen, webhook
 
 if TYPE_CHECKING:
     import io
@@ -68,6 +70,8 @@ def serve(
 
     Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server listens for it
     if not http and (host is not None or port is not None):
         stop("--host and --port belong to --http. Nothing was started.", MISUSED)
     settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
@@ -234,7 +238,8 @@ def sandbox(port: int, reset: bool) -> None:
 
     def ready(url: str) -> None:
         click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
-        click.echo(f"  export CLAWVER_API_URL={url}/v1 CLAW_API_KEY={API_KEY}")
+        variables = {"CLAWVER_API_URL": f"{url}/v1", "CLAW_API_KEY": API_KEY}
+        click.echo(f"  {_for_a_shell(variables, sys.platform)}")
         click.echo(f"Faults: {url}/_sandbox/faults  Requests: {url}/_sandbox/requests")
 
     try:
@@ -247,6 +252,13 @@ def sandbox(port: int, reset: bool) -> None:
             "again from the opening catalogue with --reset.",
             FAILED,
         )
+
+
+def _for_a_shell(variables: dict[str, str], platform: str) -> str:
+    """The line that sets variables in the shell of a platform: PowerShell on Windows."""
+    if platform == "win32":
+        return "; ".join(f'$env:{name} = "{value}"' for name, value in variables.items())
+    return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def _sandbox_file(settings: "Settings") -> Path:
@@ -301,3 +313,6 @@ def _absent(package: str) -> Iterator[None]:
 commands.add_command(refunds)
 commands.add_command(approve)
 commands.add_command(decline)
+commands.add_command(listen)
+commands.add_command(events)
+commands.add_command(webhook)

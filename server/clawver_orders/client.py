@@ -56,6 +56,8 @@ SUPPORT = "If it lasts, look at https://status.clawver.store."
 
 FIND_ORDER = "Look the id up with list_orders or get_order."
 NOWHERE = ""  # a list is always there: where it is not, something else answers
+COMPARE_ORDER = "Read the order with get_order and compare it with what was asked."
+LIST_WEBHOOKS = "Call list_webhooks to see what is registered."
 FIND_CHECKOUT = (
     "Check the checkout id in the customer's confirmation, since no call lists them, or find the "
     "order with list_orders."
@@ -215,13 +217,21 @@ class Clawver:
     async def register_webhook(self, url: str, events: list[str], secret: str) -> Webhook:
         """Register a receiver of events. Sent once, whatever happens."""
         body = {"url": url, "events": events, "secret": secret}
-        reply = await self._write("POST", "/webhooks", body, what="webhooks")
-        return _record(Webhook, reply, "webhook", "webhooks")
+        reply = await self._write("POST", "/webhooks", body, what="webhooks", find=LIST_WEBHOOKS)
+        try:
+            return _record(Webhook, reply, "webhook", "webhooks")
+        except UnexpectedAnswerError as error:
+            raise _unknown(reply.request_id, LIST_WEBHOOKS) from error  # it was sent
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        """Remove a receiver of events. Sent once, whatever happens."""
+        """Remove a receiver of events. Sent once, whatever happens.
+
+        Raises:
+            NotFoundError: There is no such webhook in this store.
+        """
         path = f"/webhooks/{_in_path(webhook_id)}"
-        await self._write("DELETE", path, None, what=f"webhook {webhook_id}")
+        what = f"webhook {webhook_id}"
+        await self._write("DELETE", path, None, what=what, find=LIST_WEBHOOKS)
 
     async def send_refund(
         self, order_id: str, amount_in_cents: int, reason: str, refund_id: str
@@ -323,6 +333,7 @@ class Clawver:
         *,
         what: str,
         idempotency_key: str = "",
+        find: str = FIND_ORDER,
     ) -> Reply:
         """POST or DELETE, once. Only a clear no counts as a no."""
         if self._settings.read_only:
@@ -347,11 +358,11 @@ class Clawver:
             raise  # no key, for example: nothing was sent
         except Exception as error:  # see below
             # Whatever else goes wrong may have gone wrong after the request left.
-            raise _unknown() from error
+            raise _unknown(find=find) from error
         if reply.code in _CLEAR_NO.get(reply.status, ()):
-            raise self._refusal(reply, what)
+            raise self._refusal(reply, what, find=find)
         if not 200 <= reply.status < 300:
-            raise _unknown(reply.request_id)
+            raise _unknown(reply.request_id, find)
         return reply
 
     async def _send(
@@ -445,7 +456,7 @@ class Clawver:
             return RefusedError(
                 f"Clawver refused the request for {what} ({reply.code}). Nothing was changed."
                 + reply.request_id,
-                next_step="Read the order with get_order and compare it with what was asked.",
+                next_step=find if find == LIST_WEBHOOKS else COMPARE_ORDER,
             )
         return _unexpected(f"Clawver answered in a way that cannot be read (HTTP {reply.status}).")
 
@@ -560,8 +571,8 @@ def _unexpected(happened: str) -> UnexpectedAnswerError:
     )
 
 
-def _unknown(request_id: str = "") -> ClawverError:
+def _unknown(request_id: str = "", find: str = "") -> ClawverError:
     return OutcomeUnknownError(
         "The request was sent, but its result is not known: it may have happened." + request_id,
-        next_step="Do not repeat it. Look first.",
+        next_step=f"Do not repeat it. Look first. {find if find == LIST_WEBHOOKS else COMPARE_ORDER}",
     )

@@ -17,6 +17,9 @@ from clawver_orders.hosts import KEY, NAME
 from clawver_orders.json_text import BrokenTextError, entry_in, with_entry
 
 SECTION = "mcpServers"
+_REMOTE = {"url", "serverUrl", "httpUrl", "headers", "type"}
+"""What says how a server elsewhere is reached: an entry with a command must not have it too."""
+_NOT_SHOWN = "(not shown)"
 BACKUP_SUFFIX = ".before-clawver-orders"
 _BOM = b"\xef\xbb\xbf"
 
@@ -51,7 +54,8 @@ def plan(path: Path, entry: dict[str, Any]) -> Plan:
     """Work out what a file becomes, without changing it.
 
     Variables and settings that a person added to the entry are kept, and so is a key that
-    stands there, unless the new entry brings one of its own.
+    stands there, unless the new entry brings one of its own. What an entry of a server elsewhere
+    says about the way there goes.
 
     Args:
         path: The host's configuration.
@@ -73,7 +77,7 @@ def plan(path: Path, entry: dict[str, Any]) -> Plan:
         raise UntouchedError(f"{path} is not UTF-8 text.") from None
     except BrokenTextError as error:
         raise UntouchedError(f"{path} cannot be edited safely: {error}.") from None
-    return Plan(real, before, encoded, tuple(_difference(old, new)))
+    return Plan(real, before, encoded, tuple(_difference(old, new, entry)))
 
 
 def apply(plan: Plan) -> Path | None:
@@ -109,27 +113,40 @@ def _merged(old: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(kept, dict):
         raise BrokenTextError(f"{SECTION}.{NAME}.env is not an object")
     written = {name: value for name, value in entry["env"].items() if not _is_reference(value)}
-    return old | entry | {"env": entry["env"] | kept | written}
+    local = {
+        name: value
+        for name, value in old.items()
+        if name not in _REMOTE or (name, value) == ("type", "stdio")
+    }
+    return local | entry | {"env": entry["env"] | kept | written}
 
 
 def _is_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
 
-def _difference(old: dict[str, Any] | None, new: dict[str, Any]) -> list[str]:
-    """Without context: lines nearby are other people's secrets."""
-    lines = difflib.unified_diff(_shown(old), _shown(new), "before", "after", lineterm="", n=99)
+def _difference(old: dict[str, Any] | None, new: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """The names of what is in the entry, and of the values only ours: theirs may be secrets."""
+    lines = difflib.unified_diff(
+        _shown(old, ours), _shown(new, ours), "before", "after", lineterm="", n=99
+    )
     return list(lines)[3:]
 
 
-def _shown(entry: dict[str, Any] | None) -> list[str]:
+def _shown(entry: dict[str, Any] | None, ours: dict[str, Any]) -> list[str]:
     if entry is None:
         return []
-    secret = {
-        name: value if _is_reference(value) else ("(the key)" if name == KEY else "(as it is)")
-        for name, value in entry.get("env", {}).items()
+    shown = {
+        name: value if value == ours.get(name) else _NOT_SHOWN for name, value in entry.items()
     }
-    return json.dumps({NAME: entry | {"env": secret}}, indent=2, ensure_ascii=False).split("\n")
+    if "env" in entry:
+        shown["env"] = {
+            name: value
+            if _is_reference(value) and value == ours["env"].get(name)
+            else ("(the key)" if name == KEY else _NOT_SHOWN)
+            for name, value in entry["env"].items()
+        }
+    return json.dumps({NAME: shown}, indent=2, ensure_ascii=False).split("\n")
 
 
 def _read(path: Path) -> bytes | None:

@@ -262,7 +262,7 @@ HOSTS = {
         Host(
             "goose",
             "Goose",
-            "Add this to `~/.config/goose/config.yaml`.",
+            r"Add this to `~/.config/goose/config.yaml`, on Windows to `%APPDATA%\Block\goose\config\config.yaml`.",
             "yaml",
             _goose,
             "Goose looks for the key in the system's keyring and in its own environment: `goose configure` stores it, or export `CLAW_API_KEY`.",

@@ -90,6 +90,18 @@ def this_installation(prefix: str, interpreter: str) -> tuple[str, ...]:
     return (interpreter, "-m", "clawver_orders")
 
 
+def applications() -> Path:
+    """Where programs with a window keep their settings.
+
+    By the rule of those programs: only on Linux do they follow XDG_CONFIG_HOME.
+    """
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    from platformdirs import user_config_path
+
+    return user_config_path(roaming=True)
+
+
 def _key() -> str:
     from clawver_orders.errors import SetupError
     from clawver_orders.settings import Settings
@@ -109,12 +121,10 @@ def _write(host: "Host", start: "Start", *, yes: bool, chosen: Path | None) -> N
             f"{host.title} keeps its servers in a form that is not safe to edit from here. "
             "Without --write this prints what to paste or run."
         )
-    from platformdirs import user_config_path
-
     from clawver_orders import host_files
     from clawver_orders.hosts import Places
 
-    path = chosen or host.file(Places(Path.home(), user_config_path(roaming=True)))
+    path = chosen or host.file(Places(Path.home(), applications()))
     try:
         plan = host_files.plan(path, start.entry(host.reference))
         if not plan.changes:

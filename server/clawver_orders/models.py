@@ -35,6 +35,10 @@ def _to_line(value: object) -> object:
     return clean(value, 200) if isinstance(value, str) else value
 
 
+def _to_url(value: object) -> object:
+    return clean(value, 2048) if isinstance(value, str) else value
+
+
 def _to_note(value: object) -> object:
     return clean(value, 500, lines=True) if isinstance(value, str) else ""
 
@@ -104,6 +108,7 @@ OptionalId = Annotated[str | None, BeforeValidator(_id_or_none)]
 Id = Annotated[str, BeforeValidator(_is_id)]
 Token = Annotated[str, BeforeValidator(_is_token)]
 Address = Annotated[str, BeforeValidator(_web_address)]
+Url = Annotated[str, BeforeValidator(_to_url)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
 SOME = 1000  # the most of anything a single answer may list
@@ -313,6 +318,6 @@ class Webhook(Record):
     """A registered receiver of order events. Its secret is never read back."""
 
     id: Id
-    url: Line
+    url: Url
     events: Annotated[tuple[Line, ...], Field(max_length=SOME)] = ()
     created_at: Moment | None = None

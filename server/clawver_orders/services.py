@@ -7,10 +7,11 @@ nothing.
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
+import anyio
 import httpx2
 
 from clawver_orders.client import Clawver
@@ -18,6 +19,7 @@ from clawver_orders.errors import SetupError
 from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
+from clawver_orders.state.inbox import Inbox
 from clawver_orders.state.ledger import Ledger, Moment
 from clawver_orders.state.locks import OrderLocks
 from clawver_orders.text import masked_email
@@ -103,9 +105,20 @@ class Services:
         return Ledger(self.settings.store_dir / LEDGER_FILE)
 
     @cached_property
+    def inbox(self) -> Inbox:
+        """The events that this store sent; nothing is opened before it is asked something."""
+        keep = timedelta(days=self.settings.inbox_days)
+        return Inbox(self.settings.store_dir / "inbox.sqlite3", keep)
+
+    @cached_property
     def locks(self) -> OrderLocks:
         """One lock for each order, over all processes of this machine."""
         return OrderLocks(self.settings.store_dir / "locks")
+
+    @cached_property
+    def registering(self) -> anyio.Lock:
+        """Held from looking for a webhook until it is made: hosts that repeat calls do so at once."""
+        return anyio.Lock()
 
     def _sandbox_store(self) -> Clawver:
         import sqlite3

@@ -5,9 +5,9 @@ both count as not set. A bad value is a `SetupError` that names the variable and
 the value.
 """
 
-import ipaddress
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,27 +23,19 @@ from pydantic import (
     ValidationError,
 )
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import SetupError
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
+_SECRET = re.compile(r"[!-~]{16,256}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _switch(value: object) -> object:
@@ -58,6 +50,17 @@ def _well_formed_key(key: SecretStr) -> SecretStr:
     if _KEY.fullmatch(key.get_secret_value()) is None:
         raise ValueError("must be 16 to 256 visible ASCII characters without spaces and quotes")
     return key
+
+
+def _secrets(value: object) -> object:
+    """Several secrets, as an environment can carry them."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+def _well_formed_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(_SECRET.fullmatch(secret.get_secret_value()) is None for secret in secrets):
+        raise ValueError("must be 16 to 256 visible ASCII characters")
+    return secrets
 
 
 def _safe_api_url(url: str) -> str:
@@ -79,7 +82,10 @@ def _safe_api_url(url: str) -> str:
 
 def _whole_path(path: Path) -> Path:
     """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
-    expanded = path.expanduser()
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and that user has no home folder") from None
     if not expanded.is_absolute():
         raise ValueError("must be a whole path, or one that begins with ~/")
     return expanded
@@ -102,15 +108,33 @@ def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Key = Annotated[SecretStr, AfterValidator(_well_formed_key)]
+Secrets = Annotated[
+    tuple[SecretStr, ...], BeforeValidator(_secrets), AfterValidator(_well_formed_secrets)
+]
 ApiUrl = Annotated[str, AfterValidator(_safe_api_url)]
 Folder = Annotated[Path, AfterValidator(_whole_path)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValidator(_all_hosts)]
 
 
 def _default_state_dir() -> Path:
-    from platformdirs import user_state_path
+    """Where state is kept when nobody decides.
 
-    return user_state_path("clawver-orders", appauthor=False)
+    Variables that move such folders, as those of XDG, do not count: hosts do not pass them to the
+    servers that they start, and a terminal would look for the refunds elsewhere.
+    """
+    if sys.platform == "win32":
+        from platformdirs import user_state_path
+
+        return user_state_path("clawver-orders", appauthor=False)
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise SetupError(
+            "This user has no home folder, so there is no place to keep state between runs.",
+            next_step="Set CLAWVER_STATE_DIR to a folder for it.",
+        ) from error
+    inside = "Library/Application Support" if sys.platform == "darwin" else ".local/state"
+    return home / inside / "clawver-orders"
 
 
 class Settings(BaseModel):
@@ -121,7 +145,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
-    api_key: Key | None = Field(None, description="The store's key.")
+    api_key: Key | None = Field(
+        None,
+        description="The store's key. Without it the server starts and lists its tools.",
+    )
     api_url: ApiUrl = Field(
         DEFAULT_API_URL, description="Where Clawver answers. https only; http only to loopback."
     )
@@ -155,10 +182,26 @@ class Settings(BaseModel):
     )
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
     http_token: Key | None = Field(
-        None, description="The bearer token that serve --http asks for; needed off loopback."
+        None,
+        description="The bearer token that serve --http asks for; needed off loopback. 16 to 256 visible "
+        "ASCII characters, and not the store's key.",
     )
     http_hosts: HostNames = Field(
-        (), description="The host names that serve --http answers to; needed off loopback."
+        (),
+        description="The host names that serve --http answers to, separated by commas; needed off loopback.",
+    )
+    webhook_secret: Secrets = Field(
+        (),
+        description="Signs deliveries of order events, 16 characters or more. While a new one takes "
+        "the place of an old one: both, with a blank between them, the new one first.",
+    )
+    webhook_hosts: HostNames = Field(
+        (),
+        description="Hosts that register_webhook may point at, with commas between them; while not "
+        "set, only those of webhooks that are registered already.",
+    )
+    inbox_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="How many days received events are kept. Refunds are kept for good."
     )
     pii: Literal["full", "masked"] = Field(
         "full",
@@ -251,6 +294,9 @@ VARIABLES = {
     "allow_host": "CLAWVER_ALLOW_HOST",
     "http_token": "CLAWVER_HTTP_TOKEN",
     "http_hosts": "CLAWVER_HTTP_HOSTS",
+    "webhook_secret": "CLAWVER_WEBHOOK_SECRET",
+    "webhook_hosts": "CLAWVER_WEBHOOK_HOSTS",
+    "inbox_days": "CLAWVER_INBOX_DAYS",
     "pii": "CLAWVER_PII",
     "timeout_seconds": "CLAWVER_TIMEOUT_SECONDS",
     "log_level": "CLAWVER_LOG_LEVEL",

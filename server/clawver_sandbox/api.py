@@ -215,6 +215,27 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
         rows = [{"orderId": order_id, "amountInCents": cents} for order_id, cents in shop.refunds()]
         return success({"refunds": rows})
 
+    async def cancel(request: Request) -> Response:
+        return success({"order": shop.cancel(request.path_params["order_id"])})
+
+    async def events(request: Request) -> Response:
+        await _arranged(request, shop.report)
+        return success({})
+
+    async def deliveries(_: Request) -> Response:
+        return success({"deliveries": shop.outbox.deliveries()})
+
+    async def resend(_: Request) -> Response:
+        shop.outbox.resend()
+        return success({"deliveries": shop.outbox.deliveries()})
+
+    async def delivery_faults(request: Request) -> Response:
+        if request.method == "DELETE":
+            shop.outbox.clear_faults()
+        elif request.method == "POST":
+            await _arranged(request, shop.outbox.add_fault)
+        return success({"faults": shop.outbox.faults()})
+
     async def reset(_: Request) -> Response:
         shop.reset()
         return success({})
@@ -224,6 +245,11 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
         Route("/_sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sandbox/orders", sell, methods=["POST"]),
         Route("/_sandbox/orders/{order_id}/advance", advance, methods=["POST"]),
+        Route("/_sandbox/orders/{order_id}/cancel", cancel, methods=["POST"]),
+        Route("/_sandbox/events", events, methods=["POST"]),
+        Route("/_sandbox/deliveries", deliveries),
+        Route("/_sandbox/deliveries/resend", resend, methods=["POST"]),
+        Route("/_sandbox/delivery-faults", delivery_faults, methods=["GET", "POST", "DELETE"]),
         Route("/_sandbox/refunds", refunds),
         Route("/_sandbox/reset", reset, methods=["POST"]),
     ]

@@ -11,7 +11,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clawver_sandbox.api import build_app
+from clawver_sandbox.deliveries import Deliverer
 from clawver_sandbox.shop import Shop
+
+FIRST_WAIT_SECONDS = 1.0
+"""Before a failed delivery is tried again; Clawver's own is not documented."""
 
 
 def serve(
@@ -20,6 +24,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8787,
     rate_limited: bool = True,
+    first_wait_seconds: float = FIRST_WAIT_SECONDS,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve the shop in this file until the process is told to stop.
@@ -29,21 +34,27 @@ def serve(
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         rate_limited: Whether the documented request limits hold.
+        first_wait_seconds: How long to wait before a failed delivery is tried again; it doubles
+            with each further failure.
         on_ready: Called once with the base URL, as soon as the shop answers.
     """
     shop = Shop.open(path)
     listener, base = _listen(shop, host, port)
-    server = _Server(_config(shop, rate_limited=rate_limited), lambda: on_ready(base))
+    deliverer = Deliverer(shop.outbox, first_wait_seconds)
+    server = _Server(_config(shop, rate_limited=rate_limited), deliverer, lambda: on_ready(base))
     with listener, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve(sockets=[listener]))
 
 
 @contextlib.contextmanager
-def running(shop: Shop, *, rate_limited: bool = False) -> Iterator[str]:
+def running(
+    shop: Shop, *, rate_limited: bool = False, first_wait_seconds: float = FIRST_WAIT_SECONDS
+) -> Iterator[str]:
     """Serve a shop in the background, on a free port; yields the base URL, without ``/v1``."""
     listener, base = _listen(shop, "127.0.0.1", 0)
     ready = threading.Event()
-    server = _Server(_config(shop, rate_limited=rate_limited), ready.set)
+    deliverer = Deliverer(shop.outbox, first_wait_seconds)
+    server = _Server(_config(shop, rate_limited=rate_limited), deliverer, ready.set)
     thread = threading.Thread(
         target=lambda: asyncio.run(server.serve(sockets=[listener])), name="sandbox", daemon=True
     )
@@ -58,15 +69,24 @@ def running(shop: Shop, *, rate_limited: bool = False) -> Iterator[str]:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready, and delivers for as long as it serves."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, deliverer: Deliverer, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._deliverer = deliverer
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        self._delivering = asyncio.create_task(self._deliverer.run())
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._delivering.cancel()
+        await asyncio.wait([self._delivering])
+        await super().shutdown(sockets=sockets)
 
 
 class _Line(H11Protocol):

@@ -29,6 +29,8 @@ from clawver_sandbox.catalogue import (
     shipment,
     stamp,
 )
+from clawver_sandbox.deliveries import TABLES as DELIVERY_TABLES
+from clawver_sandbox.deliveries import Outbox
 from clawver_sandbox.faults import Fault
 
 API_KEY = "claw_sk_test_example_sandbox"
@@ -45,6 +47,12 @@ EVENTS = (
     "review.received",
     "review.responded",
 )
+_STEPS_REPORTED = {
+    "confirmed": "order.paid",
+    "shipped": "order.shipped",
+    "delivered": "order.fulfilled",
+}
+"""No event is documented for a printed order that goes into production."""
 LINK_MINUTES = 60
 
 _LIMITS = ((60.0, 60), (86_400.0, 1_000))  # seconds, requests
@@ -60,8 +68,10 @@ _TABLES = {
     "request": "n INTEGER PRIMARY KEY, body TEXT NOT NULL",
     "fault": "n INTEGER PRIMARY KEY, body TEXT NOT NULL",
     "hit": "at REAL NOT NULL",
+    **DELIVERY_TABLES,
 }
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+"""1 had no deliveries."""
 
 
 class ShopError(Exception):
@@ -80,6 +90,7 @@ class Shop:
         self._path = path
         self._now = now
         self._seed = seed
+        self.outbox = Outbox(self._transaction, now)
 
     @classmethod
     def open(cls, path: Path, *, now: Callable[[], datetime] | None = None, seed: int = 1) -> Self:
@@ -95,10 +106,12 @@ class Shop:
         shop = cls(path, now or (lambda: datetime.now(UTC)), seed)
         with shop._transaction() as db:
             # Asked inside the transaction: of two processes, one finds the other's work done.
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version < _SCHEMA_VERSION:
                 for table, columns in _TABLES.items():
-                    db.execute(f"CREATE TABLE {table} ({columns})")
+                    db.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
                 db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            if version == 0:
                 _set(db, "link_secret", secrets.token_hex(32))
                 _set(db, "public_url", "http://127.0.0.1:8787")
                 shop._fill(db)
@@ -154,7 +167,30 @@ class Shop:
                 _add(db, sale)
             except sqlite3.IntegrityError as error:
                 raise ShopError("CONFLICT", "There is an order like this already.") from error
+            self._report(db, "order.created", sale.order)
+            if payment_status != "pending":
+                self._report(db, "order.paid", sale.order)
         return sale.order
+
+    def cancel(self, order_id: str) -> Wire:
+        """Cancel an order that nobody has begun to fulfil."""
+        with self._transaction() as db:
+            order = self._sale(db, order_id).order
+            if order["status"] not in {"pending", "confirmed"}:
+                raise ShopError("CONFLICT", "This order can no longer be cancelled.")
+            order["status"] = "cancelled"
+            _save(db, order)
+            self._report(db, "order.cancelled", order)
+        return order
+
+    def report(self, event: str, order_id: str) -> None:
+        """Tell the webhooks of an event, whether or not it happened, and whether or not it is known."""
+        with self._transaction() as db:
+            self._report(db, event, self._sale(db, order_id).order)
+
+    def _report(self, db: sqlite3.Connection, event: str, order: Wire) -> None:
+        data = {"orderId": order["id"], **{name: order[name] for name in ("totalInCents", "items")}}
+        self.outbox.put(db, event, data)
 
     def refunds(self) -> list[tuple[str, int]]:
         """Every refund that was asked of this shop and recorded, in order.
@@ -206,6 +242,8 @@ class Shop:
             if order["status"] == "shipped":
                 order |= shipment(order_id)
             _save(db, order)
+            if order["status"] in _STEPS_REPORTED:
+                self._report(db, _STEPS_REPORTED[order["status"]], order)
         return order
 
     # Requests: the log, the allowance, the faults
@@ -354,6 +392,7 @@ class Shop:
                 "INSERT INTO payout (order_id, amount_in_cents) VALUES (?, ?)",
                 (order_id, amount_in_cents),
             )
+            self._report(db, "order.refunded", order)
         return order
 
     def download(self, order_id: str, item_id: str) -> Wire:
@@ -383,7 +422,7 @@ class Shop:
             return _content(_item(self._sale(db, order_id).order, item_id)["productId"])
 
     def add_webhook(self, url: object, events: object, secret: object) -> Wire:
-        """Remember where events should go. Nothing is delivered yet."""
+        """Remember where events should go from now on."""
         if not isinstance(url, str) or not url.startswith(("https://", "http://")):
             raise ShopError("VALIDATION_ERROR", "url must be an absolute URL.")
         if not isinstance(events, list) or not events or any(e not in EVENTS for e in events):
@@ -415,6 +454,7 @@ class Shop:
         with self._transaction() as db:
             if not db.execute("DELETE FROM webhook WHERE id = ?", (webhook_id,)).rowcount:
                 raise ShopError("RESOURCE_NOT_FOUND", "Webhook not found.")
+            self.outbox.forget(db, webhook_id)
 
     def give_feedback(self, feedback: Wire) -> Wire:
         """Take a report about the platform."""

@@ -1,18 +1,25 @@
 """Puts the approval question to the person behind a host, in both protocol eras.
 
 On 2026-07-28 a question is an answer: the call ends with it, and the host calls again with the
-person's reply and the state it was given, which is sealed so that only this process can have
-written it. Before that, the question travels to the host while the call waits. What a host does
-with it is its own affair: whatever is no clear yes or no is none.
+person's reply and the state it was given. The state is sealed with a key that the processes of
+the store share, so that any of them can take the reply and nobody else can have written it.
+Before that, the question travels to the host while the call waits. What a host does with it is
+its own affair: whatever is no clear yes or no is none.
 """
 
 import logging
+import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
 from mcp.server.context import ServerRequestContext
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.request_state import (
+    AESGCMRequestStateCodec,
+    RequestStateBoundary,
+    RequestStateSecurity,
+)
 from mcp_types import (
     CallToolRequestParams,
     ElicitRequest,
@@ -23,6 +30,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Question, Reply
+from clawver_orders.state.keys import LENGTH, kept_key
 from clawver_orders.text import clean
 
 log = logging.getLogger(__name__)
@@ -59,9 +67,39 @@ class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on wi
         )
 
 
-def sealing() -> RequestStateBoundary:
-    """Middleware that seals the state of a question, bound to the tool and its arguments."""
-    return RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="clawver-orders")
+def sealing(key_file: Path) -> RequestStateBoundary:
+    """Middleware that seals the state of a question, bound to the tool and its arguments.
+
+    Args:
+        key_file: The key that the processes of a store share; made for the first question.
+    """
+    security = RequestStateSecurity(codec=_Seal(key_file))
+    return RequestStateBoundary(security, default_audience="clawver-orders")
+
+
+class _Seal:
+    """Seals with the shared key, read each time, since a store may be reset meanwhile.
+
+    Where that key cannot be kept, one of this process alone does: then whoever asked has to hear
+    the answer.
+    """
+
+    def __init__(self, key_file: Path) -> None:
+        self._key_file = key_file
+        self._own = secrets.token_bytes(LENGTH)
+
+    def seal(self, payload: bytes) -> str:
+        return self._by_keys().seal(payload)
+
+    def unseal(self, token: str) -> bytes:
+        return self._by_keys().unseal(token)
+
+    def _by_keys(self) -> AESGCMRequestStateCodec:
+        try:
+            return AESGCMRequestStateCodec([kept_key(self._key_file), self._own])
+        except OSError as error:
+            log.warning("%s cannot be used, so only this process hears answers: %s", self._key_file, error)  # fmt: skip
+            return AESGCMRequestStateCodec([self._own])
 
 
 class HostCaller:

@@ -5,10 +5,8 @@ could reach it, it does not start without a token and the host names that it ans
 """
 
 import gc
-import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import anyio
 import uvicorn
@@ -18,12 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import SetupError
+from clawver_orders.ports import QuietServer, base_url, bound, in_url
 from clawver_orders.serving.gate import HEALTH, LOOPBACK_NAMES, Gate
 from clawver_orders.serving.server import build_server
 from clawver_orders.serving.stopping import told_to_stop
 from clawver_orders.serving.underway import UnderWay
-from clawver_orders.settings import Settings, is_loopback
+from clawver_orders.settings import Settings
 
 PATH = "/mcp"
 LARGEST_BODY = 4 * 1024 * 1024
@@ -51,7 +51,7 @@ def run(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], N
         SetupError: It would be open to others without protection, or cannot listen there.
     """
     names = host_names(settings, host)
-    with _listening(host, port) as listener:
+    with bound(host, port) as listener:
         return anyio.run(_serve, settings, listener, names, on_ready)
 
 
@@ -82,7 +82,7 @@ def host_names(settings: Settings, host: str) -> frozenset[str]:
             "CLAWVER_HTTP_TOKEN is the store's key, which must not leave this server.",
             next_step="Set CLAWVER_HTTP_TOKEN to a value of its own.",
         )
-    return named | LOOPBACK_NAMES | {_in_url(host)} if local else named
+    return named | LOOPBACK_NAMES | {in_url(host)} if local else named
 
 
 async def _serve(
@@ -98,17 +98,20 @@ async def _serve(
         max_request_body_size=LARGEST_BODY,
         security_settings=None,  # the gate looks at host and origin, before everything else
     )
-    under_way = UnderWay(
-        Starlette(
-            routes=[
-                Route(PATH, StreamableHTTPASGIApp(sessions), methods=["POST"]),
-                Route(HEALTH, _is_up),
-            ]
-        )
+    endpoint = StreamableHTTPASGIApp(sessions)
+    application = Starlette(
+        routes=[
+            Route(PATH, endpoint, methods=["POST"]),
+            Route(f"{PATH}/", endpoint, methods=["POST"]),
+            Route(HEALTH, _is_up),
+        ]
     )
+    # A redirect would lead to plain http, whatever speaks TLS in front of this server.
+    application.router.redirect_slashes = False
+    under_way = UnderWay(application)
     token = settings.http_token
     gate = Gate(under_way, names, None if token is None else token.get_secret_value())
-    server = _Server(_config(gate), lambda: on_ready(_address(listener)))
+    server = _Server(_config(gate), lambda: on_ready(base_url(listener) + PATH))
     async with sessions.run(), anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_when_told, server, under_way, settings.timeout_seconds)
         await server.serve(sockets=[listener])
@@ -132,20 +135,8 @@ async def _stop_when_told(server: "_Server", under_way: UnderWay, patience: floa
     server.abort()  # whoever still has not read its answer
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready, and leaves signals to us: its own way ends the process by one."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._on_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+class _Server(QuietServer):
+    """Can be told to hang up on everybody."""
 
     def abort(self) -> None:
         """Close every connection, said or not."""
@@ -160,38 +151,9 @@ def _config(gate: Gate) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # below that it tells of strangers' requests; the gate does that
         access_log=False,
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=_SECONDS_IDLE,
     )
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket for connections.
-
-    asyncio sends short answers without a delay only on sockets that say they are TCP.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        # On Windows this would let two servers share a port.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(os.name == "posix"))
-        listener.bind(address)
-    except (OSError, UnicodeError) as error:
-        raise SetupError(
-            f"The server cannot listen on that host and port ({type(error).__name__}).",
-            next_step="Take another --port, or another --host of this machine.",
-        ) from error
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"http://{_in_url(host)}:{port}{PATH}"
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host.lower()

@@ -57,12 +57,15 @@ class Database:
         path: Where it is. Its folder is made when the file is.
         schema: Its shape.
         name: What a person calls it, as in "the refund ledger".
+        suspicious: Whether all of it is checked again whenever another program wrote it last;
+            otherwise only where another file stands in its place.
     """
 
-    def __init__(self, path: Path, schema: Schema, name: str) -> None:
+    def __init__(self, path: Path, schema: Schema, name: str, *, suspicious: bool = True) -> None:
         self.path = path
         self._schema = schema
         self._name = name
+        self._suspicious = suspicious
         self._marker = path.with_suffix(".made")
         self._checked: tuple[int, ...] = ()
 
@@ -76,6 +79,18 @@ class Database:
         """A connection for looking. Nothing is written."""
         with self._connection() as connection:
             yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`; what was never made is empty, and is not made by looking."""
+        if self.exists:
+            with self.reading() as connection:
+                yield connection
+        else:
+            with closing(sqlite3.connect(":memory:")) as connection:
+                connection.row_factory = sqlite3.Row
+                connection.executescript("".join(self._schema.steps))
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -186,7 +201,8 @@ class Database:
     def _looks(self) -> tuple[int, ...]:
         """What another program changes when it writes the file or puts another in its place."""
         found = self.path.stat()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        content = (found.st_size, found.st_mtime_ns) if self._suspicious else ()
+        return found.st_dev, found.st_ino, *content
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The version of the file.

@@ -18,8 +18,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -251,7 +250,7 @@ class Ledger:
 
     def history(self, refund_id: str) -> tuple[Event, ...]:
         """What happened to an intent, oldest first."""
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             rows = connection.execute(
                 "SELECT * FROM history WHERE refund_id = ? ORDER BY number", (refund_id,)
             ).fetchall()
@@ -270,7 +269,7 @@ class Ledger:
 
     def claimed(self, clawver_refund_ids: Sequence[str]) -> dict[str, str]:
         """Which of these refunds of Clawver belong to an intent: its id, by theirs."""
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             rows = connection.execute(
                 "SELECT clawver_refund_id, refund_id FROM intent WHERE clawver_refund_id IS NOT NULL"
                 " AND clawver_refund_id IN (SELECT value FROM json_each(?))",
@@ -280,7 +279,7 @@ class Ledger:
 
     def spent_in_cents(self, now: Moment) -> int:
         """What was sent in the last 24 hours and not refused, in cents."""
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             return _spent(connection, now)
 
     # Writing.
@@ -496,20 +495,9 @@ class Ledger:
         return _intent(row)
 
     def _select(self, clause: str, *values: str) -> tuple[Intent, ...]:
-        with self._looking() as connection:
+        with self._database.looking() as connection:
             rows = connection.execute(f"SELECT * FROM intent {clause}", values).fetchall()  # noqa: S608  # clauses of ours
         return tuple(_intent(row) for row in rows)
-
-    @contextmanager
-    def _looking(self) -> Iterator[sqlite3.Connection]:
-        """Looking makes no file: a store without refunds needs none."""
-        if self._database.exists:
-            with self._database.reading() as connection:
-                yield connection
-        else:
-            with closing(sqlite3.connect(":memory:")) as connection:
-                connection.executescript("".join(_SCHEMA.steps))
-                yield connection
 
 
 def _spent(connection: sqlite3.Connection, now: Moment) -> int:

@@ -1,12 +1,14 @@
 """Every tool with its hints: the whole surface on one screen."""
 
-from clawver_orders.tools import downloads, orders, refunds, sizes
+from clawver_orders.tools import downloads, orders, refunds, sizes, webhooks
 from clawver_orders.tools.contract import Hints, Tool
 
 READS = Hints(read_only=True, destructive=False, idempotent=True)
 READS_ANEW = Hints(read_only=True, destructive=False, idempotent=False)
 MOVES_MONEY = Hints(read_only=False, destructive=True, idempotent=False)
 MOVES_MONEY_ONCE = Hints(read_only=False, destructive=True, idempotent=True)
+WRITES_ONCE = Hints(read_only=False, destructive=False, idempotent=True)
+REMOVES = Hints(read_only=False, destructive=True, idempotent=True)
 
 SURFACE = (
     Tool(orders.list_orders, "List orders", READS),
@@ -19,6 +21,10 @@ SURFACE = (
     Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),
     Tool(refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE),
     Tool(refunds.check_refund, "Check a refund", READS),
+    Tool(webhooks.register_webhook, "Register a webhook", WRITES_ONCE),
+    Tool(webhooks.list_webhooks, "List webhooks", READS),
+    Tool(webhooks.delete_webhook, "Delete a webhook", REMOVES),
+    Tool(webhooks.list_order_events, "List order events", READS),
 )
 
 

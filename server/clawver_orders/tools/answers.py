@@ -473,3 +473,76 @@ class RefundAnswer(Answer):
     )
     check_after_seconds: int | None = None
     customer_sees_it: str | None = None
+
+
+class WebhookDetail(Part):
+    """Where Clawver sends events."""
+
+    webhook_id: str
+    url: str
+    events: list[str]
+    created_at: str | None = None
+    unexpected_host: bool = Field(
+        description="True when CLAWVER_WEBHOOK_HOSTS is set and does not name it."
+    )
+
+
+class ReceivingDetail(Part):
+    """Whether events arrive on this machine."""
+
+    state: Literal["listening", "not_listening", "never_started"]
+    last_start: str | None = None
+    last_seen: str | None = None
+    last_delivery: str | None = None
+    refused: int = Field(description="Requests whose signature did not fit: nothing was stored.")
+    last_refused: str | None = None
+
+
+class WebhookRegistered(Answer):
+    """What became of a registration."""
+
+    status: Literal["registered", "already_registered"]
+    message: str
+    webhook: WebhookDetail
+    same_url: list[str] = Field(description="Other webhooks with this url.")
+    receiving: ReceivingDetail
+
+
+class WebhookList(Answer):
+    """All webhooks of the store."""
+
+    webhooks: list[WebhookDetail]
+    receiving: ReceivingDetail
+
+
+class WebhookDeleted(Answer):
+    """What became of a removal."""
+
+    status: Literal["deleted", "not_registered"]
+    webhook_id: str
+    message: str
+
+
+class LookedDetail(Part):
+    """A refund that was looked at because of an event."""
+
+    refund_id: str
+    order_id: str
+    status: str
+
+
+EVENT_COLUMNS = ("event_id", "event", "order_id", "happened_at", "received_at")
+"""What stands in a row of events."""
+
+
+class EventList(Answer):
+    """Events that were received, newest arrival first."""
+
+    columns: list[str] = Field(description="What stands in each row of events.")
+    events: list[list[str]] = Field(description="One row an event; empty text where not known.")
+    complete: bool = Field(description="Whether all that the store sent and that matches is here.")
+    why_incomplete: str | None = None
+    newest: str = Field(description="Pass as since to get only what arrives later.")
+    older: str | None = Field(None, description="Pass as before for the next part of this list.")
+    receiving: ReceivingDetail
+    refunds_checked: list[LookedDetail]

@@ -13,9 +13,11 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from clawver_orders.models import ID_PATTERN, TOKEN_PATTERN
 from clawver_orders.text import is_seen
+from clawver_orders.webhooks import EventName as DocumentedEvent
 
 _ID = re.compile(ID_PATTERN)
 _TOKEN = re.compile(TOKEN_PATTERN)
+_EVENT_ID = re.compile(r"evt_(0|[1-9][0-9]{0,17})")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -85,6 +87,30 @@ def moment(value: str) -> datetime:
         return parsed.astimezone(UTC)
     except OverflowError:
         raise ValueError(problem) from None
+
+
+def _since(value: str) -> str:
+    if value and event_number(value) is None:
+        try:
+            moment(value)
+        except ValueError:
+            raise ValueError(
+                "must be a day like 2026-11-24, a UTC time like 2026-11-24T09:30:00Z, or an event id "
+                "like evt_17"
+            ) from None
+    return value
+
+
+def _event_id_or_nothing(value: str) -> str:
+    if value and event_number(value) is None:
+        raise ValueError("must be an event id like evt_17, copied from another answer")
+    return value
+
+
+def event_number(value: str) -> int | None:
+    """The number in an event id of ours; None where it is none."""
+    found = _EVENT_ID.fullmatch(value)
+    return int(found[1]) if found else None
 
 
 def _list_or_json(value: object) -> object:
@@ -193,7 +219,7 @@ EarlierId = Annotated[str, AfterValidator(_id)]
 InAdditionTo = Annotated[
     list[EarlierId],
     Field(
-        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists as in_addition_to. At most 50.",
+        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists so. At most 50.",
         max_length=50,
     ),
     BeforeValidator(_list_or_json),
@@ -216,4 +242,49 @@ OrderIdOrNothing = Annotated[
     str,
     Field(description="Order id of the refund, where refund_id was lost."),
     AfterValidator(_id_or_nothing),
+]
+WebhookUrl = Annotated[
+    str,
+    Field(
+        description="https address, port 443, public host name; at most 2048 characters.",
+        max_length=2048,
+    ),
+]
+WebhookEvents = Annotated[
+    list[DocumentedEvent],
+    Field(description="1 to 20 of these names.", min_length=1, max_length=20),
+    BeforeValidator(_list_or_json),
+]
+WebhookId = Annotated[
+    str, Field(description="Webhook id, from list_webhooks."), AfterValidator(_id)
+]
+Since = Annotated[
+    str,
+    Field(
+        description="A day (2026-11-24) or UTC time to begin with, or newest of an earlier answer.",
+        max_length=40,
+    ),
+    AfterValidator(_since),
+]
+Before = Annotated[
+    str,
+    Field(
+        description="older of an earlier answer.",
+        max_length=40,
+    ),
+    AfterValidator(_event_id_or_nothing),
+]
+EventOrderId = Annotated[
+    str, Field(description="Order id, from list_orders."), AfterValidator(_id_or_nothing)
+]
+EventName = Annotated[
+    str,
+    Field(
+        description="any, or one event name such as order.paid; at most 100 characters.",
+        max_length=100,
+    ),
+    AfterValidator(_plain),
+]
+EventLimit = Annotated[
+    int, Field(description="The most events to list, 1 to 200.", strict=True, ge=1, le=200)
 ]

@@ -2,10 +2,10 @@
 
 from urllib.parse import urlsplit
 
+from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import InvalidRequestError, RefusedError
 from clawver_orders.models import Item, Order
 from clawver_orders.services import Services
-from clawver_orders.settings import is_loopback
 from clawver_orders.tools.answers import DownloadLink
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 
@@ -17,10 +17,10 @@ async def generate_download_link(
 
     Hand it to that customer only: it works for whoever holds it until expires_at, and nothing
     is sent to them. Each call gets another link; nothing in the store changes. item_id can be
-    left out when the order has one digital item; with several the error lists them. Without
-    download_token it acts as the store. With it, it acts as the customer, does not use the
-    store's key, and needs the token's item_id. Unpaid orders and printed items are errors: see
-    get_order, or handle_wrong_size for a print that does not fit.
+    left out when the order has one digital item; with several the error lists them. It acts as
+    the store, or with download_token as the customer: then the store's key is not used, and the
+    token's item_id is needed. Unpaid orders and printed items are errors: see get_order, or
+    handle_wrong_size for a print that does not fit.
     """
     clawver = services.clawver
     if download_token:

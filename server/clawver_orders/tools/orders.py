@@ -54,10 +54,10 @@ async def list_orders(
 ) -> OrderList:
     """List the store's orders that match all filters given, newest first.
 
-    Use it to find an order_id or see which orders match; get_order reads one in full,
-    summarize_orders adds up. Clawver filters by status only. The other filters see up to 100
-    orders of each status, for up to 29 of the store's 60 requests a minute. When complete is
-    false, raise limit, or add status or a later created_after; older orders are out of reach.
+    Use it to find an order_id; get_order reads one in full, summarize_orders adds up. Clawver
+    filters by status only: with it, or without filters, it takes one request. Others are
+    applied here, to 100 orders of each status at most, for up to 29 of the store's 60 requests
+    a minute. When complete is false, raise limit, or add status or a later created_after.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -136,12 +136,11 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order, and to follow fulfilment. Use list_orders to find an order,
-    get_receipt when there is a checkout id, get_order_status when there is only a customer's
-    token, check_refund when the answer of a refund was lost. order_id stands for the whole
-    order: an item id or a checkout id is an error. refundable_in_cents is the most that can go
-    back; it is missing when earlier refunds are not known. It takes one of the store's 60
-    requests a minute.
+    Use it before refund_order, and to follow fulfilment. To find an order use list_orders; with
+    a checkout id get_receipt; with only a customer's token get_order_status; after a refund
+    whose answer was lost check_refund. An unknown order_id is an error, and so is an item id.
+    refundable_in_cents is the most that can go back; where it is missing, earlier refunds are
+    not known and a person has to look. It takes one of the store's 60 requests a minute.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(
@@ -178,9 +177,9 @@ async def get_order_status(
     """Read where one order stands as its customer may see it: status, total and tracking; no items, address, refunds.
 
     Use it to check what the customer sees, or when only the customer's token is at hand; for
-    all else use get_order, which needs no token. It takes one request, with order_status_token
-    instead of the store's key. A token opens only its own order_id. Clawver does not say how
-    long it lasts; one that is refused is an error: get another with get_receipt.
+    all else use get_order. It takes one request, with order_status_token instead of the store's
+    key. A token opens only its own order_id. Clawver does not say how long it lasts; one that
+    is refused is an error: get another with get_receipt.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
     return OrderStatus(
@@ -200,9 +199,10 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
     Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for anything else about an order use get_order. No call lists
-    checkouts. An order id or an unknown id is an error. The store's key is not used. The tokens
-    open the order and its files for whoever holds them: give them to nobody but this customer.
+    generate_download_link; for all else use get_order. Ask the customer for
+    the checkout_id: no call lists checkouts, and an order id is an error. It takes one request,
+    without the store's key. The tokens open the order and its files for whoever holds them:
+    give them to nobody but this customer.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -240,10 +240,10 @@ async def summarize_orders(
 
     Gives orders and money by status and payment status, refunds, and which orders need
     attention and why. Use list_orders for the orders themselves, get_order for one that needs
-    attention. For one day give it as created_after and the next as created_before. One alone
-    leaves the other side open; without them every order counts. It takes up to 29 of the
-    store's 60 requests a minute, fewer for a recent span: do not poll it. When complete is
-    false, the sums are too low: take a later created_after.
+    attention. For one day give it as created_after and the next day as created_before; without
+    them every order counts. It takes up to 29 of the store's 60 requests a minute, fewer for a
+    recent span: do not poll it. When complete is false, the sums are too low: take a later
+    created_after.
     """
     found = await search(
         services.clawver,

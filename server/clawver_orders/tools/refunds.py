@@ -29,15 +29,15 @@ async def refund_order(
     reason: Reason,
     in_addition_to: InAdditionTo = [],  # noqa: B006  # a default that hosts can read; never changed
 ) -> RefundAnswer:
-    """Give a paid order's customer money back, in full or in part. It cannot be undone.
+    """Give a paid order's customer money back, in full or in part. It cannot be undone, and it does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. When the status is
-    "needs_confirmation", nothing has moved: show the preview, and after the person's yes call
-    confirm_refund. After "unknown", "busy" or no answer call check_refund, never this again.
-    Each refund is sent once: the same amount again is "already_refunded", whatever the reason,
-    unless in_addition_to makes it a further one. Another amount is a refund of its own. An
-    error means that this call moved no money. The merchant's limits per refund and per 24 hours
-    apply. It does not cancel the order.
+    Use it after get_order, for what the merchant decided. Where the merchant wants a yes first,
+    the status is "needs_confirmation" and nothing has moved: show the preview, and after the
+    person's yes call confirm_refund. After "unknown", "busy" or no answer call check_refund,
+    never this again. A second call with the same order_id and amount_in_cents sends nothing and
+    answers "already_refunded", whatever its reason; to refund that amount once more, pass on
+    the in_addition_to of that answer. An error means that this call moved no money. The
+    merchant's limits per refund and per 24 hours apply.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
@@ -62,12 +62,12 @@ async def check_refund(
     """Find out what became of a refund, by reading its order; it never sends one.
 
     Use it after "unknown", "busy", or a call that never answered. Give exactly one: refund_id,
-    or order_id if that was lost, which finds the order's open refund or else its latest.
-    "unknown" becomes "refunded" once Clawver lists the refund; until then ask again after
-    check_after_seconds. "not_recorded" means that it was waited for long enough and is not
-    listed: tell the person before any new refund_order. It knows only the refunds of this
-    machine's ledger; for others use get_order. A refund that was refused or expired is an
-    error: it moved no money.
+    or order_id if that was lost, which finds the order's open refund or else its latest. While
+    the answer is "unknown", ask again after check_after_seconds; it becomes "refunded" once
+    Clawver lists the refund. "not_recorded" means that Clawver does not list it after a long
+    enough wait: tell the person before any new refund_order. Refunds made elsewhere are not
+    known here: see get_order. A refund that was refused or expired is an error: it moved no
+    money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

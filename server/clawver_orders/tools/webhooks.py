@@ -1,0 +1,318 @@
+"""Hearing of events: where Clawver sends them, and what has arrived."""
+
+from clawver_orders.addresses import Address, AddressError, address, is_loopback
+from clawver_orders.errors import InvalidRequestError, NotFoundError, SetupError
+from clawver_orders.models import Webhook
+from clawver_orders.reconciling import look_where_events_say
+from clawver_orders.services import Services
+from clawver_orders.settings import Settings
+from clawver_orders.settling import off_thread
+from clawver_orders.state.inbox import Page, Query, Received, Standing
+from clawver_orders.tools.answers import (
+    EVENT_COLUMNS,
+    EventList,
+    LookedDetail,
+    ReceivingDetail,
+    WebhookDeleted,
+    WebhookDetail,
+    WebhookList,
+    WebhookRegistered,
+    in_utc,
+)
+from clawver_orders.tools.arguments import (
+    Before,
+    EventLimit,
+    EventName,
+    EventOrderId,
+    Since,
+    WebhookEvents,
+    WebhookId,
+    WebhookUrl,
+    event_number,
+    moment,
+)
+from clawver_orders.webhooks import EVENTS
+
+START = "Ask a person to keep this running on this machine: clawver-orders listen."
+SECRETS_DIFFER = (
+    "Requests arrive whose signature does not fit: either somebody is guessing, or the webhook was "
+    "registered with another secret than CLAWVER_WEBHOOK_SECRET holds now."
+)
+
+
+async def register_webhook(
+    services: Services, url: WebhookUrl, events: WebhookEvents
+) -> WebhookRegistered:
+    """Have Clawver send the store's events, signed, to a web address of the merchant.
+
+    Use it when the merchant names that address; list_webhooks shows what is there. Events carry
+    order data, so the host of url must stand in CLAWVER_WEBHOOK_HOSTS. CLAWVER_WEBHOOK_SECRET
+    must be set too. A person makes both settings; where one is missing, nothing is sent and the
+    error gives the line to add. The same url with the same events is returned, not made twice.
+    For other events register the url anew, then remove the old one with delete_webhook.
+    list_order_events reads what reaches "clawver-orders listen" on this machine.
+    """
+    to = _checked(url, services.settings)
+    wanted: list[str] = [name for name in EVENTS if name in events]
+    if not services.settings.webhook_secret:
+        raise SetupError(
+            "Nothing was registered: CLAWVER_WEBHOOK_SECRET is not set.",
+            next_step="A person must set it, to a secret of 16 characters or more, here and where "
+            "clawver-orders listen runs.",
+        )
+    allowed = services.settings.webhook_hosts
+    if allowed:
+        _check_host(to, allowed)
+    async with services.registering:
+        existing = await services.clawver.webhooks()
+        if not allowed:
+            _check_host(to, tuple(_host(hook, services.settings) for hook in existing))
+        same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
+        found = next((hook for hook in same_url if set(hook.events) == set(wanted)), None)
+        hook = found or await services.clawver.register_webhook(
+            to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
+        )
+    others = [other.id for other in same_url if other.id != hook.id]
+    standing = await _standing(services)
+    return WebhookRegistered(
+        status="already_registered" if found else "registered",
+        message=(
+            "Nothing was sent: this webhook exists. Which secret it was registered with cannot be seen."
+            if found
+            else "Clawver sends these events from now on."
+        ),
+        webhook=_detail(hook, services.settings),
+        same_url=others,
+        receiving=_receiving(standing),
+        next_step=_after_registering(others, standing),
+    )
+
+
+def _after_registering(others: list[str], standing: Standing) -> str:
+    if others:
+        return (
+            "This url is registered more than once; if the new one replaces the others, call "
+            f"delete_webhook with webhook_id {others[0]}."
+        )
+    if not standing.is_listening:
+        return f"Nothing on this machine receives events yet. {START}"
+    return "Call list_order_events to see what arrives."
+
+
+async def list_webhooks(services: Services) -> WebhookList:
+    """List all addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
+
+    Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
+    come. What it says of receiving is what the listener here noted, no test of an address.
+    unexpected_host marks an address that the merchant did not name: ask about it. It takes one
+    request and shows no secret. For the events themselves use list_order_events.
+    """
+    hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
+    standing = await _standing(services)
+    if not hooks:
+        step = "No webhook is registered: call register_webhook with an address from the merchant."
+    elif any(hook.unexpected_host for hook in hooks):
+        step = "Ask the merchant about each webhook with unexpected_host; remove one with delete_webhook."
+    else:
+        step = _trouble(standing) or "Call list_order_events to see what has arrived."
+    return WebhookList(webhooks=hooks, receiving=_receiving(standing), next_step=step)
+
+
+async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
+    """Remove a webhook for good: Clawver stops sending events to its address.
+
+    Use it for an address that the merchant no longer wants or never named (unexpected_host in
+    list_webhooks), or that register_webhook has replaced. Ask the merchant first: events that
+    happen while nothing is registered are never sent later. webhook_id is not the url; an id
+    that is not there changes nothing and answers "not_registered". What has arrived stays
+    readable with list_order_events.
+    """
+    try:
+        await services.clawver.delete_webhook(webhook_id)
+    except NotFoundError:
+        return WebhookDeleted(
+            status="not_registered",
+            webhook_id=webhook_id,
+            message=f"Nothing was changed: there is no webhook {webhook_id} in this store.",
+            next_step="If another one was meant, call list_webhooks for its id.",
+        )
+    return WebhookDeleted(
+        status="deleted",
+        webhook_id=webhook_id,
+        message=f"Clawver sends nothing to webhook {webhook_id} any more.",
+        next_step="Call list_webhooks to see which ones remain.",
+    )
+
+
+async def list_order_events(
+    services: Services,
+    since: Since = "",
+    before: Before = "",
+    order_id: EventOrderId = "",
+    event: EventName = "any",
+    limit: EventLimit = 50,
+) -> EventList:
+    """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
+
+    Use it to learn what happened since the last look; for how an order stands now use
+    get_order, for all orders list_orders. Filters combine; event takes the names that
+    register_webhook knows. To follow events give "newest" of the last answer as since. If the
+    answer has "older", the list was cut: give it as before. Only what arrived while
+    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether anything
+    listens. It takes no request, but one for each reported refund that was unknown here.
+    """
+    query = Query(
+        after=event_number(since) or 0,
+        since=moment(since) if since and event_number(since) is None else None,
+        before=event_number(before),
+        order_id=order_id,
+        name="" if event == "any" else event,
+        limit=limit,
+    )
+    now = services.now()
+    await off_thread(services.inbox.forget, now)
+    standing = await _standing(services)
+    if max(query.after, query.before or 0) > standing.last_number:
+        raise InvalidRequestError(
+            "Nothing was read: no event with that id ever arrived here.",
+            next_step="Call list_order_events without since and before, and go on from its newest.",
+        )
+    page = await off_thread(services.inbox.find, query, now)
+    checked = await look_where_events_say(services)
+    why = _why_incomplete(services, query, page, standing)
+    newest = max([standing.last_number, *(found.number for found in page.events)])
+    return EventList(
+        columns=list(EVENT_COLUMNS),
+        events=[_row(found) for found in page.events],
+        complete=why is None,
+        why_incomplete=why,
+        newest=f"evt_{newest}",
+        older=f"evt_{page.events[-1].number}" if page.has_more else None,
+        receiving=_receiving(standing),
+        refunds_checked=[
+            LookedDetail(refund_id=each.refund_id, order_id=each.order_id, status=each.status)
+            for each in checked
+        ],
+        next_step=_after_events(page, standing),
+    )
+
+
+def _after_events(page: Page, standing: Standing) -> str:
+    trouble = _trouble(standing)
+    if trouble:
+        return trouble
+    if page.has_more:
+        return f"For the older ones call list_order_events again with before evt_{page.events[-1].number}."
+    order_id = next((found.order_id for found in page.events if found.order_id), None)
+    if order_id:
+        return f"See how an order stands now with get_order, such as order_id {order_id}."
+    return "Nothing to do; call list_order_events later with since set to newest."
+
+
+def _trouble(standing: Standing) -> str:
+    """What keeps events from arriving, and what to do about it; nothing where they do."""
+    if not standing.is_listening:
+        return f"No events can arrive: nothing listens. {START}"
+    if standing.refused_at and (
+        standing.delivered_at is None or standing.delivered_at < standing.refused_at
+    ):
+        return f"{SECRETS_DIFFER} Ask a person to compare them."
+    return ""
+
+
+def _why_incomplete(services: Services, query: Query, page: Page, standing: Standing) -> str | None:
+    reasons = []
+    if page.has_more:
+        reasons.append(
+            f"Only the newest {len(page.events)} that match are listed; older says how to go on."
+        )
+    if query.since is not None and query.since < services.inbox.kept_since(services.now()):
+        reasons.append(f"Events are kept for {services.settings.inbox_days} days.")
+    if standing.started_at is None:
+        reasons.append("Nothing has ever listened here, so nothing could arrive.")
+    elif not standing.is_listening:
+        reasons.append("Nothing listens now, so what the store sends is missed.")
+    return " ".join(reasons) or None
+
+
+def _row(found: Received) -> list[str]:
+    return [
+        f"evt_{found.number}",
+        found.name,
+        found.order_id or "",
+        in_utc(found.at) if found.at else "",
+        in_utc(found.received_at),
+    ]
+
+
+async def _standing(services: Services) -> Standing:
+    return await off_thread(services.inbox.standing, services.now())
+
+
+def _receiving(standing: Standing) -> ReceivingDetail:
+    return ReceivingDetail(
+        state="listening"
+        if standing.is_listening
+        else "never_started"
+        if standing.started_at is None
+        else "not_listening",
+        last_start=in_utc(standing.started_at) if standing.started_at else None,
+        last_seen=in_utc(standing.seen_at) if standing.seen_at else None,
+        last_delivery=in_utc(standing.delivered_at) if standing.delivered_at else None,
+        refused=standing.refused,
+        last_refused=in_utc(standing.refused_at) if standing.refused_at else None,
+    )
+
+
+def _checked(url: str, settings: Settings) -> Address:
+    try:
+        return address(url, is_local_store=_is_local_store(settings))
+    except AddressError as error:
+        raise InvalidRequestError(
+            f"Nothing was registered: url {error}.",
+            next_step="Ask the merchant for the public https address of their listener, then call "
+            "register_webhook with it.",
+        ) from None
+
+
+def _is_local_store(settings: Settings) -> bool:
+    return settings.sandbox or is_loopback(settings.api_host)
+
+
+def _check_host(to: Address, allowed: tuple[str, ...]) -> None:
+    if not to.is_this_machine and to.host not in allowed:
+        line = ",".join(sorted({*allowed, to.host} - {""}))
+        raise SetupError(
+            f"Nothing was registered: {to.host} is not a host that the merchant allows for events.",
+            next_step="If a person really wants the store's events sent there, they must set "
+            f"CLAWVER_WEBHOOK_HOSTS={line} where this server is configured, and start it again.",
+        )
+
+
+def _one_spelling(hook: Webhook, settings: Settings) -> str:
+    """The address of a webhook, spelt as `address` does; as it is where it would not be taken."""
+    try:
+        return address(hook.url, is_local_store=_is_local_store(settings)).url
+    except AddressError:
+        return hook.url
+
+
+def _host(hook: Webhook, settings: Settings) -> str:
+    """The host of a registered webhook; nothing where the address would not be taken."""
+    try:
+        return address(hook.url, is_local_store=_is_local_store(settings)).host
+    except AddressError:
+        return ""
+
+
+def _detail(hook: Webhook, settings: Settings) -> WebhookDetail:
+    host = _host(hook, settings)
+    local = _is_local_store(settings) and is_loopback(host)
+    named = settings.webhook_hosts
+    return WebhookDetail(
+        webhook_id=hook.id,
+        url=hook.url,
+        events=list(hook.events),
+        created_at=in_utc(hook.created_at) if hook.created_at else None,
+        unexpected_host=bool(named) and not local and host not in named,
+    )
