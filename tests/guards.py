@@ -97,12 +97,12 @@ def noticed(copy: Path, guard: Guard) -> list[str]:
     target = copy / PACKAGE / guard.file
     whole = target.read_text("utf-8")
     target.write_text(without(guard), "utf-8")
+    environment = os.environ | {"PYTHONPATH": str(copy / "server"), "MACHINE_SHRINKS": "no"}
     first: list[str] = []
     for part in TESTS:
         told = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE", part],
-            cwd=copy, env=os.environ | {"PYTHONPATH": str(copy / "server")}, check=False,
-            capture_output=True, text=True,
+            cwd=copy, env=environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
         first += re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", told.stdout, re.MULTILINE)
     target.write_text(whole, "utf-8")
