@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,12 +24,11 @@ from tests.conftest import Configure
 from tests.test_refunds import Time, given_back, given_up, posts
 from tests.test_tools import call, failure
 
-from clawver_orders.approvals import Asking, Question, Reply, Script, asking
+from clawver_orders.approvals import Question, Reply, Script
 from clawver_orders.services import opened
 from clawver_orders.serving.asking import HostCaller
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
-from clawver_orders.state.ledger import Event
 from clawver_sandbox.shop import Shop
 
 
@@ -636,29 +634,6 @@ async def test_a_limit_that_was_reached_while_the_person_thought_holds(
 
     assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in text
     assert given_back(shop, wanted["order_id"]) == []
-
-
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-
-
-def event(name: str, detail: str = "") -> Event:
-    return Event(NOW - timedelta(hours=1), 1, name, "previewed", "", "", detail)
-
-
-@pytest.mark.parametrize(
-    ("history", "seconds", "stands"),
-    [
-        ((), 0, Asking.POSSIBLE),
-        ((event("asked"),), 119, Asking.OPEN),
-        ((event("asked"),), 120, Asking.POSSIBLE),
-        ((event("asked"), event("answered", "dismissed")), 1, Asking.POSSIBLE),
-        ((event("asked"), event("answered", "silent")), 1, Asking.POSSIBLE),
-        ((event("asked"), event("answered", "failed")), 1, Asking.IN_VAIN),
-        ((event("asked"), event("answered", "failed"), event("asked")), 1, Asking.OPEN),
-    ],
-)
-def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stands: Asking) -> None:
-    assert asking(history, seconds) is stands
 
 
 async def test_an_answer_of_another_kind_is_no_yes(

@@ -1,14 +1,15 @@
 """Who lets a refund go, and what they are asked."""
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.desk.room import PERSON, TRACE, Host, Room, intent_of
 
-from clawver_orders.approvals import Question, Reply, Script
+from clawver_orders.approvals import Asking, Question, Reply, Script, asking
 from clawver_orders.errors import NotFoundError, RefusedError, SetupError
 from clawver_orders.refunds import Outcome
-from clawver_orders.state.ledger import Intent, Moment, Trace
+from clawver_orders.state.ledger import Event, Intent, Moment, Trace
 
 # Approval
 
@@ -553,3 +554,52 @@ async def test_a_printed_item_is_asked_about_with_its_size(room: Room) -> None:
 
     item = room.shop.order("ord_shirt")["items"][0]
     assert f'1 x "{item["productName"]}" ("{item["variantName"]}")' in caller.questions[0].text
+
+
+async def test_what_others_wrote_is_cut_short_in_the_question(room: Room) -> None:
+    with room.shop._transaction() as db:
+        db.execute(
+            "UPDATE sale SET body = json_set(body, '$.items[0].productName', ?, "
+            "'$.items[0].variantName', ?) WHERE id = ?",
+            ("p" * 80, "v" * 81, room.order_id),
+        )
+    caller = Host(Reply.NO)
+
+    await room.refund(caller=caller, refund_approval="ask", reason="r" * 501)
+
+    lines = caller.questions[0].text.splitlines()
+    assert f'Items: 1 x "{"p" * 80}" ("{"v" * 79}…")' in lines
+    assert f'Reason given: "{"r" * 499}…"' in lines
+
+
+# How the asking stands
+
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def event(name: str, detail: str = "") -> Event:
+    return Event(NOW - timedelta(hours=1), 1, name, "previewed", "", "", detail)
+
+
+@pytest.mark.parametrize(
+    ("history", "seconds", "stands"),
+    [
+        ((), 0, Asking.POSSIBLE),
+        ((event("asked"),), 119, Asking.OPEN),
+        ((event("asked"),), 120, Asking.POSSIBLE),
+        ((event("asked"), event("answered", "dismissed")), 1, Asking.POSSIBLE),
+        ((event("asked"), event("answered", "silent")), 1, Asking.POSSIBLE),
+        ((event("asked"), event("answered", "failed")), 1, Asking.IN_VAIN),
+        ((event("asked"), event("answered", "failed"), event("asked")), 1, Asking.OPEN),
+        ((event("asked"), event("answered", "failed"), event("surplus")), 1, Asking.IN_VAIN),
+        ((event("asked"), event("declined", "failed")), 120, Asking.POSSIBLE),
+    ],
+)
+def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stands: Asking) -> None:
+    assert asking(history, seconds) is stands
+
+
+def test_what_is_kept_of_a_reply_does_not_change() -> None:
+    """Ledgers hold these words, and other versions of this program read them."""
+    assert [reply.value for reply in Reply] == ["yes", "no", "dismissed", "silent", "failed"]

@@ -13,6 +13,7 @@ from clawver_orders.errors import (
     InvalidRequestError,
     NotFoundError,
     RefusedError,
+    SetupError,
     UnexpectedAnswerError,
     UnreachableError,
 )
@@ -107,6 +108,25 @@ async def test_a_further_one_names_all_the_earlier_ones_and_only_them(room: Room
     assert room.given_back() == [700, 700, 700]
 
 
+async def test_a_call_that_names_all_refunds_repeats_the_attempt(room: Room) -> None:
+    first = (await room.refund()).earlier
+    attempt = await room.given_up(named=first)
+
+    again = await room.refund(named=first)
+    unnamed = await room.refund()
+
+    assert (again.status, again.intent) == ("not_recorded", attempt)
+    assert (unnamed.status, unnamed.earlier) == ("already_refunded", again.earlier)
+    assert again.earlier == (*first, attempt.refund_id)
+
+
+async def test_of_two_refunds_each_is_told_as_itself(room: Room) -> None:
+    for cents in (500, 600):
+        outcome = await room.refund(cents)
+        assert outcome.refund is not None
+        assert outcome.refund.id == intent_of(outcome).clawver_refund_id == room.listed()[-1]
+
+
 async def test_what_is_named_must_be_there(room: Room) -> None:
     with pytest.raises(InvalidRequestError, match="carries no refund") as refusal:
         await room.refund(named=["ref_guess"])
@@ -192,6 +212,7 @@ async def test_what_another_process_sent_at_the_last_moment_is_not_sent_again(ro
         ({"payment_status": "pending"}, 1, "has no payment that could be given back"),
         ({"payment_status": "failed"}, 1, "has no payment that could be given back"),
         ({"payment_status": "refunded"}, 1, "is already refunded in full."),
+        ({"payment_status": "disputed"}, 1, "has no payment that could be given back"),
         ({"payment_status": "partially_refunded"}, 1251, "has $12.50 (1250 cents) left to refund"),
     ],
 )
@@ -213,6 +234,50 @@ async def test_all_that_is_left_can_go_back_and_then_nothing(room: Room) -> None
     assert (await room.refund(2499)).status == "refunded"
     with pytest.raises(RefusedError, match="already refunded in full"):
         await room.refund(1)
+
+
+async def test_an_order_that_says_refunded_is_whatever_it_lists(room: Room) -> None:
+    with room.shop._transaction() as db:
+        db.execute(
+            "UPDATE sale SET body = json_set(body, '$.paymentStatus', 'refunded') WHERE id = ?",
+            (room.order_id,),
+        )
+
+    with pytest.raises(RefusedError, match="already refunded in full"):
+        await room.refund(1)
+
+
+async def test_an_order_whose_refunds_add_up_to_all_is_refunded_whatever_it_says(
+    room: Room,
+) -> None:
+    await room.refund(2499)
+    with room.shop._transaction() as db:
+        db.execute(
+            "UPDATE sale SET body = json_set(body, '$.paymentStatus', 'partially_refunded') "
+            "WHERE id = ?",
+            (room.order_id,),
+        )
+
+    with pytest.raises(RefusedError, match="already refunded in full"):
+        await room.refund(1)
+
+
+@pytest.mark.parametrize("what", ["its lock", "the ledger"])
+async def test_what_cannot_be_used_before_anything_is_sent_is_said_to_be_so(
+    room: Room, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise SetupError("It cannot be used.", next_step="A person must look.")
+
+    if what == "its lock":
+        monkeypatch.setattr(room.parts.locks, "prove", fail)
+    else:
+        monkeypatch.setattr(room.ledger, "preview", fail)
+
+    with pytest.raises(SetupError) as refusal:
+        await room.refund()
+
+    assert refusal.value.happened == "Nothing was sent. It cannot be used."
 
 
 async def test_an_order_of_nothing_is_not_refunded_in_full(room: Room) -> None:
@@ -350,6 +415,18 @@ async def test_a_preview_is_checked_without_a_request(room: Room) -> None:
     room.passes(1)
     with pytest.raises(RefusedError, match="it was not approved in time"):
         await room.desk().check(intent.refund_id)
+    assert len(room.shop.requests()) == requests
+
+
+async def test_what_was_never_sent_is_checked_without_a_request(room: Room) -> None:
+    declined, expired = await room.waiting(), await room.waiting(701)
+    await room.desk().decline(declined.refund_id, TRACE)
+    room.ledger.expire(expired.refund_id, "x", room.now(), TRACE)
+    requests = len(room.shop.requests())
+
+    assert (await room.desk().check(declined.refund_id)).status == "declined"
+    with pytest.raises(RefusedError, match=f"No money was moved by refund {expired.refund_id}"):
+        await room.desk().check(expired.refund_id)
     assert len(room.shop.requests()) == requests
 
 

@@ -313,6 +313,35 @@ async def test_a_further_request_that_was_delivered_twice_is_said(room: Room) ->
     assert (outcome.status, outcome.surplus) == ("refunded", (room.listed()[2],))
 
 
+async def test_what_lands_late_while_another_is_sent_is_not_taken_for_a_second_delivery(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await room.given_up()
+    for other_amount in (300, 301):
+        await room.given_up(other_amount)
+    room.shop.add_fault("duplicate", method="POST")
+    caller = Host(
+        brought=Reply.YES, meanwhile=lambda _: room.shop.refund(room.order_id, 700, "late")
+    )
+
+    outcome = await room.refund(caller=caller, named=[first.refund_id])
+
+    refs = room.listed()
+    assert len(refs) == 3
+    assert (intent_of(outcome).clawver_refund_id, outcome.surplus) == (refs[0], (refs[2],))
+
+
+async def test_a_refund_of_another_amount_is_none_of_what_came_twice(room: Room) -> None:
+    first = await room.refund(700)
+    room.shop.add_fault("duplicate", method="POST")
+    second = await room.refund(701)
+
+    _, _, again = room.listed()
+    assert second.surplus == (again,)
+    assert (await room.desk().check(intent_of(first).refund_id)).surplus == ()
+    assert (await room.desk().check(intent_of(second).refund_id)).surplus == (again,)
+
+
 async def test_a_request_that_never_left_moved_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
