@@ -134,14 +134,14 @@ def _time(value: str) -> datetime | None:
 
 
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
-    """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
+    """Read one order in full as the store sees it now: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order, and to follow fulfilment. Use list_orders to find an order,
-    get_receipt for a checkout id, get_order_status with a customer's token, check_refund after
-    a refund whose answer was lost. order_id has no fixed form: copy it whole. An item id, a
-    checkout id or an unknown id is an error. refundable_in_cents is the most that can go back;
-    where it is missing, earlier refunds are not known and a person has to look. It takes one of
-    the store's 60 requests a minute.
+    Use it before refund_order, and to follow fulfilment. Only an order_id opens it, whatever
+    its form; an item id is an error. Without one use list_orders, or get_receipt for a checkout
+    id. With only a customer's token use get_order_status; after a refund whose answer was lost
+    use check_refund. The most that can go back is refundable_in_cents; where that is missing
+    tell a person, because earlier refunds are not known. It takes one of the store's 60
+    requests a minute.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(

@@ -31,13 +31,12 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone, and it does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. "needs_confirmation" means that
-    nothing has moved: show the preview, and call confirm_refund after the person's yes. After
-    "unknown", "busy" or no answer call check_refund, never this again. A second call with the
-    same order_id and amount_in_cents sends nothing, whatever its reason, and answers
-    "already_refunded". To refund that amount once more, pass on that answer's in_addition_to.
-    An error means that this call moved no money. The merchant's limits per refund and per 24
-    hours apply.
+    Use it after get_order, for what the merchant decided. On "needs_confirmation" nothing has
+    moved: show the preview, and after the person's yes call confirm_refund. On "unknown",
+    "busy" or no answer call check_refund, never this again. "already_refunded" means that a
+    refund of this order_id and amount_in_cents came before and nothing was sent, whatever the
+    reason; to refund that amount once more, pass on the in_addition_to of that answer. An error
+    means that this call moved no money, for example because a limit of the merchant is reached.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
@@ -46,12 +45,12 @@ async def refund_order(
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
     """Send a refund that refund_order previewed with status "needs_confirmation". It cannot be undone.
 
-    Call it only after the person saw the preview and said yes; to change amount or reason call
-    refund_order again. Where the merchant lets only a person approve, nothing is sent, and
-    next_step says how they can. A preview holds for 15 minutes. After that, or when the order
-    has changed, nothing is sent and the answer is a new preview with its own refund_id. A
-    refund_id that was sent before is not sent again: the answer is its outcome. After
-    "unknown", "busy" or no answer call check_refund.
+    Call it only after the person saw the preview and said yes, with the refund_id of that very
+    preview; to change amount or reason call refund_order again. A preview holds for 15 minutes.
+    After that, or when the order has changed, nothing is sent and the answer is a new preview
+    with a refund_id of its own. Where the merchant lets only a person approve, nothing is sent
+    and next_step says how they can. A refund_id that was sent before is not sent again: the
+    answer is its outcome. On "unknown", "busy" or no answer call check_refund.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
