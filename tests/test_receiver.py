@@ -487,3 +487,9 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
     app = Receiver.of(settings(tmp_path))
 
     assert SECRET not in repr(app) + repr(settings(tmp_path))
+
+
+@pytest.mark.parametrize("known", [(), ("short",), (SECRET, ""), SECRET])
+def test_a_receiver_of_ones_own_needs_a_secret_too(inbox: Inbox, known: Any) -> None:
+    with pytest.raises(SetupError, match="no delivery can be verified"):
+        Receiver(inbox, known)

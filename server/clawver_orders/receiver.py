@@ -87,6 +87,9 @@ class Receiver:
         now: The current time in UTC.
         read_seconds: How long a sender may take for the whole body.
         beat: How often the inbox hears that this receiver is there.
+
+    Raises:
+        SetupError: There is no secret to verify with, or one is shorter than 16 characters.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class Receiver:
         read_seconds: float = READ_SECONDS,
         beat: timedelta = SIGN_OF_LIFE,
     ) -> None:
+        if isinstance(known_secrets, str) or not known_secrets or min(map(len, known_secrets)) < 16:
+            raise _no_secret()
         self._id = secrets.token_hex(8)
         self._inbox = inbox
         self._secrets = tuple(known_secrets)
@@ -117,12 +122,8 @@ class Receiver:
         Raises:
             SetupError: There is no secret to verify with.
         """
-        if not settings.webhook_secret:
-            raise SetupError(
-                "Without CLAWVER_WEBHOOK_SECRET no delivery can be verified, so nothing listens.",
-                next_step="Set it to a secret of 16 characters or more, the same where the webhook is "
-                "registered from, and start again.",
-            )
+        if not settings.webhook_secret:  # before anything of the store is opened
+            raise _no_secret()
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
         return cls(Services(settings).inbox, known, path=path)
 
@@ -316,3 +317,11 @@ def _only(scope: MutableMapping[str, Any], name: bytes) -> bytes | None:
     """The value of a header that stands there once; None where it is missing or stands there twice."""
     values: list[bytes] = [value for key, value in scope["headers"] if key.lower() == name]
     return values[0] if len(values) == 1 else None
+
+
+def _no_secret() -> SetupError:
+    return SetupError(
+        "Without CLAWVER_WEBHOOK_SECRET no delivery can be verified, so nothing listens.",
+        next_step="Set it to a secret of 16 characters or more, the same where the webhook is "
+        "registered from, and start again.",
+    )

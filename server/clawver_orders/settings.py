@@ -198,7 +198,7 @@ class Settings(BaseModel):
     webhook_hosts: HostNames = Field(
         (),
         description="Hosts that register_webhook may point at, with commas between them; while not "
-        "set, only those of webhooks that are registered already.",
+        "set, only addresses that are registered already.",
     )
     inbox_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         30, description="How many days received events are kept. Refunds are kept for good."

@@ -94,7 +94,6 @@ def events(
         return json.dumps(_as_json(each, masked=masked)) if as_json else "  ".join(_row(each))
 
     try:
-        inbox.forget(_now())
         if follow:
             _follow(inbox, query, show)
         page = inbox.find(query, _now())

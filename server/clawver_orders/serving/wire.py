@@ -34,7 +34,9 @@ class Wire:
         """Nothing can be said any more."""
         self._source, self._sink = source, sink
         self._loop = current_token()
-        self._arrived, self._batches = anyio.create_memory_object_stream[list[bytes | TooLong]]()
+        self._arrived, self._batches = anyio.create_memory_object_stream[list[bytes | TooLong]](1)
+        self._taken = threading.Semaphore()  # what was heard last has been taken: there is room
+        self._closed = False
         self._outgoing, self._unsaid = anyio.create_memory_object_stream[SessionMessage](
             _ANSWERS_THAT_MAY_WAIT
         )
@@ -42,6 +44,7 @@ class Wire:
     async def batches(self) -> AsyncIterator[list[SessionMessage]]:
         """What the host says, until it closes its end: each time all that has arrived by then."""
         async for lines in self._batches:
+            self._taken.release()
             messages = []
             for line in lines:
                 heard = understood(line)
@@ -69,6 +72,7 @@ class Wire:
 
     async def close(self) -> None:
         """Say what has not been said yet, unless the host has stopped to read."""
+        self._closed = True
         self._batches.close()
         self._outgoing.close()
         with anyio.move_on_after(_SECONDS_FOR_LAST_WORDS, shield=True):
@@ -81,13 +85,22 @@ class Wire:
         with suppress(OSError):  # a pipe that breaks has ended, too
             while chunk := os.read(self._source, _CHUNK):
                 if lines := framing.feed(chunk):
-                    from_thread.run(self._arrived.send, lines, token=self._loop)
-        from_thread.run(self._arrived.send, [framing.rest()], token=self._loop)
+                    self._hand_over(lines)
+        self._hand_over([framing.rest()])
         from_thread.run_sync(self._arrived.close, token=self._loop)
+
+    def _hand_over(self, lines: list[bytes | TooLong]) -> None:
+        """Give the event loop what arrived, one batch at a time.
+
+        By a plain function: a coroutine that a closing loop does not come to run would be
+        complained about.
+        """
+        self._taken.acquire()
+        from_thread.run_sync(self._arrived.send_nowait, lines, token=self._loop)
 
     def _speak(self) -> None:
         with suppress(OSError, anyio.EndOfStream):
-            while True:
+            while not self._closed or self._unsaid.statistics().current_buffer_used:
                 message = from_thread.run(self._unsaid.receive, token=self._loop)
                 line = memoryview(spoken(message.message))
                 while line:

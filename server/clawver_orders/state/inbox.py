@@ -121,6 +121,8 @@ class Standing:
     """How many there were."""
     last_number: int = 0
     """The highest number that an event ever had."""
+    forgotten: int = 0
+    """The highest number that is no longer kept."""
 
 
 class Inbox:
@@ -230,29 +232,22 @@ class Inbox:
                 " MAX(CASE WHEN stopped_at IS NULL THEN seen_at END) AS running_at,"
                 " MAX(delivered_at) AS delivered_at, MAX(refused_at) AS refused_at,"
                 " COALESCE(SUM(refused), 0) AS refused,"
-                " (SELECT seq FROM sqlite_sequence WHERE name = 'event') AS last_number FROM receiver"
+                " (SELECT seq FROM sqlite_sequence WHERE name = 'event') AS last_number,"
+                " (SELECT MIN(number) FROM event WHERE received_at >= ?) AS first_number FROM receiver",
+                (self.kept_since(now).timestamp(),),
             ).fetchone()
+        last_number = row["last_number"] or 0
         running_at = _time(row["running_at"])
         return Standing(
             started_at=_time(row["started_at"]),
             seen_at=_time(row["seen_at"]),
-            is_listening=running_at is not None and now - running_at <= SILENT_AFTER,
+            is_listening=running_at is not None and abs(now - running_at) <= SILENT_AFTER,
             delivered_at=_time(row["delivered_at"]),
             refused_at=_time(row["refused_at"]),
             refused=row["refused"],
-            last_number=row["last_number"] or 0,
+            last_number=last_number,
+            forgotten=last_number if row["first_number"] is None else row["first_number"] - 1,
         )
-
-    def forget(self, now: datetime) -> None:
-        """Delete what is too old, for when no receiver is there to do it."""
-        with self._database.looking() as connection:
-            overdue = connection.execute(
-                "SELECT 1 FROM event WHERE received_at < ? LIMIT 1",
-                (self.kept_since(now).timestamp(),),
-            ).fetchone()
-        if overdue is not None:
-            with self._database.writing() as connection:
-                self._forget(connection, now)
 
     def kept_since(self, now: datetime) -> datetime:
         """What arrived before this time is no longer kept."""
@@ -311,4 +306,7 @@ def _received(row: sqlite3.Row) -> Received:
 
 
 def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # a sender may date an event as it likes
+        return None

@@ -542,7 +542,9 @@ class EventList(Answer):
     events: list[list[str]] = Field(description="One row an event; empty text where not known.")
     complete: bool = Field(description="Whether all that the store sent and that matches is here.")
     why_incomplete: str | None = None
-    newest: str = Field(description="Pass as since to get only what arrives later.")
+    newest: str | None = Field(
+        None, description="Pass as since to get only what arrives later; not on a continued list."
+    )
     older: str | None = Field(None, description="Pass as before for the next part of this list.")
     receiving: ReceivingDetail
     refunds_checked: list[LookedDetail]

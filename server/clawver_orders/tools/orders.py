@@ -136,11 +136,12 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order, and to follow fulfilment. To find an order use list_orders; with
-    a checkout id get_receipt; with only a customer's token get_order_status; after a refund
-    whose answer was lost check_refund. An unknown order_id is an error, and so is an item id.
-    refundable_in_cents is the most that can go back; where it is missing, earlier refunds are
-    not known and a person has to look. It takes one of the store's 60 requests a minute.
+    Use it before refund_order, and to follow fulfilment. Use list_orders to find an order,
+    get_receipt for a checkout id, get_order_status with a customer's token, check_refund after
+    a refund whose answer was lost. order_id has no fixed form: copy it whole. An item id, a
+    checkout id or an unknown id is an error. refundable_in_cents is the most that can go back;
+    where it is missing, earlier refunds are not known and a person has to look. It takes one of
+    the store's 60 requests a minute.
     """
     order = await services.clawver.order(order_id)
     return OrderDetail.of(

@@ -31,13 +31,13 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone, and it does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. Where the merchant wants a yes first,
-    the status is "needs_confirmation" and nothing has moved: show the preview, and after the
-    person's yes call confirm_refund. After "unknown", "busy" or no answer call check_refund,
-    never this again. A second call with the same order_id and amount_in_cents sends nothing and
-    answers "already_refunded", whatever its reason; to refund that amount once more, pass on
-    the in_addition_to of that answer. An error means that this call moved no money. The
-    merchant's limits per refund and per 24 hours apply.
+    Use it after get_order, for what the merchant decided. "needs_confirmation" means that
+    nothing has moved: show the preview, and call confirm_refund after the person's yes. After
+    "unknown", "busy" or no answer call check_refund, never this again. A second call with the
+    same order_id and amount_in_cents sends nothing, whatever its reason, and answers
+    "already_refunded". To refund that amount once more, pass on that answer's in_addition_to.
+    An error means that this call moved no money. The merchant's limits per refund and per 24
+    hours apply.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
@@ -61,13 +61,12 @@ async def check_refund(
 ) -> RefundAnswer:
     """Find out what became of a refund, by reading its order; it never sends one.
 
-    Use it after "unknown", "busy", or a call that never answered. Give exactly one: refund_id,
-    or order_id if that was lost, which finds the order's open refund or else its latest. While
-    the answer is "unknown", ask again after check_after_seconds; it becomes "refunded" once
-    Clawver lists the refund. "not_recorded" means that Clawver does not list it after a long
-    enough wait: tell the person before any new refund_order. Refunds made elsewhere are not
-    known here: see get_order. A refund that was refused or expired is an error: it moved no
-    money.
+    Use it after "unknown", "busy", or a call that never answered. Give refund_id, or order_id
+    if that was lost, not both; of an order its open refund is taken, else its latest. On
+    "unknown" ask again after check_after_seconds. "refunded" means that Clawver lists it.
+    "not_recorded" means that Clawver does not list it though the time for that is over: tell
+    the person before any new refund_order. For refunds made elsewhere use get_order. A refund
+    that was refused or expired is an error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

@@ -1,7 +1,7 @@
 """Hearing of events: where Clawver sends them, and what has arrived."""
 
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
-from clawver_orders.errors import InvalidRequestError, NotFoundError, SetupError
+from clawver_orders.errors import ClawverError, InvalidRequestError, NotFoundError, SetupError
 from clawver_orders.models import Webhook
 from clawver_orders.reconciling import look_where_events_say
 from clawver_orders.services import Services
@@ -46,11 +46,12 @@ async def register_webhook(
     """Have Clawver send the store's events, signed, to a web address of the merchant.
 
     Use it when the merchant names that address; list_webhooks shows what is there. Events carry
-    order data, so the host of url must stand in CLAWVER_WEBHOOK_HOSTS. CLAWVER_WEBHOOK_SECRET
-    must be set too. A person makes both settings; where one is missing, nothing is sent and the
-    error gives the line to add. The same url with the same events is returned, not made twice.
-    For other events register the url anew, then remove the old one with delete_webhook.
-    list_order_events reads what reaches "clawver-orders listen" on this machine.
+    order data, so only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken.
+    CLAWVER_WEBHOOK_SECRET must be set, too. Where one is missing, nothing is sent and the error
+    gives the line that a person must add. The same url with the same events is returned, not
+    made twice. For other events register the url anew, then remove the old one with
+    delete_webhook. list_order_events reads what reaches "clawver-orders listen" on this
+    machine.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -65,8 +66,9 @@ async def register_webhook(
         _check_host(to, allowed)
     async with services.registering:
         existing = await services.clawver.webhooks()
-        if not allowed:
-            _check_host(to, tuple(_host(hook, services.settings) for hook in existing))
+        # Without the setting nothing new is named; an address that is there may get other events.
+        if to.url not in {_one_spelling(hook, services.settings) for hook in existing}:
+            _check_host(to, allowed)
         same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
         found = next((hook for hook in same_url if set(hook.events) == set(wanted)), None)
         hook = found or await services.clawver.register_webhook(
@@ -100,12 +102,12 @@ def _after_registering(others: list[str], standing: Standing) -> str:
 
 
 async def list_webhooks(services: Services) -> WebhookList:
-    """List all addresses that Clawver sends this store's events to, and whether events can arrive on this machine.
+    """List all addresses that Clawver sends this store's events to, and whether this machine listens for them.
 
     Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come. What it says of receiving is what the listener here noted, no test of an address.
-    unexpected_host marks an address that the merchant did not name: ask about it. It takes one
-    request and shows no secret. For the events themselves use list_order_events.
+    come. It takes one request, sends no test event and shows no secret. An address with
+    unexpected_host was not named by the merchant: ask about it. For the events themselves use
+    list_order_events.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
@@ -156,10 +158,10 @@ async def list_order_events(
 
     Use it to learn what happened since the last look; for how an order stands now use
     get_order, for all orders list_orders. Filters combine; event takes the names that
-    register_webhook knows. To follow events give "newest" of the last answer as since. If the
-    answer has "older", the list was cut: give it as before. Only what arrived while
-    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether anything
-    listens. It takes no request, but one for each reported refund that was unknown here.
+    register_webhook knows. To see only what is new, pass the last answer's newest as since. To
+    see the rest of a cut list, pass its older as before. Only what arrived while
+    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether it runs.
+    It takes no request, but one for each reported refund that was unknown here.
     """
     query = Query(
         after=event_number(since) or 0,
@@ -170,7 +172,6 @@ async def list_order_events(
         limit=limit,
     )
     now = services.now()
-    await off_thread(services.inbox.forget, now)
     standing = await _standing(services)
     if max(query.after, query.before or 0) > standing.last_number:
         raise InvalidRequestError(
@@ -178,15 +179,20 @@ async def list_order_events(
             next_step="Call list_order_events without since and before, and go on from its newest.",
         )
     page = await off_thread(services.inbox.find, query, now)
-    checked = await look_where_events_say(services)
     why = _why_incomplete(services, query, page, standing)
+    try:
+        checked = await look_where_events_say(services)
+    except ClawverError:  # what has arrived can be read all the same
+        checked = ()
+        not_looked = "Reported refunds could not be looked up: see clawver-orders doctor."
+        why = f"{why} {not_looked}" if why else not_looked
     newest = max([standing.last_number, *(found.number for found in page.events)])
     return EventList(
         columns=list(EVENT_COLUMNS),
         events=[_row(found) for found in page.events],
         complete=why is None,
         why_incomplete=why,
-        newest=f"evt_{newest}",
+        newest=f"evt_{newest}" if query.before is None else None,
         older=f"evt_{page.events[-1].number}" if page.has_more else None,
         receiving=_receiving(standing),
         refunds_checked=[
@@ -226,8 +232,17 @@ def _why_incomplete(services: Services, query: Query, page: Page, standing: Stan
         reasons.append(
             f"Only the newest {len(page.events)} that match are listed; older says how to go on."
         )
-    if query.since is not None and query.since < services.inbox.kept_since(services.now()):
+    too_early = query.since is not None and query.since < services.inbox.kept_since(services.now())
+    if too_early or 0 < query.after < standing.forgotten:
         reasons.append(f"Events are kept for {services.settings.inbox_days} days.")
+    if standing.started_at and query.since and query.since < standing.started_at:
+        reasons.append(
+            "The listener began after that time; what was sent while none ran is missed."
+        )
+    if standing.refused_at and (
+        standing.delivered_at is None or standing.delivered_at < standing.refused_at
+    ):
+        reasons.append(SECRETS_DIFFER)
     if standing.started_at is None:
         reasons.append("Nothing has ever listened here, so nothing could arrive.")
     elif not standing.is_listening:
@@ -314,5 +329,5 @@ def _detail(hook: Webhook, settings: Settings) -> WebhookDetail:
         url=hook.url,
         events=list(hook.events),
         created_at=in_utc(hook.created_at) if hook.created_at else None,
-        unexpected_host=bool(named) and not local and host not in named,
+        unexpected_host=not local and host not in named,
     )
