@@ -69,8 +69,10 @@ async def test_a_confirmation_of_what_is_not_known_sends_nothing(room: Room) -> 
         await room.desk().approve("rfi_1", Script())
 
 
-@pytest.mark.parametrize("why", ["time", "order"])
+@pytest.mark.parametrize("why", ["time", "order", "one refund more"])
 async def test_a_preview_that_is_no_longer_true_is_never_sent(room: Room, why: str) -> None:
+    if why == "one refund more":
+        room.shop.refund(room.order_id, 6, "By hand")
     intent = await room.waiting()
     if why == "time":
         room.passes(900)
@@ -287,6 +289,17 @@ async def test_a_no_that_came_with_a_confirmation_holds(room: Room) -> None:
         ("answered", PERSON, "no"),
         ("declined", PERSON, f"declined by {PERSON}"),
     ]
+
+
+async def test_a_no_is_settled_by_a_later_yes_and_not_by_an_earlier_one(room: Room) -> None:
+    await room.refund(500)
+    no = intent_of(await room.refund(600, Host(Reply.NO), refund_approval="ask"))
+    after_the_no = await room.refund(601, refund_approval="ask")
+    yes = await room.desk(refund_approval="ask").approve(no.refund_id, Host(Reply.YES))
+    after_the_yes = await room.refund(602, refund_approval="ask")
+
+    assert (after_the_no.approver, yes.status) == ("person", "refunded")
+    assert (after_the_yes.status, after_the_yes.approver) == ("needs_confirmation", "agent")
 
 
 @pytest.mark.parametrize("cents", [699, 701])

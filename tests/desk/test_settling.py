@@ -331,6 +331,16 @@ async def test_what_lands_late_while_another_is_sent_is_not_taken_for_a_second_d
     assert (intent_of(outcome).clawver_refund_id, outcome.surplus) == (refs[0], (refs[2],))
 
 
+async def test_what_shows_late_is_said_whatever_was_refunded_since(room: Room) -> None:
+    first = await room.refund(700)
+    await room.refund(701)
+    room.shop.refund(room.order_id, 700, "the same, once more")
+
+    checked = await room.desk().check(intent_of(first).refund_id)
+
+    assert checked.surplus == (room.listed()[2],)
+
+
 async def test_a_refund_of_another_amount_is_none_of_what_came_twice(room: Room) -> None:
     first = await room.refund(700)
     room.shop.add_fault("duplicate", method="POST")
