@@ -401,21 +401,45 @@ async def test_a_real_store_is_not_called_a_sandbox(connect: Connect) -> None:
         assert "sandbox" not in await call(client, "list_orders", limit=1)
 
 
-async def test_masked_answers_name_no_customer(connect: Connect, shop: Shop) -> None:
+async def test_masked_answers_name_no_customer(
+    connect: Connect, shop: Shop, era: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     wire = shop.order("ord_shirt")
     private = [wire["customerEmail"], wire["trackingNumber"], wire["trackingUrl"]]
     private += [
         v for k, v in wire["shippingAddress"].items() if v and k not in {"country", "state"}
     ]
-    async with connect(pii="masked") as client:
-        said = json.dumps([
-            await call(client, "get_order", order_id="ord_shirt"),
+    token = shop.status_token_of("ord_shirt")
+    refund = {"order_id": "ord_shirt", "amount_in_cents": 500}
+    async with connect(era, pii="masked", refund_approval="ask", log_level="debug") as client:
+        order = await call(client, "get_order", order_id="ord_shirt")
+        preview = await call(client, "refund_order", reason="Too small", **refund)
+        said = [
+            order,
+            preview,
+            await call(client, "confirm_refund", refund_id=preview["refund_id"]),
+            await call(client, "refund_order", reason="Too small", **refund),
+            await call(client, "check_refund", order_id="ord_shirt"),
             await call(client, "list_orders", limit=100),
+            await call(client, "list_orders", customer_email=wire["customerEmail"]),
+            await call(client, "summarize_orders"),
+            await call(client, "get_order_status", order_id="ord_shirt", order_status_token=token),
             await call(client, "get_receipt", checkout_id="chk_digital"),
-        ], ensure_ascii=False)  # fmt: skip
+            await call(client, "generate_download_link", order_id="ord_digital"),
+            await call(client, "handle_wrong_size", order_id="ord_shirt"),
+            await call(client, "list_order_events"),
+            await call(client, "list_webhooks"),
+            await failure(client, "generate_download_link", order_id="ord_shirt"),
+            str(await client.read_resource("clawver://orders/ord_shirt")),
+            str(await client.read_resource("clawver://refunds/open")),
+            str(await client.get_prompt("resend_download", {"order_id": "ord_shirt"})),
+        ]
 
-    assert not [each for each in private if each in said]
-    assert "@example.com" not in said
+    text = json.dumps(said, ensure_ascii=False) + "".join(capfd.readouterr())
+    assert not [each for each in private if each in text]
+    assert "@example.com" not in text
+    assert order["tracking"]["number"] == "…"
+    assert "ask the merchant to give it to them" in order["next_step"]
 
 
 async def test_an_unknown_tool_is_answered_with_the_known_ones(connect: Connect, era: str) -> None:

@@ -144,16 +144,17 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     requests a minute; the answer holds the customer's personal data.
     """
     order = await services.clawver.order(order_id)
+    shown = Shown.by(services.settings)
     return OrderDetail.of(
         order,
-        Shown.by(services.settings),
+        shown,
         services.now(),
         standing=standing(order),
-        next_step=_next_step(order, services.now()),
+        next_step=_next_step(order, shown, services.now()),
     )
 
 
-def _next_step(order: Order, now: datetime) -> str:
+def _next_step(order: Order, shown: Shown, now: datetime) -> str:
     left = order.refundable_in_cents
     if order.status == "cancelled" and left:
         return (
@@ -166,6 +167,11 @@ def _next_step(order: Order, now: datetime) -> str:
     if why is not None:
         return f"Tell the merchant, who should look into it: {why}"
     if order.status == "shipped" and (order.tracking_number or order.tracking_url):
+        if shown.masked:
+            return (
+                "Tell the customer that it is on its way. The tracking is hidden here "
+                "(CLAWVER_PII=masked): ask the merchant to give it to them."
+            )
         return "Give the customer the tracking that stands here."
     if left and any(item.is_digital for item in order.items or ()):
         return f"For a new download link call generate_download_link with order_id {order.id}."
