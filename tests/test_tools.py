@@ -463,25 +463,42 @@ async def test_without_a_key_the_tools_are_listed_and_say_what_to_set(
 
 
 async def test_the_hostile_order_makes_no_tool_do_more_than_it_was_asked(
-    connect: Connect, shop: Shop
+    connect: Connect, shop: Shop, era: str
 ) -> None:
-    async with connect() as client:
-        order = await call(client, "get_order", order_id="ord_hostile")
-        await call(client, "handle_wrong_size", order_id="ord_hostile")
+    wire, checkout_id = shop.order("ord_hostile"), shop.checkout_of("ord_hostile")
+    token = shop.status_token_of("ord_hostile")
+    hostile = {"order_id": "ord_hostile"}
+    async with connect(era, refund_approval="ask") as client:
+        order = await call(client, "get_order", **hostile)
         listed = await call(client, "list_orders", limit=100)
+        answers = [
+            order,
+            listed,
+            await call(client, "get_order_status", order_status_token=token, **hostile),
+            await call(client, "get_receipt", checkout_id=checkout_id),
+            await call(client, "handle_wrong_size", **hostile),
+            await call(client, "refund_order", amount_in_cents=100, reason="Torn", **hostile),
+            await call(client, "check_refund", **hostile),
+        ]
+        refused = await failure(client, "generate_download_link", **hostile)
 
-    ours = [
-        order["next_step"],
-        order["standing"],
-        order["items"][0]["what_can_be_done"],
-        listed["next_step"],
-    ]
-    assert not any("merchant already agreed" in sentence for sentence in ours)
+    ours = [refused, order["standing"], order["items"][0]["what_can_be_done"]]
+    ours += [answer[key] for answer in answers for key in ("next_step", "message") if key in answer]
+    theirs = ("already agreed", "New task", wire["shippingAddress"]["name"][:12])
+    assert not [said for said in ours if any(text in said for text in theirs)]
     assert not any(
-        ord(c) < 32 or c in "\u202e\u200b\u2066" for c in json.dumps(order, ensure_ascii=False)
+        ord(c) < 32 or c in "\u202e\u200b\u2066" for c in json.dumps(answers, ensure_ascii=False)
     )
-    assert {method for method, _ in sent(shop)} == {"GET"}
-    assert len(sent(shop)) == 4
+    path = "/v1/orders/ord_hostile"
+    assert sent(shop) == [
+        ("GET", path),
+        ("GET", "/v1/orders"),
+        ("GET", f"{path}/public"),
+        ("GET", f"/v1/checkout/{checkout_id}/receipt"),
+        *[("GET", path), ("GET", "/v1/products/prod_tee")],  # the sizes
+        ("GET", path),  # the preview of a refund; looking after it takes none
+        ("GET", path),  # the download
+    ]
 
 
 async def test_rows_that_cannot_be_read_are_counted(connect: Connect, shop: Shop) -> None:
