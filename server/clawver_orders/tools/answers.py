@@ -204,7 +204,10 @@ class OrderDetail(Answer):
     total: str
     refunded_in_cents: int
     refunded: str
-    refundable_in_cents: int | None = Field(None, description="The most refund_order accepts.")
+    refundable_in_cents: int | None = Field(
+        None,
+        description="The most refund_order accepts. Missing when earlier refunds are not known: then tell a person.",
+    )
     refundable: str | None = None
     customer: str | None = None
     ship_to: Recipient | None = None

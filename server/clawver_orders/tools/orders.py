@@ -136,12 +136,12 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it now: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order, and to follow fulfilment. To find an order use list_orders; with
-    a checkout id get_receipt; with only a customer's token get_order_status; after a refund
-    whose answer was lost check_refund. order_id has no fixed form; an item id or an unknown id
-    is an error. refundable_in_cents is the most that can go back. It is missing when earlier
-    refunds are not known: then tell a person. The call takes the store's key and one of its 60
-    requests a minute; the answer holds the customer's personal data.
+    Use it before refund_order, and to follow fulfilment. Without an order id use list_orders;
+    with a checkout id get_receipt; with only a customer's token get_order_status; after a
+    refund whose answer was lost check_refund. Copy order_id as it stands: ord_abc123 and
+    order_xyz789 are both ids, and an item's id or an unknown one is an error. It takes the
+    store's key and one of its 60 requests a minute. The answer holds the customer's personal
+    data.
     """
     order = await services.clawver.order(order_id)
     shown = Shown.by(services.settings)
