@@ -76,6 +76,7 @@ async def test_an_order_whose_refunds_are_not_listed_does_not_guess_what_is_left
     answer = await ask("get_order", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
 
     assert "refundable_in_cents" not in answer
+    assert answer["next_step"].startswith("What can still be refunded is not known")
     assert answer["items"][0]["what_can_be_done"].startswith("Nothing")
 
 

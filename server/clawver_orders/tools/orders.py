@@ -175,6 +175,11 @@ def _next_step(order: Order, shown: Shown, now: datetime) -> str:
         return "Give the customer the tracking that stands here."
     if left and any(item.is_digital for item in order.items or ()):
         return f"For a new download link call generate_download_link with order_id {order.id}."
+    if left is None:
+        return (
+            "What can still be refunded is not known, because Clawver does not list the earlier refunds: "
+            "tell the merchant before promising money back."
+        )
     return "Nothing has to be done."
 
 
