@@ -137,11 +137,10 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it now: items with their ids, payment, address, tracking, refunds.
 
     Use it before refund_order, and to follow fulfilment. Without an order id use list_orders;
-    with a checkout id get_receipt; with only a customer's token get_order_status; after a
+    with a checkout id get_receipt; with a customer's token get_order_status; after a
     refund whose answer was lost check_refund. Copy order_id as it stands: ord_abc123 and
     order_xyz789 are both ids, and an item's id or an unknown one is an error. It takes the
-    store's key and one of its 60 requests a minute. The answer holds the customer's personal
-    data.
+    store's key and one of its 60 requests a minute; the answer holds personal data.
     """
     order = await services.clawver.order(order_id)
     shown = Shown.by(services.settings)
@@ -211,10 +210,10 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
     Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for all else use get_order. Ask the customer for
-    the checkout_id: no call lists checkouts, and an order id is an error. It takes one request,
-    without the store's key. The tokens open the order and its files for whoever holds them:
-    give them to nobody but this customer.
+    generate_download_link; for all else use get_order. Ask the customer for the checkout_id,
+    which has no fixed form: no call lists checkouts. An order id or an unknown one is an error.
+    It takes one request, without the store's key. The tokens open the order and its files for
+    whoever holds them: give them only to this customer.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id

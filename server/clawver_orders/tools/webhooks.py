@@ -45,13 +45,13 @@ async def register_webhook(
 ) -> WebhookRegistered:
     """Have Clawver send the store's events, signed, to a web address of the merchant.
 
-    Use it when the merchant names that address; list_webhooks shows what is there. Events carry
-    order data, so only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken.
-    CLAWVER_WEBHOOK_SECRET must be set, too. Where one is missing, nothing is sent and the error
-    gives the line that a person must add. The same url with the same events is returned, not
-    made twice. For other events register the url anew, then remove the old one with
-    delete_webhook. list_order_events reads what reaches "clawver-orders listen" on this
-    machine.
+    Use it when the merchant names that address; list_webhooks shows what is there. Name only
+    wanted events: order.paid for sales, order.shipped for tracking. They carry order data, so
+    only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken, and CLAWVER_WEBHOOK_SECRET signs
+    them. Where one is missing, nothing is sent and the error gives a person the line to add.
+    The same url and events are returned, not made twice. For other events register the url
+    anew, then remove the old one with delete_webhook: until then events may come twice.
+    list_order_events needs "clawver-orders listen" behind the url.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -105,9 +105,9 @@ async def list_webhooks(services: Services) -> WebhookList:
     """List all addresses that Clawver sends this store's events to, and whether this machine listens for them.
 
     Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come. It takes one request, sends no test event and shows no secret. An address with
-    unexpected_host was not named by the merchant: ask about it. For the events themselves use
-    list_order_events.
+    come. It takes one request and sends no test event: receiving says whether "clawver-orders
+    listen" runs here, not whether an address works. One with unexpected_host was not named by
+    the merchant: ask about it. list_order_events has the events.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
