@@ -193,7 +193,7 @@ Limit = Annotated[
 WantedSize = Annotated[
     str,
     Field(
-        description="The size the customer wants instead, such as XL; at most 40 characters.",
+        description="Size wanted instead, such as XL; at most 40 characters.",
         max_length=40,
     ),
     AfterValidator(_plain),
@@ -201,7 +201,7 @@ WantedSize = Annotated[
 AmountInCents = Annotated[
     int,
     Field(
-        description="Whole cents, 1 or more: $24.99 is 2499. For all that is left take refundable_in_cents from get_order.",
+        description="Whole cents, 1 or more: $24.99 is 2499. All that is left: refundable_in_cents of get_order.",
         strict=True,
         ge=1,
         le=10**9,

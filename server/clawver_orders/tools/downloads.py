@@ -19,8 +19,8 @@ async def generate_download_link(
     is sent to them. Each call gets another link; nothing in the store changes. item_id can be
     left out when the order has one digital item; with several the error lists them. It acts as
     the store, or with download_token as the customer: then the store's key is not used, and the
-    token's item_id is needed. Unpaid orders and printed items are errors: see get_order, or
-    handle_wrong_size for a print that does not fit.
+    token's item_id is needed. Unpaid orders and printed items are errors: see get_order or
+    handle_wrong_size.
     """
     clawver = services.clawver
     if download_token:

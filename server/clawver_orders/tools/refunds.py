@@ -29,14 +29,15 @@ async def refund_order(
     reason: Reason,
     in_addition_to: InAdditionTo = [],  # noqa: B006  # a default that hosts can read; never changed
 ) -> RefundAnswer:
-    """Give a paid order's customer money back, in full or in part. It cannot be undone, and it does not cancel the order.
+    """Give a paid order's customer money back, in full or in part. It cannot be undone and does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. On "needs_confirmation" nothing has
-    moved: show the preview, and after the person's yes call confirm_refund. On "unknown",
-    "busy" or no answer call check_refund, never this again. "already_refunded" means that a
-    refund of this order_id and amount_in_cents came before and nothing was sent, whatever the
-    reason; to refund that amount once more, pass on the in_addition_to of that answer. An error
-    means that this call moved no money, for example because a limit of the merchant is reached.
+    Use it after get_order, for what the merchant decided. By the merchant's setting a call
+    sends at once, asks a person first, or moves nothing and answers "needs_confirmation": then
+    show the preview, and after the person's yes call confirm_refund. On "unknown", "busy" or no
+    answer call check_refund, never this again. The same order_id and amount_in_cents again,
+    with any reason, is a repeat: it sends nothing and answers "already_refunded". To refund that
+    amount once more, pass the in_addition_to of that answer. An error moved no money: the
+    amount is above what is left, say, or a limit of the merchant.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     return _answer(services, outcome)
