@@ -1,6 +1,7 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -42,6 +43,12 @@ def inbox(tmp_path: Path) -> Inbox:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard() -> None:
+    """A shell that starts the suite with & has it ignore Ctrl+C, and so would every child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
