@@ -179,6 +179,9 @@ async def test_a_refund_that_does_not_show_is_unknown_and_nothing_is_sent_again(
     assert answer["refund_id"] == again["refund_id"] == other["refund_id"]
     assert "Do not repeat refund_order" in answer["next_step"]
     assert f"check_refund with refund_id {answer['refund_id']}" in answer["next_step"]
+    assert "That is not the refund of $8.00, which was not begun" in other["next_step"]
+    assert "call refund_order with amount_in_cents 800 again" in other["next_step"]
+    assert "not begun" not in answer["next_step"] + again["next_step"]
     assert answer["check_after_seconds"] == 15
     assert "refundable_in_cents" not in answer
     assert len(posts(shop)) == 1
@@ -452,6 +455,7 @@ async def test_another_call_on_the_same_order_waits_and_then_says_busy(
     assert other["status"] == "busy"
     assert other["refund_id"] == looked["refund_id"]
     assert f"check_refund with refund_id {other['refund_id']}" in other["next_step"]
+    assert "not begun" not in other["next_step"]
     assert looked["status"] in {"busy", "refunded"}
     assert given_back(shop, sale) == [700]
 

@@ -286,7 +286,7 @@ async def test_a_printed_item_points_at_its_tracking(connect: Connect, shop: Sho
         alone = await failure(client, "generate_download_link", order_id="ord_shirt")
 
     assert "printed and shipped" in named
-    assert "get_order with order_id ord_shirt for its tracking" in named
+    assert "get_order with order_id ord_shirt to see where it stands" in named
     assert "no digital item" in alone
     assert not any("download" in path for _, path in sent(shop))
 
@@ -294,8 +294,10 @@ async def test_a_printed_item_points_at_its_tracking(connect: Connect, shop: Sho
 async def test_an_unpaid_file_is_not_asked_for(connect: Connect, shop: Shop) -> None:
     async with connect() as client:
         text = await failure(client, "generate_download_link", order_id="ord_unpaid")
+        refunded = await failure(client, "generate_download_link", order_id="ord_refunded")
 
     assert "is not paid" in text
+    assert "ord_refunded is refunded in full" in refunded
     assert not any("download" in path for _, path in sent(shop))
 
 
@@ -439,7 +441,7 @@ async def test_masked_answers_name_no_customer(
     assert not [each for each in private if each in text]
     assert "@example.com" not in text
     assert order["tracking"]["number"] == "…"
-    assert "ask the merchant to give it to them" in order["next_step"]
+    assert "ask the merchant to give it to the customer" in order["next_step"]
 
 
 async def test_an_unknown_tool_is_answered_with_the_known_ones(connect: Connect, era: str) -> None:

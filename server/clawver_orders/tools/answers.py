@@ -206,7 +206,7 @@ class OrderDetail(Answer):
     refunded: str
     refundable_in_cents: int | None = Field(
         None,
-        description="The most refund_order accepts. Missing when earlier refunds are not known: then tell a person.",
+        description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known: then tell a person.",
     )
     refundable: str | None = None
     customer: str | None = None
@@ -485,9 +485,7 @@ class WebhookDetail(Part):
     url: str
     events: list[str]
     created_at: str | None = None
-    unexpected_host: bool = Field(
-        description="True when CLAWVER_WEBHOOK_HOSTS is set and does not name it."
-    )
+    unexpected_host: bool = Field(description="True unless CLAWVER_WEBHOOK_HOSTS names it.")
 
 
 class ReceivingDetail(Part):

@@ -64,7 +64,7 @@ def _digital_item(order: Order, item_id: str) -> Item:
         if named.is_printed:
             raise RefusedError(
                 f"Item {item_id} is printed and shipped, so there is nothing to download.",
-                next_step=f"Call get_order with order_id {order.id} for its tracking.",
+                next_step=f"Call get_order with order_id {order.id} to see where it stands.",
             )
         chosen = named
     elif len(digital) == 1:
@@ -78,7 +78,12 @@ def _digital_item(order: Order, item_id: str) -> Item:
     else:
         raise RefusedError(
             f"{order.id} has no digital item, so there is nothing to download.",
-            next_step=f"Call get_order with order_id {order.id} for its items and tracking.",
+            next_step=f"Call get_order with order_id {order.id} to see where it stands.",
+        )
+    if order.payment_status == "refunded":
+        raise RefusedError(
+            f"{order.id} is refunded in full, so its files are not handed out any more.",
+            next_step=f"Call get_order with order_id {order.id} to see its refunds.",
         )
     if order.payment_status not in {"paid", "partially_refunded"}:
         raise RefusedError(

@@ -39,6 +39,14 @@ from clawver_orders.tools.arguments import (
 )
 
 ATTENTION_SHOWN = 25
+NOTHING_TO_DO = "Nothing has to be done."
+TRACKING_IS_HIDDEN = (
+    "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
+)
+WHAT_IS_LEFT_IS_NOT_KNOWN = (
+    "What can still be refunded is not known, because Clawver does not list the earlier refunds: "
+    "tell the merchant before promising money back."
+)
 
 
 async def list_orders(
@@ -154,6 +162,13 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
 
 
 def _next_step(order: Order, shown: Shown, now: datetime) -> str:
+    step = _first_step(order, shown, now)
+    if order.refundable_in_cents is not None:
+        return step
+    return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
+
+
+def _first_step(order: Order, shown: Shown, now: datetime) -> str:
     left = order.refundable_in_cents
     if order.status == "cancelled" and left:
         return (
@@ -167,19 +182,11 @@ def _next_step(order: Order, shown: Shown, now: datetime) -> str:
         return f"Tell the merchant, who should look into it: {why}"
     if order.status == "shipped" and (order.tracking_number or order.tracking_url):
         if shown.masked:
-            return (
-                "Tell the customer that it is on its way. The tracking is hidden here "
-                "(CLAWVER_PII=masked): ask the merchant to give it to them."
-            )
+            return f"Tell the customer that it is on its way. {TRACKING_IS_HIDDEN}"
         return "Give the customer the tracking that stands here."
     if left and any(item.is_digital for item in order.items or ()):
         return f"For a new download link call generate_download_link with order_id {order.id}."
-    if left is None:
-        return (
-            "What can still be refunded is not known, because Clawver does not list the earlier refunds: "
-            "tell the merchant before promising money back."
-        )
-    return "Nothing has to be done."
+    return NOTHING_TO_DO
 
 
 async def get_order_status(
@@ -193,6 +200,9 @@ async def get_order_status(
     is refused is an error: get another with get_receipt.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
+    shown = Shown.by(services.settings)
+    parcel = tracking(order, shown)
+    step = f"For items and refunds call get_order with order_id {order.id}."
     return OrderStatus(
         order_id=order.id,
         status=order.status,
@@ -201,8 +211,8 @@ async def get_order_status(
         created_at=in_utc(order.created_at),
         total_in_cents=order.total_in_cents,
         total=display(order.total_in_cents),
-        tracking=tracking(order, Shown.by(services.settings)),
-        next_step=f"For items and refunds call get_order with order_id {order.id}.",
+        tracking=parcel,
+        next_step=f"{TRACKING_IS_HIDDEN} {step}" if shown.masked and parcel else step,
     )
 
 

@@ -40,7 +40,14 @@ async def refund_order(
     amount is above what is left, say, or a limit of the merchant.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
-    return _answer(services, outcome)
+    answer = _answer(services, outcome)
+    if outcome.status == "busy" and outcome.amount_in_cents != amount_in_cents:
+        later = (
+            f"That is not the refund of {display(amount_in_cents)}, which was not begun: when it is settled, "
+            f"call refund_order with amount_in_cents {amount_in_cents} again if that is still wanted."
+        )
+        answer = answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
+    return answer
 
 
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
