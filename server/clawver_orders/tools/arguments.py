@@ -261,7 +261,7 @@ WebhookId = Annotated[
 Since = Annotated[
     str,
     Field(
-        description="A day (2026-11-24) or UTC time to begin with, or newest of an earlier answer.",
+        description="From this day (2026-11-24) or UTC time on, or after this event: newest of an earlier answer.",
         max_length=40,
     ),
     AfterValidator(_since),
@@ -269,7 +269,7 @@ Since = Annotated[
 Before = Annotated[
     str,
     Field(
-        description="older of an earlier answer.",
+        description="Before this event: older of an earlier answer.",
         max_length=40,
     ),
     AfterValidator(_event_id_or_nothing),
@@ -280,7 +280,7 @@ EventOrderId = Annotated[
 EventName = Annotated[
     str,
     Field(
-        description="any, or one event name such as order.paid; at most 100 characters.",
+        description="any, or an event name of register_webhook; at most 100 characters.",
         max_length=100,
     ),
     AfterValidator(_plain),

@@ -54,8 +54,9 @@ class Tool:
 
     @property
     def description(self) -> str:
-        """What the agent reads."""
-        return " ".join((inspect.getdoc(self.run) or "").split())
+        """What the agent reads: each paragraph of the docstring on one line."""
+        paragraphs = (inspect.getdoc(self.run) or "").split("\n\n")
+        return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
     @property
     def defect(self) -> str:

@@ -15,12 +15,14 @@ async def generate_download_link(
 ) -> DownloadLink:
     """Get a time-limited link to one digital item of a paid order, for a customer whose link was lost or has expired.
 
-    Hand it to that customer only: it works for whoever holds it until expires_at, and nothing
-    is sent to them. Each call gets another link; nothing in the store changes. item_id can be
-    left out when the order has one digital item; with several the error lists them. It acts as
-    the store, or with download_token as the customer: then the store's key is not used, and the
-    token's item_id is needed. Unpaid orders and printed items are errors: see get_order or
+    Give it to that customer only: it works for whoever holds it until expires_at, and nothing
+    is sent to them. Each call gets another link and changes nothing in the store. Unpaid or
+    fully refunded orders and printed items are errors: see get_order, or for a print's size
     handle_wrong_size.
+
+    Leave item_id out when the order has one digital item; with several, the error lists their
+    ids. Leave download_token out too, unless you test the customer's own link or the server has
+    no store key; item_id is needed with it.
     """
     clawver = services.clawver
     if download_token:

@@ -62,10 +62,11 @@ async def list_orders(
 ) -> OrderList:
     """List the store's orders that match all filters given, newest first.
 
-    Use it to find an order_id; get_order reads one in full, summarize_orders adds up. Clawver
-    filters by status only: with it, or without filters, it takes one request. Others are
-    applied here, to 100 orders of each status at most, for up to 29 of the store's 60 requests
-    a minute. When complete is false, raise limit, or add status or a later created_after.
+    Use it to find an order_id. get_order reads one order in full, summarize_orders adds up.
+
+    With no filter, or status alone, it makes one request. Any other filter is applied here, to
+    at most 100 orders of each status, for up to 29 of the store's 60 requests a minute. When
+    complete is false, raise limit, or add status or a later created_after.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -144,11 +145,12 @@ def _time(value: str) -> datetime | None:
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """Read one order in full as the store sees it now: items with their ids, payment, address, tracking, refunds.
 
-    Use it before refund_order, and to follow fulfilment. Without an order id use list_orders;
-    with a checkout id get_receipt; with a customer's token get_order_status; after a
-    refund whose answer was lost check_refund. Copy order_id as it stands: ord_abc123 and
-    order_xyz789 are both ids, and an item's id or an unknown one is an error. It takes the
-    store's key and one of its 60 requests a minute; the answer holds personal data.
+    Use it before refund_order, and to follow fulfilment. To find an order_id use list_orders,
+    or get_receipt with a checkout_id. For what the customer may see use get_order_status, for a
+    refund whose answer was lost check_refund.
+
+    Pass order_id unchanged: it has no fixed form. An unknown id, or an item's, is an error. It
+    takes one of the store's 60 requests a minute. The answer holds personal data.
     """
     order = await services.clawver.order(order_id)
     shown = Shown.by(services.settings)
@@ -194,10 +196,12 @@ async def get_order_status(
 ) -> OrderStatus:
     """Read where one order stands as its customer may see it: status, total and tracking; no items, address, refunds.
 
-    Use it to check what the customer sees, or when only the customer's token is at hand; for
-    all else use get_order. It takes one request, with order_status_token instead of the store's
-    key. A token opens only its own order_id. Clawver does not say how long it lasts; one that
-    is refused is an error: get another with get_receipt.
+    Use it to check what the customer sees, or when their token is all you may use; for all else
+    use get_order.
+
+    It takes one of the store's 60 requests a minute, without the store's key. A token opens
+    only its own order_id, for a time that Clawver does not state. If it is refused, the call is
+    an error: get_receipt shows the right token.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
     shown = Shown.by(services.settings)
@@ -220,10 +224,12 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
 
     Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for all else use get_order. Ask the customer for the checkout_id,
-    which has no fixed form: no call lists checkouts. An order id or an unknown one is an error.
-    It takes one request, without the store's key. The tokens open the order and its files for
-    whoever holds them: give them only to this customer.
+    generate_download_link; for all else use get_order. Ask the customer for the checkout_id: no
+    call lists checkouts.
+
+    The tokens open the order and its files for whoever holds them: give them to this customer
+    only. An unknown id, or an order's, is an error. It makes one request, without the store's
+    key.
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
@@ -259,11 +265,12 @@ async def summarize_orders(
 ) -> OrderSummary:
     """Count orders and add up their money, for the whole store or a span of time: the daily order check.
 
-    Gives orders and money by status and payment status, refunds, and which orders need
-    attention and why. Use list_orders for the orders themselves, get_order for one that needs
-    attention. For one day give it as created_after and the next day as created_before; without
-    them every order counts. It takes up to 29 of the store's 60 requests a minute, fewer for a
-    recent span: do not poll it. When complete is false, the sums are too low: take a later
+    It also names the orders that need attention, and why. Use list_orders for the orders
+    themselves, get_order for one that needs attention.
+
+    For one day give it as created_after and the next day as created_before; without them every
+    order counts. It takes up to 29 of the store's 60 requests a minute, fewer for a recent
+    span: do not poll it. When complete is false, the sums are too low: take a later
     created_after.
     """
     found = await search(

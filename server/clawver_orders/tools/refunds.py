@@ -31,13 +31,16 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone and does not cancel the order.
 
-    Use it after get_order, for what the merchant decided. By the merchant's setting a call
-    sends at once, asks a person first, or moves nothing and answers "needs_confirmation": then
-    show the preview, and after the person's yes call confirm_refund. On "unknown", "busy" or no
-    answer call check_refund, never this again. The same order_id and amount_in_cents again,
-    with any reason, is a repeat: it sends nothing and answers "already_refunded". To refund that
-    amount once more, pass the in_addition_to of that answer. An error moved no money: the
-    amount is above what is left, say, or a limit of the merchant.
+    Use it after get_order, once the merchant has decided.
+
+    By the merchant's settings the money is sent at once, a person is asked first, or nothing
+    moves and status is `needs_confirmation`: show the preview, and after their yes call
+    confirm_refund or do as next_step says. On `unknown`, `busy` or no answer, call
+    check_refund; do not repeat this call.
+
+    An order that has a refund of the same amount gets no second one: status is
+    `already_refunded`. If the merchant wants one more, pass the in_addition_to of that answer.
+    An amount above what is left, or above the merchant's limits, is an error and moves nothing.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     answer = _answer(services, outcome)
@@ -51,14 +54,15 @@ async def refund_order(
 
 
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
-    """Send a refund that refund_order previewed with status "needs_confirmation". It cannot be undone.
+    """Send a refund that refund_order previewed with status `needs_confirmation`. It cannot be undone.
 
-    Call it only after the person saw the preview and said yes, with the refund_id of that very
-    preview; to change amount or reason call refund_order again. A preview holds for 15 minutes.
-    After that, or when the order has changed, nothing is sent and the answer is a new preview
-    with a refund_id of its own. Where the merchant lets only a person approve, nothing is sent
-    and next_step says how they can. A refund_id that was sent before is not sent again: the
-    answer is its outcome. On "unknown", "busy" or no answer call check_refund.
+    Call it only after the person saw that preview and said yes. To change amount or reason call
+    refund_order again; only to look, check_refund.
+
+    A preview holds for 15 minutes. If it is older, or the order has changed, nothing is sent
+    and the answer is a new preview with another refund_id: show that one. Where only a person
+    may approve, nothing is sent and next_step says how they can. A refund that was sent is not
+    sent again: the answer is its outcome. On `unknown`, `busy` or no answer call check_refund.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -66,14 +70,16 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
 async def check_refund(
     services: Services, refund_id: RefundIdOrNothing = "", order_id: OrderIdOrNothing = ""
 ) -> RefundAnswer:
-    """Find out what became of a refund, by reading its order; it never sends one.
+    """Find out what became of a refund by reading its order. It never sends one.
 
-    Use it after "unknown", "busy", or a call that never answered. Give refund_id, or order_id
-    if that was lost, not both; of an order its open refund is taken, else its latest. On
-    "unknown" ask again after check_after_seconds. "refunded" means that Clawver lists it.
-    "not_recorded" means that Clawver does not list it though the time for that is over: tell
-    the person before any new refund_order. For refunds made elsewhere use get_order. A refund
-    that was refused or expired is an error: it moved no money.
+    Use it after `unknown`, `busy` or a call that never answered. For refunds made elsewhere use
+    get_order.
+
+    Give either refund_id or, if that was lost, order_id. With order_id the open refund is
+    taken, else the latest. `refunded` means that Clawver lists it. On `unknown` ask again after
+    check_after_seconds. `not_recorded` means that Clawver does not list it after the time
+    allowed (15 minutes by default): tell the person before any new refund_order. A refund that
+    was refused or has expired is an error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(

@@ -21,12 +21,12 @@ async def handle_wrong_size(
 ) -> WrongSize:
     """Show what can be done when a printed item came in the wrong size: the sizes in stock with price differences, what can be refunded, and the steps open to the merchant.
 
-    Use it before promising a customer anything; get_order has no stock. With wanted_size (xl is
-    XL) each printed item also says whether that size can be had; a size that does not exist is
-    no error. Clawver cannot exchange an item: a replacement is a new checkout by the customer,
-    and money back is refund_order after the merchant's decision. Stock is read now, with one
-    request for each product, and nothing is reserved. An order without printed items is an
-    error.
+    Use it before promising a customer anything; get_order has no stock. It changes and reserves
+    nothing. Clawver cannot exchange an item: a replacement is a new checkout by the customer,
+    and money back is refund_order, after the merchant's decision.
+
+    With wanted_size (xl is XL) each printed item also says whether that size can be had. Stock
+    is read now, with one request for each product. An order without printed items is an error.
     """
     order = await services.clawver.order(order_id)
     printed = [item for item in order.items or () if item.is_printed]

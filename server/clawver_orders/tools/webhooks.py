@@ -43,15 +43,18 @@ SECRETS_DIFFER = (
 async def register_webhook(
     services: Services, url: WebhookUrl, events: WebhookEvents
 ) -> WebhookRegistered:
-    """Have Clawver send the store's events, signed, to a web address of the merchant.
+    """Have Clawver send the store's events to a web address of the merchant, signed with CLAWVER_WEBHOOK_SECRET.
 
-    Use it when the merchant names that address; list_webhooks shows what is there. Name only
-    wanted events: order.paid for sales, order.shipped for tracking. They carry order data, so
-    only hosts in the setting CLAWVER_WEBHOOK_HOSTS are taken, and CLAWVER_WEBHOOK_SECRET signs
-    them. Where one is missing, nothing is sent and the error gives a person the line to add.
-    The same url and events are returned, not made twice. For other events register the url
-    anew, then remove the old one with delete_webhook: until then events may come twice.
-    list_order_events needs "clawver-orders listen" behind the url.
+    Use it only when the merchant names the address. To read what happened use
+    list_order_events, to see what is registered list_webhooks. Name only events that are
+    wanted, such as order.paid for sales.
+
+    Events hold order data, so only hosts in CLAWVER_WEBHOOK_HOSTS are accepted; while it is
+    unset, only urls already registered. If a setting is missing, nothing is registered; the
+    error says what a person must set.
+
+    Repeating a call returns the existing webhook. To change events, register the url anew, then
+    call delete_webhook for the old one.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -105,9 +108,11 @@ async def list_webhooks(services: Services) -> WebhookList:
     """List all addresses that Clawver sends this store's events to, and whether this machine listens for them.
 
     Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come. It takes one request and sends no test event: receiving says whether "clawver-orders
-    listen" runs here, not whether an address works. One with unexpected_host was not named by
-    the merchant: ask about it. list_order_events has the events.
+    come. The events themselves are in list_order_events.
+
+    It makes one request and sends no test event: `receiving` says whether `clawver-orders
+    listen` runs here, not whether an address can be reached. Where unexpected_host is true, the
+    merchant has not named the host in CLAWVER_WEBHOOK_HOSTS: ask about it.
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
@@ -125,9 +130,11 @@ async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDe
 
     Use it for an address that the merchant no longer wants or never named (unexpected_host in
     list_webhooks), or that register_webhook has replaced. Ask the merchant first: events that
-    happen while nothing is registered are never sent later. webhook_id is not the url; an id
-    that is not there changes nothing and answers "not_registered". What has arrived stays
-    readable with list_order_events.
+    happen while nothing is registered are never sent later. To change the events of an address,
+    call register_webhook first.
+
+    webhook_id is not the url; an unknown id changes nothing and answers `not_registered`. What
+    has arrived stays readable with list_order_events.
     """
     try:
         await services.clawver.delete_webhook(webhook_id)
@@ -156,12 +163,14 @@ async def list_order_events(
 ) -> EventList:
     """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
 
-    Use it to learn what happened since the last look; for how an order stands now use
-    get_order, for all orders list_orders. Filters combine; event takes the names that
-    register_webhook knows. To see only what is new, pass the last answer's newest as since. To
-    see the rest of a cut list, pass its older as before. Only what arrived while
-    "clawver-orders listen" ran is known, for 30 days as a rule; receiving says whether it runs.
-    It takes no request, but one for each reported refund that was unknown here.
+    Use it to learn what happened since the last look. For how an order stands now use
+    get_order, for all orders list_orders.
+
+    It knows only what arrived while `clawver-orders listen` ran here, for 30 days as a rule;
+    `receiving` says whether it runs. Filters combine. To see only what is new, pass the last
+    answer's `newest` as since; to go on with a cut list, pass its `older` as before. It makes
+    no request, unless an event reports a refund that was `unknown` here: its order is read to
+    settle it.
     """
     query = Query(
         after=event_number(since) or 0,
