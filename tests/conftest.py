@@ -1,6 +1,7 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
 import json
+import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -59,6 +60,16 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CLAW"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back what `logs.set_up` does."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -1,20 +1,12 @@
 """What is said on stderr names no secret."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from clawver_orders.logs import set_up
 
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 def test_keys_and_tokens_are_masked(capsys: pytest.CaptureFixture[str]) -> None:

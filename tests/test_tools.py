@@ -1,14 +1,21 @@
 """The tools through a real client, against a real store: what an agent gets and what was sent."""
 
 import json
+import logging
+from datetime import UTC, datetime
 from typing import Any
+from unicodedata import category
 
 import httpx2
 import pytest
 from mcp import Client
-from tests.conftest import Connect
+from tests.conftest import Configure, Connect
 
+from clawver_orders.logs import set_up
+from clawver_orders.services import Services
+from clawver_orders.state.inbox import Delivery
 from clawver_orders.tools.answers import SANDBOX_NOTICE
+from clawver_orders.webhooks import parse
 from clawver_sandbox.shop import Shop
 
 
@@ -34,6 +41,15 @@ async def failure(client: Client, name: str, **arguments: Any) -> str:
 
 def rows(answer: dict[str, Any]) -> list[dict[str, str]]:
     return [dict(zip(answer["columns"], cells, strict=True)) for cells in answer["orders"]]
+
+
+def texts(part: Any, key: str = "") -> list[tuple[str, str]]:
+    """Every text of an answer, with the name of the field that holds it."""
+    if isinstance(part, dict):
+        return [found for name, each in part.items() for found in texts(each, name)]
+    if isinstance(part, list):
+        return [found for each in part for found in texts(each, key)]
+    return [(key, part)] if isinstance(part, str) else []
 
 
 def sent(shop: Shop) -> list[tuple[str, str]]:
@@ -199,6 +215,7 @@ async def test_an_order_names_the_next_step(connect: Connect, order_id: str, say
         answer = await call(client, "get_order", order_id=order_id)
 
     assert says in answer["next_step"]
+    assert "not known" not in answer["next_step"]
 
 
 async def test_an_order_that_nobody_knows_is_looked_up(connect: Connect) -> None:
@@ -403,19 +420,28 @@ async def test_a_real_store_is_not_called_a_sandbox(connect: Connect) -> None:
         assert "sandbox" not in await call(client, "list_orders", limit=1)
 
 
+@pytest.mark.usefixtures("logging_as_it_was")
 async def test_masked_answers_name_no_customer(
-    connect: Connect, shop: Shop, era: str, capfd: pytest.CaptureFixture[str]
+    configure: Configure, connect: Connect, shop: Shop, era: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    set_up("debug")
     wire = shop.order("ord_shirt")
-    private = [wire["customerEmail"], wire["trackingNumber"], wire["trackingUrl"]]
-    private += [
-        v for k, v in wire["shippingAddress"].items() if v and k not in {"country", "state"}
-    ]
+    private = [wire["customerEmail"].partition("@")[0], wire["trackingNumber"], wire["trackingUrl"]]
+    for part, text in wire["shippingAddress"].items():
+        if part not in {"country", "state"} and text:
+            private += text.split() if part == "name" else [text]
+    body = b'{"event": "order.shipped", "data": {"orderId": "ord_shirt", "order": %s}}'
+    body %= json.dumps(wire).encode()
+    Services(configure()).inbox.note("r", [Delivery(body, parse(body), datetime.now(UTC))])
+    shop.add_webhook("https://hooks.example/", ["order.shipped"], "whsec_example_0123456789")
     token = shop.status_token_of("ord_shirt")
     refund = {"order_id": "ord_shirt", "amount_in_cents": 500}
     async with connect(era, pii="masked", refund_approval="ask", log_level="debug") as client:
         order = await call(client, "get_order", order_id="ord_shirt")
         preview = await call(client, "refund_order", reason="Too small", **refund)
+        status = await call(
+            client, "get_order_status", order_id="ord_shirt", order_status_token=token
+        )
         said = [
             order,
             preview,
@@ -425,23 +451,28 @@ async def test_masked_answers_name_no_customer(
             await call(client, "list_orders", limit=100),
             await call(client, "list_orders", customer_email=wire["customerEmail"]),
             await call(client, "summarize_orders"),
-            await call(client, "get_order_status", order_id="ord_shirt", order_status_token=token),
             await call(client, "get_receipt", checkout_id="chk_digital"),
             await call(client, "generate_download_link", order_id="ord_digital"),
             await call(client, "handle_wrong_size", order_id="ord_shirt"),
-            await call(client, "list_order_events"),
+            events := await call(client, "list_order_events"),
             await call(client, "list_webhooks"),
+            status,
             await failure(client, "generate_download_link", order_id="ord_shirt"),
             str(await client.read_resource("clawver://orders/ord_shirt")),
             str(await client.read_resource("clawver://refunds/open")),
             str(await client.get_prompt("resend_download", {"order_id": "ord_shirt"})),
         ]
 
-    text = json.dumps(said, ensure_ascii=False) + "".join(capfd.readouterr())
+    logging.getLogger("clawver_orders").debug("the log is read here")
+    text = json.dumps(said, ensure_ascii=False) + "".join(capsys.readouterr())
+    assert "the log is read here" in text
+    assert events["events"][0][1:3] == ["order.shipped", "ord_shirt"]
+    assert len(private) == 8
     assert not [each for each in private if each in text]
     assert "@example.com" not in text
-    assert order["tracking"]["number"] == "…"
-    assert "ask the merchant to give it to the customer" in order["next_step"]
+    for each in (order, status):
+        assert each["tracking"]["number"] == "…"
+        assert "ask the merchant to give it to the customer" in each["next_step"]
 
 
 async def test_an_unknown_tool_is_answered_with_the_known_ones(connect: Connect, era: str) -> None:
@@ -467,7 +498,7 @@ async def test_without_a_key_the_tools_are_listed_and_say_what_to_set(
 async def test_the_hostile_order_makes_no_tool_do_more_than_it_was_asked(
     connect: Connect, shop: Shop, era: str
 ) -> None:
-    wire, checkout_id = shop.order("ord_hostile"), shop.checkout_of("ord_hostile")
+    checkout_id = shop.checkout_of("ord_hostile")
     token = shop.status_token_of("ord_hostile")
     hostile = {"order_id": "ord_hostile"}
     async with connect(era, refund_approval="ask") as client:
@@ -484,13 +515,17 @@ async def test_the_hostile_order_makes_no_tool_do_more_than_it_was_asked(
         ]
         refused = await failure(client, "generate_download_link", **hostile)
 
-    ours = [refused, order["standing"], order["items"][0]["what_can_be_done"]]
-    ours += [answer[key] for answer in answers for key in ("next_step", "message") if key in answer]
-    theirs = ("already agreed", "New task", wire["shippingAddress"]["name"][:12])
+    by_us = {"next_step", "message", "warning", "standing", "steps", "exchange", "why_incomplete"}
+    by_us |= {"what_can_be_done", "needs_attention", "customer_sees_it"}
+    ours = [refused, *(text for key, text in texts(answers) if key in by_us)]
+    theirs = ("already agreed", "New task", "Mallory")
+    assert len(ours) > 15
     assert not [said for said in ours if any(text in said for text in theirs)]
-    assert not any(
-        ord(c) < 32 or c in "\u202e\u200b\u2066" for c in json.dumps(answers, ensure_ascii=False)
-    )
+    unseen = {"Cc", "Cf", "Zl", "Zp"}
+    assert not [text for _, text in texts(answers) if unseen & {category(c) for c in text}]
+    assert [found for found in theirs if any(found in text for _, text in texts(answers))] == [
+        *theirs
+    ]
     path = "/v1/orders/ord_hostile"
     assert sent(shop) == [
         ("GET", path),
