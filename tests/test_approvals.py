@@ -660,3 +660,38 @@ def test_a_host_without_a_name_is_called_so() -> None:
 
 async def test_nobody_answers_a_script() -> None:
     assert await Script().ask(Question("rfi_1", "?")) is Reply.FAILED
+
+
+async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_top_of(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure()) as client:
+        done = await call(client, "refund_order", **wanted)
+    on_top = {"in_addition_to": done["in_addition_to"]}
+    async with host(configure(refund_approval="ask")) as client:
+        preview = await call(client, "refund_order", **wanted, **on_top)
+        lost = await call(client, "check_refund", order_id=wanted["order_id"])
+        again = await call(client, "refund_order", **wanted, in_addition_to=lost["in_addition_to"])
+        sent = await call(client, "confirm_refund", refund_id=again["refund_id"])
+
+    assert preview["in_addition_to"] == lost["in_addition_to"] == done["in_addition_to"]
+    assert "the in_addition_to given here and the same reason" in lost["next_step"]
+    assert again["refund_id"] == preview["refund_id"]
+    assert sent["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700, 700]
+
+
+async def test_a_refund_found_by_its_order_says_when_it_was_sent(
+    configure: Configure, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(), time=time) as client:
+        done = await call(client, "refund_order", **wanted)
+        time.pass_by(7200)
+        by_order = await call(client, "check_refund", order_id=wanted["order_id"])
+        by_id = await call(client, "check_refund", refund_id=done["refund_id"])
+
+    assert by_order["sent_at"] == done["sent_at"]
+    assert by_order["next_step"].startswith(
+        "This is the latest refund of the order that is known here, sent 2 hours ago."
+    )
+    assert "not begun here" not in by_id["next_step"]

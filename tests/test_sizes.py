@@ -82,3 +82,19 @@ def test_a_variant_or_product_that_is_gone_leaves_the_rest_readable() -> None:
     assert unknown.ordered is None
     assert no_product.in_stock == ()
     assert no_product.wanted is None
+
+
+def test_the_wanted_size_is_of_the_colour_that_was_ordered() -> None:
+    variants = [
+        {"id": f"v_{colour}_{size}", "name": f"Tee / {colour} / {size}", "size": size, "inStock": stock}
+        for colour, size, stock in (
+            ("Black", "M", True), ("White", "XL", True), ("Black", "XL", False), ("Red", "2XL", True),
+        )
+    ]  # fmt: skip
+    tee = Product.model_validate({"id": "prod_tee", "printOnDemand": {"variants": variants}})
+    found = [
+        sizes_of(ordered(variantId="v_Black_M"), {"prod_tee": tee}, size)[0].wanted
+        for size in ("xl", "2XL")
+    ]
+
+    assert [each.variant.id for each in found if each] == ["v_Black_XL", "v_Red_2XL"]

@@ -421,6 +421,10 @@ async def test_a_list_says_what_it_may_have_missed(call: Call, configure: Config
     early = await call(
         "list_order_events", {"since": (now - timedelta(days=10)).strftime("%Y-%m-%d")}
     )
+    inbox.start("r2", now - timedelta(days=1))
+    inbox.note("r", [arrival(6)])
+    across = await call("list_order_events", {"since": "evt_3"})
+    after = await call("list_order_events", {"since": "evt_5"})
     inbox.see("r", now, 1, now + timedelta(hours=1))
     refused = await call("list_order_events")
 
@@ -428,6 +432,8 @@ async def test_a_list_says_what_it_may_have_missed(call: Call, configure: Config
     assert "Events are kept for 7 days." in cut["why_incomplete"]
     assert whole["complete"]
     assert "what was sent while none ran is missed" in early["why_incomplete"]
+    assert "what was sent while none ran is missed" in across["why_incomplete"]
+    assert after["complete"]
     assert "whose signature does not fit" in refused["why_incomplete"]
 
 

@@ -86,7 +86,7 @@ class Outcome:
     refund: Refund | None = None
     """The refund of Clawver that the outcome is about, where it was seen."""
     earlier: tuple[str, ...] = ()
-    """All that a further refund of this amount has to name."""
+    """All that a further refund of this amount has to name; of a preview, what it named itself."""
     surplus: tuple[str, ...] = ()
     """Further new refunds of the same amount: the request was delivered more than once."""
     check_after_seconds: int | None = None
@@ -234,7 +234,8 @@ class RefundDesk:
 
         Args:
             refund_id: The intent; or
-            order_id: the order, for the one that is open or else the latest.
+            order_id: the order, for the one that is open or else the latest, by when it was
+                sent, or previewed where it never was.
 
         Raises:
             ClawverError: There is none, or it was refused, or expired: no money was moved.
@@ -248,9 +249,11 @@ class RefundDesk:
                     f"This machine's ledger holds no refund of order {order_id}.",
                     next_step=f"Call get_order with order_id {order_id} to see what Clawver lists.",
                 )
-        settled = [intent for intent in intents if intent.state not in {"expired", "failed"}]
         opened = [intent for intent in intents if intent.is_open]
-        return await self._look_at((opened or settled or intents)[-1])
+        # One that was refused is told as that, and not passed over for an earlier one that was not.
+        return await self._look_at(
+            max(reversed(opened or intents), key=lambda intent: intent.sent_at or intent.created_at)
+        )
 
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
@@ -331,17 +334,21 @@ class RefundDesk:
         if mode == "off":
             return None, BY_SETTING
         only_a_person = mode == "human" or intent.needs_person
-        history = await off_thread(self._ledger.history, intent.refund_id)
-        asked = [event.at for event in history if event.event == ASKED]
-        since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
-        stands = asking(history, since) if caller.can_ask else Asking.IN_VAIN
-        if stands is Asking.POSSIBLE:
-            return None, ""
-        if stands is Asking.OPEN:
+        stands = await self._asking(intent)
+        if stands is Asking.OPEN:  # whoever calls: the answer of the person who is asked counts
             return self._outcome("busy", intent, order=order), ""
+        if stands is Asking.POSSIBLE and caller.can_ask:
+            return None, ""
         if confirmed and not only_a_person:
             return None, BY_AGENT
         return self._unconfirmed(intent, order), ""
+
+    async def _asking(self, intent: Intent) -> Asking:
+        """How the asking for a preview stands, through whichever program it was."""
+        history = await off_thread(self._ledger.history, intent.refund_id)
+        asked = [event.at for event in history if event.event == ASKED]
+        since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
+        return asking(history, since)
 
     async def _ask(self, intent: Intent, order: Order, caller: Caller) -> Outcome:
         """Put the question to the person, without the lock: they may take their time."""
@@ -504,7 +511,9 @@ class RefundDesk:
         """Read the order of an intent and settle what can be settled."""
         refused = intent.state == "failed" and not self._settling.was_refused_just_now(intent)
         if refused or intent.state in {"expired", "declined", "previewed"}:
-            return self._settled(intent, None)
+            settled = self._settled(intent, None)
+            is_asked = intent.state == "previewed" and await self._asking(intent) is Asking.OPEN
+            return self._outcome("busy", intent) if is_asked else settled
         async with self._alone_with(intent.order_id) as busy:
             if busy is not None:
                 return self._outcome("busy", intent)
@@ -529,10 +538,12 @@ class RefundDesk:
                 if intent.state == "failed"
                 else "it was not approved in time, or the order changed, or another preview took its place"
             )
+            earlier = ", ".join(f'"{name}"' for name in intent.in_addition_to)
             raise RefusedError(
-                f"No money was moved by refund {intent.refund_id}: {why}.",
+                f"No money was moved by refund {intent.refund_id} of {display(intent.amount_in_cents)}: {why}.",
                 next_step=f"If it is still wanted, call refund_order again with order_id {intent.order_id} "
-                f"and amount_in_cents {intent.amount_in_cents}.",
+                f"and amount_in_cents {intent.amount_in_cents}"
+                f"{f' and in_addition_to [{earlier}]' if earlier else ''}.",
             )
         status: Status = {
             "confirmed": "refunded",
@@ -567,6 +578,8 @@ class RefundDesk:
                 earlier = tuple(dict.fromkeys([*same, intent.clawver_refund_id]))
             elif status in {"declined", "not_recorded"}:
                 earlier = (*intent.in_addition_to, intent.refund_id)
+            elif status == "needs_confirmation":
+                earlier = intent.in_addition_to
         return Outcome(
             status,
             intent.order_id,

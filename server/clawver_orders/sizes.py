@@ -63,14 +63,24 @@ def _sizes(item: Item, product: Product | None, wanted_size: str) -> ItemSizes:
         in_stock=tuple(c for c in others if c.variant.is_available is True),
         out_of_stock=tuple(c for c in others if c.variant.is_available is False),
         unknown_stock=tuple(c for c in others if c.variant.is_available is None),
-        wanted=_wanted(choices, wanted_size.casefold().strip()),
+        wanted=_wanted(choices, wanted_size.casefold().strip(), ordered),
     )
 
 
-def _wanted(choices: list[Choice], size: str) -> Choice | None:
-    """The choice of that size; one in stock before others, as a size may come in colours."""
+def _wanted(choices: list[Choice], size: str, ordered: Variant | None) -> Choice | None:
+    """The choice of that size: of the colour that was ordered, where names tell colours apart.
+
+    Otherwise one in stock comes before others.
+    """
     fitting = [each for each in choices if size and each.variant.size.casefold() == size]
-    return max(fitting, key=lambda each: each.variant.is_available is True, default=None)
+    alike = [each for each in fitting if ordered and _make(each.variant) == _make(ordered)]
+    return max(alike or fitting, key=lambda each: each.variant.is_available is True, default=None)
+
+
+def _make(variant: Variant) -> list[str]:
+    """What a name such as `Bella + Canvas 3001 / Black / M` says beside the size."""
+    parts = [part.strip().casefold() for part in variant.name.split("/")]
+    return [part for part in parts if part != variant.size.casefold()]
 
 
 def _ordered(item: Item, variants: tuple[Variant, ...]) -> Variant | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.desk.room import PERSON, TRACE, Host, Room, intent_of
 
-from clawver_orders.approvals import Asking, Question, Reply, Script, asking
+from clawver_orders.approvals import ASKED, Asking, Question, Reply, Script, asking
 from clawver_orders.errors import NotFoundError, RefusedError, SetupError
 from clawver_orders.refunds import Outcome
 from clawver_orders.state.ledger import Event, Intent, Moment, Trace
@@ -616,3 +616,17 @@ def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stand
 def test_what_is_kept_of_a_reply_does_not_change() -> None:
     """Ledgers hold these words, and other versions of this program read them."""
     assert [reply.value for reply in Reply] == ["yes", "no", "dismissed", "silent", "failed"]
+
+
+async def test_while_a_person_is_asked_no_other_program_takes_an_agents_word(room: Room) -> None:
+    intent = await room.waiting()
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+
+    eager = await room.desk(refund_approval="ask").confirm(intent.refund_id, Script())
+    again = await room.refund(caller=Script(), refund_approval="ask")
+
+    assert [eager.status, again.status, room.posts()] == ["busy", "busy", 0]
+    room.passes(120)
+    assert (
+        await room.desk(refund_approval="ask").confirm(intent.refund_id, Script())
+    ).status == "refunded"

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from tests.desk.room import QUICK, TRACE, Host, Room, intent_of
 
-from clawver_orders.approvals import Reply, Script
+from clawver_orders.approvals import ASKED, Reply, Script
 from clawver_orders.errors import (
     ClawverError,
     InvalidRequestError,
@@ -375,17 +375,35 @@ async def test_an_order_is_checked_for_what_matters_most(room: Room) -> None:
     await check()
     await room.refund(200)
     await check()
-    room.shop.add_fault("status_before", method="POST", status=400)
-    with pytest.raises(RefusedError):
-        await room.refund(300)
+    waiting = await room.waiting(250)
     await check()
+    await room.waiting(300)
+    await check()
+    room.passes(1)
+    await room.desk(refund_approval="ask").confirm(waiting.refund_id, Script())
+    await check()  # sent after the other preview was made
     await room.lost(400)
     expired = room.ledger.preview(room.order_id, 500, "x", (), "", False, room.now(), TRACE)
     await check()
     room.ledger.expire(expired.refund_id, "x", room.now(), TRACE)
     await check()
 
-    assert checked == [100, 200, 200, 400, 400]
+    assert checked == [100, 200, 250, 300, 250, 400, 400]
+
+
+async def test_a_refund_that_was_refused_is_not_passed_over_for_an_earlier_one(room: Room) -> None:
+    first = await room.refund()
+    room.passes(3600)
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await room.refund(named=first.earlier)
+
+    with pytest.raises(
+        RefusedError, match=r"No money was moved by refund rfi_\w+ of \$7.00"
+    ) as told:
+        await room.desk().check(order_id=room.order_id)
+
+    assert f'and in_addition_to ["{first.refund.id}"]' in told.value.next_step
 
 
 async def test_an_order_whose_only_refund_failed_says_that(room: Room) -> None:
@@ -398,7 +416,7 @@ async def test_an_order_whose_only_refund_failed_says_that(room: Room) -> None:
         await room.desk().check(order_id=room.order_id)
 
     assert refusal.value.happened == (
-        f"No money was moved by refund {intent.refund_id}: Clawver refused it, or the request never left."
+        f"No money was moved by refund {intent.refund_id} of $7.00: Clawver refused it, or the request never left."
     )
     assert f"order_id {room.order_id} and amount_in_cents 700" in refusal.value.next_step
 
@@ -410,6 +428,9 @@ async def test_a_preview_is_checked_without_a_request(room: Room) -> None:
     outcome = await room.desk(refund_approval="ask").check(intent.refund_id)
 
     assert outcome == Outcome("needs_confirmation", room.order_id, 700, intent=intent)
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+    asked = await room.desk(refund_approval="ask").check(intent.refund_id)
+    assert (asked.status, asked.intent) == ("busy", intent)
     room.passes(899)
     assert (await room.desk().check(intent.refund_id)).status == "needs_confirmation"
     room.passes(1)

@@ -466,13 +466,16 @@ class RefundAnswer(Answer):
     order_id: str
     amount_in_cents: int | None = None
     amount: str | None = None
+    sent_at: str | None = None
+    sent_ago: str | None = None
     clawver_refund_id: str | None = None
     stripe_refund_id: str | None = None
     refundable_in_cents: int | None = Field(None, description="What is left on the order.")
     refundable: str | None = None
     preview: RefundPreview | None = None
     in_addition_to: list[str] = Field(
-        description="What to pass as in_addition_to for a deliberate further refund of this amount."
+        description="What to pass as in_addition_to for a deliberate further refund of this amount; "
+        "empty until it is settled. Of a preview, what it was made with."
     )
     check_after_seconds: int | None = None
     customer_sees_it: str | None = None
@@ -541,7 +544,7 @@ class EventList(Answer):
 
     columns: list[str] = Field(description="What stands in each row of events.")
     events: list[list[str]] = Field(description="One row an event; empty text where not known.")
-    complete: bool = Field(description="Whether all that the store sent and that matches is here.")
+    complete: bool = Field(description="False when something is known to be missing.")
     why_incomplete: str | None = None
     newest: str | None = Field(
         None, description="Pass as since to get only what arrives later; not on a continued list."

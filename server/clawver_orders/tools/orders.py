@@ -307,10 +307,21 @@ async def summarize_orders(
         scanned=found.scanned,
         complete=found.why_incomplete is None,
         why_incomplete=found.why_incomplete,
-        next_step=f"Start with get_order for order_id {sums.attention[0][0].id}."
-        if sums.attention
-        else "Nothing needs attention.",
+        next_step=_after_summary(
+            [order for order, _ in sums.attention], is_span=bool(created_after or created_before)
+        ),
     )
+
+
+def _after_summary(attention: list[Order], *, is_span: bool) -> str:
+    if attention:
+        return f"Start with get_order for order_id {attention[0].id}."
+    if is_span:
+        return (
+            "No order created in that span needs attention; for older ones that wait call "
+            "summarize_orders without arguments."
+        )
+    return "Nothing needs attention."
 
 
 def _tally(tally: Tally) -> TallyRow:

@@ -7,7 +7,7 @@ from clawver_orders.refunds import Outcome
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import RefundAnswer, RefundPreview, Shown
+from clawver_orders.tools.answers import RefundAnswer, RefundPreview, Shown, ago, in_utc
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -86,7 +86,14 @@ async def check_refund(
             "Nothing was done: give either refund_id or order_id.",
             next_step="Call check_refund again with one of them.",
         )
-    return _answer(services, await services.desk.check(refund_id, order_id))
+    answer = _answer(services, await services.desk.check(refund_id, order_id))
+    if order_id and answer.status == "refunded":
+        latest = (
+            f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If a "
+            "later one or one of another amount was meant, that was not begun here."
+        )
+        answer = answer.model_copy(update={"next_step": f"{latest} {answer.next_step}"})
+    return answer
 
 
 def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> RefundAnswer:
@@ -94,6 +101,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     settled = outcome.status not in {"unknown", "busy"}
     left = order.refundable_in_cents if order is not None and settled else None
     cents = outcome.amount_in_cents
+    sent = intent.sent_at if intent else None
     moved = outcome.status in {"refunded", "already_refunded"}
     replaced = bool(confirmed) and intent is not None and intent.refund_id != confirmed
     return RefundAnswer(
@@ -104,6 +112,8 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         order_id=outcome.order_id,
         amount_in_cents=cents,
         amount=None if cents is None else display(cents),
+        sent_at=in_utc(sent) if sent else None,
+        sent_ago=ago(sent, services.now()) if sent else None,
         clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
         stripe_refund_id=(refund.stripe_refund_id if refund else None)
         or (intent.stripe_refund_id if intent else None),
@@ -197,8 +207,8 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
     if outcome.status == "needs_confirmation" and intent is not None:
         if outcome.approver == "agent" and outcome.order is None:
             return (
-                f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents} and the "
-                "same reason."
+                f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents}"
+                f"{', the in_addition_to given here' if outcome.earlier else ''} and the same reason."
             )
         if outcome.approver == "agent":
             return (

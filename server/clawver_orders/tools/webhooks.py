@@ -1,5 +1,7 @@
 """Hearing of events: where Clawver sends them, and what has arrived."""
 
+from datetime import datetime
+
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
 from clawver_orders.errors import ClawverError, InvalidRequestError, NotFoundError, SetupError
 from clawver_orders.models import Webhook
@@ -188,7 +190,7 @@ async def list_order_events(
             next_step="Call list_order_events without since and before, and go on from its newest.",
         )
     page = await off_thread(services.inbox.find, query, now)
-    why = _why_incomplete(services, query, page, standing)
+    why = await off_thread(_why_incomplete, services, query, page, standing)
     try:
         checked = await look_where_events_say(services)
     except ClawverError:  # what has arrived can be read all the same
@@ -244,10 +246,9 @@ def _why_incomplete(services: Services, query: Query, page: Page, standing: Stan
     too_early = query.since is not None and query.since < services.inbox.kept_since(services.now())
     if too_early or 0 < query.after < standing.forgotten:
         reasons.append(f"Events are kept for {services.settings.inbox_days} days.")
-    if standing.started_at and query.since and query.since < standing.started_at:
-        reasons.append(
-            "The listener began after that time; what was sent while none ran is missed."
-        )
+    since = query.since or _arrival(services, query.after)
+    if standing.started_at and since and since < standing.started_at:
+        reasons.append("The listener began after that; what was sent while none ran is missed.")
     if standing.refused_at and (
         standing.delivered_at is None or standing.delivered_at < standing.refused_at
     ):
@@ -257,6 +258,13 @@ def _why_incomplete(services: Services, query: Query, page: Page, standing: Stan
     elif not standing.is_listening:
         reasons.append("Nothing listens now, so what the store sends is missed.")
     return " ".join(reasons) or None
+
+
+def _arrival(services: Services, number: int) -> datetime | None:
+    """When an event arrived here, while it is kept."""
+    query = Query(after=number - 1, before=number + 1, limit=1)
+    events = services.inbox.find(query, services.now()).events if number else ()
+    return events[0].received_at if events else None
 
 
 def _row(found: Received) -> list[str]:
