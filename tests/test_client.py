@@ -416,7 +416,7 @@ async def test_a_session_from_an_owners_call_joins_no_customers_call(
     ("read", "says"),
     [
         (lambda c: c.receipt("chk_nope"), "no call lists them"),
-        (lambda c: c.order("ord_nope"), "list_orders or get_order"),
+        (lambda c: c.order("ord_nope"), "list_orders, or with get_receipt"),
     ],
 )
 async def test_an_id_that_is_not_known_names_where_ids_stand(

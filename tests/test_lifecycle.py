@@ -39,6 +39,16 @@ def test_paid_printed_orders_go_to_print_and_paid_digital_ones_are_delivered() -
     assert "delivered" in standing(order(status="confirmed", items=[digital]))
 
 
+def test_a_cancelled_order_needs_a_refund_until_all_went_back() -> None:
+    assert "needs a refund" in standing(order(status="cancelled"))
+    assert "needs a refund" in standing(
+        order(status="cancelled", payment_status="partially_refunded")
+    )
+    assert standing(order(status="cancelled", payment_status="refunded")) == (
+        "Cancelled, and refunded in full. Nothing follows."
+    )
+
+
 @pytest.mark.parametrize("status", sorted(PATIENCE))
 def test_an_order_that_waits_too_long_needs_attention(status: str) -> None:
     just_in_time = order(status=status, created_at=NOW - PATIENCE[status])

@@ -150,6 +150,14 @@ async def test_a_list_that_was_cut_says_so(connect: Connect, shop: Shop) -> None
     assert no_match["next_step"].startswith("Nothing matches")
 
 
+async def test_a_name_is_not_looked_for_as_an_address(connect: Connect, shop: Shop) -> None:
+    async with connect() as client:
+        text = await failure(client, "list_orders", customer_email="noam")
+
+    assert "must be a whole e-mail address" in text
+    assert sent(shop) == []
+
+
 async def test_a_list_costs_a_quarter_of_what_the_api_answers(
     connect: Connect, store_url: str
 ) -> None:
@@ -203,7 +211,11 @@ async def test_a_partly_refunded_order_says_what_is_left(connect: Connect, shop:
 @pytest.mark.parametrize(
     ("order_id", "says"),
     [
-        ("ord_digital", "generate_download_link with order_id ord_digital"),
+        (
+            "ord_digital",
+            "generate_download_link with order_id ord_digital and item_id item_digital_1",
+        ),
+        ("ord_digital_pair", "order_id ord_digital_pair and the item_id of the file"),
         ("ord_cancelled_paid", "refund_order with order_id ord_cancelled_paid and amount_in_cents"),
         ("ord_failed", "The payment failed"),
         ("ord_waiting_processing", "Tell the merchant, who should look into it: 12 days old"),
@@ -229,7 +241,9 @@ async def test_an_order_that_nobody_knows_is_looked_up(connect: Connect) -> None
 async def test_the_files_of_an_unpaid_order_are_said_to_be_closed(connect: Connect) -> None:
     async with connect() as client:
         unpaid = await call(client, "get_order", order_id="ord_unpaid")
+        refunded = await call(client, "get_order", order_id="ord_refunded")
     assert "not paid" in json.dumps(unpaid["items"])
+    assert refunded["items"][0]["what_can_be_done"] == "No download: the order is refunded in full."
 
 
 # the customer's side
@@ -279,6 +293,7 @@ async def test_the_only_file_of_an_order_needs_no_item(connect: Connect, era: st
     assert link["file_size"].endswith("kB")
     assert link["expires_at"].endswith("Z")
     assert link["unexpected_host"] is False
+    assert "clawver-orders sandbox runs" not in link["next_step"]
 
 
 async def test_several_files_are_told_apart_by_their_ids(connect: Connect, shop: Shop) -> None:
@@ -334,7 +349,18 @@ async def test_a_wrong_size_shows_what_is_in_stock_and_changes_nothing(
     assert {choice["size"] for choice in item["out_of_stock"]}
     assert "no call that exchanges" in answer["exchange"]
     assert "amount_in_cents up to 3200" in answer["steps"][-1]
+    assert "was paid for" not in answer["steps"][-1]
     assert {method for method, _ in sent(shop)} == {"GET"}
+
+
+async def test_one_item_of_several_is_not_worth_the_whole_order(
+    connect: Connect, shop: Shop
+) -> None:
+    shirt = shop.order("ord_mixed")["items"][1]
+    async with connect() as client:
+        answer = await call(client, "handle_wrong_size", order_id="ord_mixed")
+
+    assert f"$32.00 was paid for {shirt['id']}, at most $41.99" in answer["steps"][-1]
 
 
 async def test_a_size_that_cannot_be_had_is_said(connect: Connect) -> None:
@@ -411,7 +437,10 @@ async def test_the_sandbox_says_so_in_every_answer(connect: Connect) -> None:
         answer = await call(client, "list_orders", limit=1)
         text = await failure(client, "get_order", order_id="ord_nobody")
 
+        link = await call(client, "generate_download_link", order_id="ord_digital")
+
     assert answer["sandbox"] == SANDBOX_NOTICE
+    assert "It opens while clawver-orders sandbox runs." in link["next_step"]
     assert text.endswith(f"({SANDBOX_NOTICE})")
 
 

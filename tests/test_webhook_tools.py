@@ -608,3 +608,16 @@ async def test_one_call_looks_at_so_many_refunds_and_no_more(
         looked = [len((await listed(services))["refunds_checked"]) for _ in range(3)]
 
     assert looked == [1, 1, 0]
+
+
+async def test_an_event_name_that_does_not_exist_is_said(call: Call, configure: Configure) -> None:
+    inbox_of(configure).note("r", [arrival(1), arrival(2, name="order.misspelt")])
+    typo = await call("list_order_events", {"event": "order.payed"})
+    new = await call("list_order_events", {"event": "order.misspelt"})
+
+    assert (
+        "Clawver has no event of that name; there are: order.created, order.paid"
+        in typo["next_step"]
+    )
+    assert [row[0] for row in new["events"]] == ["evt_2"]
+    assert "no event of that name" not in new["next_step"]

@@ -54,7 +54,7 @@ LONGEST_WAIT_IN_SECONDS = 10
 FIRST_WAIT_IN_SECONDS = 0.25
 SUPPORT = "If it lasts, look at https://status.clawver.store."
 
-FIND_ORDER = "Look the id up with list_orders or get_order."
+FIND_ORDER = "Find the order with list_orders, or with get_receipt and its checkout id."
 NOWHERE = ""  # a list is always there: where it is not, something else answers
 COMPARE_ORDER = "Read the order with get_order and compare it with what was asked."
 LIST_WEBHOOKS = "Call list_webhooks to see what is registered."

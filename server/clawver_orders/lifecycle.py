@@ -39,6 +39,8 @@ def standing(order: Order) -> str:
         if any(item.is_printed for item in order.items or ()):
             return "Paid, and waiting to be printed. Next: processing."
         return "Paid. Next: delivered, which for digital items follows at once."
+    if order.status == "cancelled" and order.payment_status == "refunded":
+        return "Cancelled, and refunded in full. Nothing follows."
     return _STANDING.get(order.status, "In a status that this version does not know.")
 
 

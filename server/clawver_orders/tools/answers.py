@@ -274,6 +274,8 @@ def tracking(order: Order, shown: Shown) -> Tracking | None:
 def _item(order: Order, item: Item) -> ItemDetail:
     if item.is_digital and order.payment_status in {"paid", "partially_refunded"}:
         can = f"Download: generate_download_link with order_id {order.id}, item_id {item.id}."
+    elif item.is_digital and order.payment_status == "refunded":
+        can = "No download: the order is refunded in full."
     elif item.is_digital:
         can = "No download: the order is not paid."
     elif item.is_printed:
@@ -345,7 +347,14 @@ class DownloadLink(Answer):
 
     @classmethod
     def of(
-        cls, link: Download, order_id: str, item_id: str, now: datetime, *, unexpected_host: bool
+        cls,
+        link: Download,
+        order_id: str,
+        item_id: str,
+        now: datetime,
+        *,
+        unexpected_host: bool,
+        sandbox: bool,
     ) -> Self:
         """The link as an agent gets it."""
         minutes = link.expires_in_minutes
@@ -361,7 +370,8 @@ class DownloadLink(Answer):
             expires_in_minutes=minutes,
             expires_at=None if minutes is None else in_utc(now + timedelta(minutes=minutes)),
             next_step="Give the link to the customer of this order and to nobody else; "
-            "call generate_download_link again when it has expired.",
+            "call generate_download_link again when it has expired."
+            + (" It opens while clawver-orders sandbox runs." if sandbox else ""),
         )
 
 

@@ -62,6 +62,15 @@ def _reason(value: str) -> str:
     return plain
 
 
+def _email(value: str) -> str:
+    plain = _plain(value)
+    if plain and "@" not in plain:
+        raise ValueError(
+            "must be a whole e-mail address: orders are not found by a name or a part of one"
+        )
+    return plain
+
+
 def _moment(value: str) -> str:
     if value:
         moment(value)
@@ -164,7 +173,7 @@ CustomerEmail = Annotated[
         description="Whole e-mail address; at most 200 characters.",
         max_length=200,
     ),
-    AfterValidator(_plain),
+    AfterValidator(_email),
 ]
 ProductText = Annotated[
     str,

@@ -42,6 +42,7 @@ async def generate_download_link(
         order_id,
         item_id,
         services.now(),
+        sandbox=services.settings.sandbox,
         unexpected_host=not (
             host == "clawver.store"
             or host.endswith(".clawver.store")

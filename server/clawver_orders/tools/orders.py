@@ -186,8 +186,10 @@ def _first_step(order: Order, shown: Shown, now: datetime) -> str:
         if shown.masked:
             return f"Tell the customer that it is on its way. {TRACKING_IS_HIDDEN}"
         return "Give the customer the tracking that stands here."
-    if left and any(item.is_digital for item in order.items or ()):
-        return f"For a new download link call generate_download_link with order_id {order.id}."
+    files = [item.id for item in order.items or () if item.is_digital]
+    if left and files:
+        item_id = f"item_id {files[0]}" if len(files) == 1 else "the item_id of the file"
+        return f"For a new download link call generate_download_link with order_id {order.id} and {item_id}."
     return NOTHING_TO_DO
 
 

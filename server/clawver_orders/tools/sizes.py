@@ -74,6 +74,15 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
     )
 
 
+def _prices(items: list[ItemSizesDetail], left: int) -> str:
+    """What was paid for each item, where the order came to more."""
+    return "".join(
+        f"{display(item.total_in_cents)} was paid for {item.item_id}, "
+        for item in items
+        if item.total_in_cents is not None and item.total_in_cents < left
+    )
+
+
 def _availability(sizes: ItemSizes, wanted_size: str) -> str:
     if not wanted_size:
         return "not_asked"
@@ -116,8 +125,8 @@ def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> lis
     steps.append("If the customer wants another size, they place a new order for it in the store.")
     if left:
         steps.append(
-            f"Offer a full or partial refund: at most {display(left)}, with refund_order for order_id "
-            f"{order_id} and amount_in_cents up to {left}, after the merchant's yes."
+            f"Offer a full or partial refund: {_prices(items, left)}at most {display(left)} on this order, with "
+            f"refund_order for order_id {order_id} and amount_in_cents up to {left}, after the merchant's yes."
         )
     elif left == 0:
         steps.append("Nothing can be refunded on this order.")

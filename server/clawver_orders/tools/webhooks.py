@@ -210,11 +210,13 @@ async def list_order_events(
             LookedDetail(refund_id=each.refund_id, order_id=each.order_id, status=each.status)
             for each in checked
         ],
-        next_step=_after_events(page, standing),
+        next_step=_after_events(query, page, standing),
     )
 
 
-def _after_events(page: Page, standing: Standing) -> str:
+def _after_events(query: Query, page: Page, standing: Standing) -> str:
+    if query.name and not page.events and query.name not in EVENTS:
+        return f"Clawver has no event of that name; there are: {', '.join(EVENTS)}."
     trouble = _trouble(standing)
     if trouble:
         return trouble
