@@ -44,14 +44,16 @@ MAP = {
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
     "tools.arguments": {"models", "text", "webhooks"},
-    "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "text"},
+    "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "state.ledger", "text"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
-        "approvals", "lifecycle", "models", "money", "report", "search", "services", "tools.answers",
-        "tools.arguments",
+        "approvals", "lifecycle", "models", "money", "report", "search", "services", "state.ledger",
+        "tools.answers", "tools.arguments",
     },
     "tools.downloads": {"addresses", "errors", "models", "services", "tools.answers", "tools.arguments"},
-    "tools.sizes": {"errors", "models", "money", "services", "sizes", "tools.answers", "tools.arguments"},
+    "tools.sizes": {
+        "errors", "models", "money", "services", "sizes", "state.ledger", "tools.answers", "tools.arguments",
+    },
     "tools.refunds": {
         "approvals", "errors", "money", "refunds", "services", "settings", "state.ledger",
         "tools.answers", "tools.arguments",

@@ -561,3 +561,47 @@ async def test_a_refund_that_never_left_moved_nothing(
     assert text.startswith("refund_order failed. No money was moved.")
     assert "never left" in text
     assert given_back(shop, sale["id"]) == []
+
+
+async def test_an_open_refund_is_told_wherever_money_is_spoken_of(
+    connect: Connect, shop: Shop
+) -> None:
+    shop.add_fault("drop_before", method="POST")
+    wanted = {"order_id": "ord_shirt", "amount_in_cents": 700, "reason": "Smudged"}
+    async with connect(refund_settle_seconds=90) as client:
+        before = await call(client, "summarize_orders")
+        lost = await call(client, "refund_order", **wanted)
+    look = f"call check_refund with refund_id {lost['refund_id']}"
+    async with connect(refund_settle_seconds=90, read_only=True) as client:  # a new session
+        order = await call(client, "get_order", order_id="ord_shirt")
+        other = await call(client, "get_order", order_id="ord_mixed")
+        sizes = await call(client, "handle_wrong_size", order_id="ord_shirt")
+        check = await call(client, "summarize_orders", created_after="2099-01-01")
+
+    assert lost["status"] == "unknown"
+    assert order["open_refund_id"] == lost["refund_id"]
+    assert f"A refund of $7.00 on this order is not settled yet: {look}" in order["next_step"]
+    assert not {"refundable_in_cents", "refundable"} & {*order, *sizes}
+    assert look in sizes["steps"][-1]
+    assert "open_refund_id" not in other
+    assert before["open_refunds"] == []
+    (opened,) = check["open_refunds"]
+    assert opened["refund_id"] == lost["refund_id"]
+    assert (opened["order_id"], opened["amount"], opened["sent_ago"]) == (
+        "ord_shirt", "$7.00", "0 minutes ago",
+    )  # fmt: skip
+    assert look in check["next_step"]
+
+
+async def test_orders_are_read_beside_a_damaged_ledger(
+    configure: Configure, connect: Connect
+) -> None:
+    folder = configure().store_dir
+    folder.mkdir(parents=True)
+    (folder / "ledger.sqlite3").write_text("no ledger")
+    async with connect() as client:
+        order = await call(client, "get_order", order_id="ord_shirt")
+        check = await call(client, "summarize_orders")
+
+    assert order["refundable_in_cents"] == 3200
+    assert "open_refunds" not in check

@@ -255,6 +255,24 @@ class RefundDesk:
             max(reversed(opened or intents), key=lambda intent: intent.sent_at or intent.created_at)
         )
 
+    async def open_refunds(self, order_id: str = "") -> tuple[Intent, ...] | None:
+        """The refunds whose money may be on its way: of one order, or of all of them.
+
+        Nothing is asked of the store.
+
+        Returns:
+            They, newest first; None where the ledger cannot be read: orders are read beside a
+            damaged one, and who then wants a refund is told of it.
+        """
+        if not self._ledger.exists:
+            return ()
+        try:
+            opened = await off_thread(lambda: self._ledger.all(only_open=True))
+        except ClawverError as error:
+            log.warning("open refunds could not be read: %s", type(error).__name__)
+            return None
+        return tuple(intent for intent in opened if order_id in {"", intent.order_id})
+
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
         try:

@@ -14,6 +14,7 @@ from clawver_orders.models import Download, Item, Order, Refund
 from clawver_orders.money import display
 from clawver_orders.refunds import Status
 from clawver_orders.settings import Settings
+from clawver_orders.state.ledger import Intent
 from clawver_orders.text import masked_email, masked_name
 
 SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
@@ -206,9 +207,10 @@ class OrderDetail(Answer):
     refunded: str
     refundable_in_cents: int | None = Field(
         None,
-        description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known: then tell a person.",
+        description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known or not settled: see next_step.",
     )
     refundable: str | None = None
+    open_refund_id: str | None = Field(None, description="A refund that is not settled yet.")
     customer: str | None = None
     ship_to: Recipient | None = None
     items: list[ItemDetail]
@@ -217,10 +219,17 @@ class OrderDetail(Answer):
 
     @classmethod
     def of(
-        cls, order: Order, shown: Shown, now: datetime, *, standing: str, next_step: str
+        cls,
+        order: Order,
+        shown: Shown,
+        now: datetime,
+        *,
+        standing: str,
+        opened: Intent | None,
+        next_step: str,
     ) -> Self:
         """An order as an agent gets it."""
-        left = order.refundable_in_cents
+        left = None if opened else order.refundable_in_cents
         return cls(
             order_id=order.id,
             status=order.status,
@@ -236,6 +245,7 @@ class OrderDetail(Answer):
             refunded=display(order.refunded_in_cents),
             refundable_in_cents=left,
             refundable=None if left is None else display(left),
+            open_refund_id=opened.refund_id if opened else None,
             customer=shown.email(order.customer_email),
             ship_to=_recipient(order, shown),
             items=[_item(order, item) for item in order.items or ()],
@@ -432,6 +442,38 @@ class AttentionRow(Part):
     total: str
 
 
+class OpenRefund(Part):
+    """A refund whose money may be on its way."""
+
+    refund_id: str
+    order_id: str
+    amount_in_cents: int
+    amount: str
+    sent_at: str
+    sent_ago: str
+
+    @classmethod
+    def of(cls, intent: Intent, now: datetime) -> Self:
+        """A refund of the ledger, as an agent gets it."""
+        sent = intent.sent_at or intent.created_at
+        return cls(
+            refund_id=intent.refund_id,
+            order_id=intent.order_id,
+            amount_in_cents=intent.amount_in_cents,
+            amount=display(intent.amount_in_cents),
+            sent_at=in_utc(sent),
+            sent_ago=ago(sent, now),
+        )
+
+
+def look_first(opened: Intent) -> str:
+    """What comes before anything about money on an order with a refund that is not settled."""
+    return (
+        f"A refund of {display(opened.amount_in_cents)} on this order is not settled yet: call check_refund with "
+        f"refund_id {opened.refund_id} before anything about its money."
+    )
+
+
 class OrderSummary(Answer):
     """A store's orders in numbers."""
 
@@ -448,6 +490,10 @@ class OrderSummary(Answer):
     by_payment_status: list[TallyRow]
     needs_attention: list[AttentionRow]
     needs_attention_count: int
+    open_refunds: list[OpenRefund] | None = Field(
+        None,
+        description="Refunds of any order that are not settled yet. Missing when the ledger cannot be read.",
+    )
     scanned: int
     complete: bool
     why_incomplete: str | None = None

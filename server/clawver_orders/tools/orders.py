@@ -9,9 +9,11 @@ from clawver_orders.money import display
 from clawver_orders.report import Tally, figures
 from clawver_orders.search import PAGE, Found, is_whole, search
 from clawver_orders.services import Services
+from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import (
     COLUMNS,
     AttentionRow,
+    OpenRefund,
     OrderDetail,
     OrderList,
     OrderStatus,
@@ -21,6 +23,7 @@ from clawver_orders.tools.answers import (
     Shown,
     TallyRow,
     in_utc,
+    look_first,
     row_of,
     tracking,
 )
@@ -153,13 +156,15 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     takes one of the store's 60 requests a minute. The answer holds personal data.
     """
     order = await services.clawver.order(order_id)
-    shown = Shown.by(services.settings)
+    opened = await services.desk.open_refunds(order_id)
+    shown, now = Shown.by(services.settings), services.now()
     return OrderDetail.of(
         order,
         shown,
-        services.now(),
+        now,
         standing=standing(order),
-        next_step=_next_step(order, shown, services.now()),
+        opened=opened[0] if opened else None,
+        next_step=look_first(opened[0]) if opened else _next_step(order, shown, now),
     )
 
 
@@ -282,6 +287,7 @@ async def summarize_orders(
         needs=("payment_status", "refunds"),
         progress=caller.progress,
     )
+    opened = await services.desk.open_refunds()
     sums = figures(found.orders, services.now())
     average = sums.average_order_in_cents
     return OrderSummary(
@@ -309,13 +315,22 @@ async def summarize_orders(
         scanned=found.scanned,
         complete=found.why_incomplete is None,
         why_incomplete=found.why_incomplete,
+        open_refunds=None
+        if opened is None
+        else [OpenRefund.of(intent, services.now()) for intent in opened],
         next_step=_after_summary(
-            [order for order, _ in sums.attention], is_span=bool(created_after or created_before)
+            [order for order, _ in sums.attention],
+            opened,
+            is_span=bool(created_after or created_before),
         ),
     )
 
 
-def _after_summary(attention: list[Order], *, is_span: bool) -> str:
+def _after_summary(
+    attention: list[Order], opened: tuple[Intent, ...] | None, *, is_span: bool
+) -> str:
+    if opened:
+        return f"Find out what became of the open refunds: call check_refund with refund_id {opened[-1].refund_id}."
     if attention:
         return f"Start with get_order for order_id {attention[0].id}."
     if is_span:

@@ -5,7 +5,8 @@ from clawver_orders.models import Product
 from clawver_orders.money import display
 from clawver_orders.services import Services
 from clawver_orders.sizes import Choice, ItemSizes, sizes_of
-from clawver_orders.tools.answers import ItemSizesDetail, SizeChoice, WrongSize
+from clawver_orders.state.ledger import Intent
+from clawver_orders.tools.answers import ItemSizesDetail, SizeChoice, WrongSize, look_first
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
 NO_EXCHANGE = (
@@ -43,7 +44,8 @@ async def handle_wrong_size(
             products[product_id] = await services.clawver.product(product_id)
         except NotFoundError:
             continue  # a product may be gone while its orders stay
-    left = order.refundable_in_cents
+    opened = await services.desk.open_refunds(order_id)
+    left = None if opened else order.refundable_in_cents
     items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
     return WrongSize(
         order_id=order_id,
@@ -51,7 +53,7 @@ async def handle_wrong_size(
         refundable_in_cents=left,
         refundable=None if left is None else display(left),
         exchange=NO_EXCHANGE,
-        steps=_steps(order_id, items, left),
+        steps=_steps(order_id, items, left, opened[0] if opened else None),
         next_step="Take the steps in order; the merchant decides about money before refund_order is called.",
     )
 
@@ -112,7 +114,9 @@ def _in_words(difference: int) -> str:
     return f"{display(abs(difference))} {'more' if difference > 0 else 'less'}"
 
 
-def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> list[str]:
+def _steps(
+    order_id: str, items: list[ItemSizesDetail], left: int | None, opened: Intent | None
+) -> list[str]:
     steps = [
         "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
     ]
@@ -123,7 +127,9 @@ def _steps(order_id: str, items: list[ItemSizesDetail], left: int | None) -> lis
             "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
         )
     steps.append("If the customer wants another size, they place a new order for it in the store.")
-    if left:
+    if opened:
+        steps.append(look_first(opened))
+    elif left:
         steps.append(
             f"Offer a full or partial refund: {_prices(items, left)}at most {display(left)} on this order, with "
             f"refund_order for order_id {order_id} and amount_in_cents up to {left}, after the merchant's yes."
