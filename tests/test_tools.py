@@ -14,6 +14,7 @@ from tests.conftest import Configure, Connect
 from clawver_orders.logs import set_up
 from clawver_orders.services import Services
 from clawver_orders.state.inbox import Delivery
+from clawver_orders.tools import SURFACE
 from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.webhooks import parse
 from clawver_sandbox.shop import Shop
@@ -522,6 +523,32 @@ async def test_without_a_key_the_tools_are_listed_and_say_what_to_set(
 
     assert "CLAW_API_KEY" in text
     assert "--sandbox" in text
+
+
+async def test_a_read_only_server_names_no_tool_that_it_does_not_offer(
+    connect: Connect, shop: Shop, era: str
+) -> None:
+    async with connect(era, read_only=True) as client:
+        offered = {tool.name for tool in (await client.list_tools()).tools}
+        none = await call(client, "list_webhooks")
+        shop.add_webhook("https://hooks.example/", ["order.paid"], "whsec_example_0123456789")
+        answers = [
+            none,
+            await call(client, "get_order", order_id="ord_cancelled_paid"),
+            await call(client, "get_order", order_id="ord_shirt"),
+            await call(client, "handle_wrong_size", order_id="ord_shirt"),
+            await call(client, "list_webhooks"),
+            await call(client, "list_order_events"),
+            await call(client, "summarize_orders"),
+        ]
+        said = [client.instructions or "", *(text for _, text in texts(answers))]
+
+    hidden = {tool.name for tool in SURFACE} - offered
+    assert len(hidden) == 4
+    assert not [text for text in said if any(name in text for name in hidden)]
+    assert "read-only" in said[0]
+    assert "tell the merchant that $54.00 is left to refund" in answers[1]["next_step"]
+    assert "At most $32.00 of this order can be refunded" in answers[3]["steps"][-1]
 
 
 async def test_the_hostile_order_makes_no_tool_do_more_than_it_was_asked(

@@ -33,7 +33,7 @@ class ClawverError(Exception):
 
 
 class SetupError(ClawverError):
-    """A person must change the configuration; no call will work before that."""
+    """A person must change the configuration before this call can work."""
 
 
 class InvalidRequestError(ClawverError):

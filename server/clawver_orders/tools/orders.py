@@ -164,19 +164,26 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
         now,
         standing=standing(order),
         opened=opened[0] if opened else None,
-        next_step=look_first(opened[0]) if opened else _next_step(order, shown, now),
+        next_step=look_first(opened[0])
+        if opened
+        else _next_step(order, shown, now, read_only=services.settings.read_only),
     )
 
 
-def _next_step(order: Order, shown: Shown, now: datetime) -> str:
-    step = _first_step(order, shown, now)
+def _next_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -> str:
+    step = _first_step(order, shown, now, read_only=read_only)
     if order.refundable_in_cents is not None:
         return step
     return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
 
 
-def _first_step(order: Order, shown: Shown, now: datetime) -> str:
+def _first_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -> str:
     left = order.refundable_in_cents
+    if order.status == "cancelled" and left and read_only:
+        return (
+            f"The order is cancelled but not fully refunded: tell the merchant that {display(left)} is left to "
+            "refund. It cannot be done here (CLAWVER_READ_ONLY)."
+        )
     if order.status == "cancelled" and left:
         return (
             "The order is cancelled but not fully refunded: ask the merchant, then call refund_order "

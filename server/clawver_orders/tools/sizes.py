@@ -53,8 +53,14 @@ async def handle_wrong_size(
         refundable_in_cents=left,
         refundable=None if left is None else display(left),
         exchange=NO_EXCHANGE,
-        steps=_steps(order_id, items, left, opened[0] if opened else None),
-        next_step="Take the steps in order; the merchant decides about money before refund_order is called.",
+        steps=_steps(
+            order_id,
+            items,
+            left,
+            opened[0] if opened else None,
+            read_only=services.settings.read_only,
+        ),
+        next_step="Take the steps in order; the merchant decides about money before any of it moves.",
     )
 
 
@@ -115,7 +121,12 @@ def _in_words(difference: int) -> str:
 
 
 def _steps(
-    order_id: str, items: list[ItemSizesDetail], left: int | None, opened: Intent | None
+    order_id: str,
+    items: list[ItemSizesDetail],
+    left: int | None,
+    opened: Intent | None,
+    *,
+    read_only: bool,
 ) -> list[str]:
     steps = [
         "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
@@ -129,6 +140,11 @@ def _steps(
     steps.append("If the customer wants another size, they place a new order for it in the store.")
     if opened:
         steps.append(look_first(opened))
+    elif left and read_only:
+        steps.append(
+            f"At most {display(left)} of this order can be refunded: ask the merchant, since it cannot be done "
+            "here (CLAWVER_READ_ONLY)."
+        )
     elif left:
         steps.append(
             f"Offer a full or partial refund: {_prices(items, left)}at most {display(left)} on this order, with "

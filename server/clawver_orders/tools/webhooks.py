@@ -118,10 +118,14 @@ async def list_webhooks(services: Services) -> WebhookList:
     """
     hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
-    if not hooks:
+    if not hooks and services.settings.read_only:
+        step = "No webhook is registered, and none can be registered here (CLAWVER_READ_ONLY)."
+    elif not hooks:
         step = "No webhook is registered: call register_webhook with an address from the merchant."
     elif any(hook.unexpected_host for hook in hooks):
-        step = "Ask the merchant about each webhook with unexpected_host; remove one with delete_webhook."
+        step = "Ask the merchant about each webhook with unexpected_host" + (
+            "." if services.settings.read_only else "; remove one with delete_webhook."
+        )
     else:
         step = _trouble(standing) or "Call list_order_events to see what has arrived."
     return WebhookList(webhooks=hooks, receiving=_receiving(standing), next_step=step)
