@@ -675,7 +675,8 @@ async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_t
         sent = await call(client, "confirm_refund", refund_id=again["refund_id"])
 
     assert preview["in_addition_to"] == lost["in_addition_to"] == done["in_addition_to"]
-    assert "the in_addition_to given here and the same reason" in lost["next_step"]
+    assert "the in_addition_to given here, and the same reason" in lost["next_step"]
+    assert lost["reason"] == "Smudged"
     assert again["refund_id"] == preview["refund_id"]
     assert sent["status"] == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700, 700]

@@ -17,6 +17,7 @@ MAP = {
     "logs": set(),
     "settings": {"addresses", "errors"},
     "models": {"text"},
+    "shown": {"models", "settings", "text"},
     "lifecycle": {"models"},
     "sizes": {"models"},
     "report": {"lifecycle", "models"},
@@ -35,27 +36,27 @@ MAP = {
     "settling": {"client", "errors", "models", "refund_rules", "settings", "state.ledger"},
     "refunds": {
         "approvals", "client", "errors", "models", "money", "refund_rules", "settings", "settling",
-        "state.ledger", "state.locks",
+        "shown", "state.ledger", "state.locks",
     },
     "services": {
-        "client", "errors", "refunds", "settings", "state.budget", "state.inbox", "state.ledger", "state.locks",
-        "text",
+        "client", "errors", "refunds", "settings", "shown", "state.budget", "state.inbox", "state.ledger",
+        "state.locks",
         "clawver_sandbox",
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
     "tools.arguments": {"models", "text", "webhooks"},
-    "tools.answers": {"lifecycle", "models", "money", "refunds", "settings", "state.ledger", "text"},
+    "tools.answers": {"lifecycle", "models", "money", "refunds", "shown", "state.ledger"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
-        "approvals", "lifecycle", "models", "money", "report", "search", "services", "state.ledger",
-        "tools.answers", "tools.arguments",
+        "approvals", "lifecycle", "models", "money", "report", "search", "services", "shown",
+        "state.ledger", "tools.answers", "tools.arguments",
     },
     "tools.downloads": {"addresses", "errors", "models", "services", "tools.answers", "tools.arguments"},
     "tools.sizes": {
         "errors", "models", "money", "services", "sizes", "state.ledger", "tools.answers", "tools.arguments",
     },
     "tools.refunds": {
-        "approvals", "errors", "money", "refunds", "services", "settings", "state.ledger",
+        "approvals", "errors", "models", "money", "refunds", "services", "settings", "shown", "state.ledger",
         "tools.answers", "tools.arguments",
     },
     "tools.webhooks": {

@@ -90,6 +90,14 @@ async def test_every_tool_keeps_the_rules_of_the_hosts(connect: Connect) -> None
             }
 
 
+def test_money_is_said_in_cents_and_in_words() -> None:
+    objects = [part.get("properties", {}) for tool in SURFACE for part in parts(tool.output_schema)]
+    cents = [(name, fields) for fields in objects for name in fields if name.endswith("_in_cents")]
+
+    assert len(cents) > 20
+    assert not [name for name, fields in cents if name.removesuffix("_in_cents") not in fields]
+
+
 def test_only_reading_tools_are_called_read_only() -> None:
     writing = [tool.name for tool in SURFACE if not tool.hints.read_only]
 

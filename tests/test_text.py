@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawver_orders.text import clean, is_seen, masked_email, masked_name
+from clawver_orders.text import clean, is_seen, masked_email, masked_name, masked_words
 
 ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates too
 
@@ -68,3 +68,12 @@ def test_a_masked_address_names_nobody(email: str, shown: str) -> None:
 
 def test_a_masked_name_is_initials() -> None:
     assert masked_name("Ada  Lovelace") == "A… L…"
+
+
+def test_a_text_is_shown_without_what_it_tells_of_a_customer() -> None:
+    text = "Sam (sam.rivers@example.com) of 9 Harbor Way says the same; Samantha of SAM, Mr. U"
+
+    masked = masked_words(text, ["Sam", "U", "9 Harbor Way"])
+
+    assert masked == "… (s…@….com) of … says the same; Samantha of …, Mr. U"
+    assert masked_words("Torn (a.b)", ["a.b", "["]) == "Torn (…)"

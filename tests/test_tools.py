@@ -466,17 +466,21 @@ async def test_masked_answers_name_no_customer(
     shop.add_webhook("https://hooks.example/", ["order.shipped"], "whsec_example_0123456789")
     token = shop.status_token_of("ord_shirt")
     refund = {"order_id": "ord_shirt", "amount_in_cents": 500}
+    reason = f"Too small for {wire['shippingAddress']['name']} ({wire['customerEmail']}), "
+    reason += f"{wire['shippingAddress']['line1']}, {wire['trackingNumber']}"
     async with connect(era, pii="masked", refund_approval="ask", log_level="debug") as client:
         order = await call(client, "get_order", order_id="ord_shirt")
-        preview = await call(client, "refund_order", reason="Too small", **refund)
+        preview = await call(client, "refund_order", reason=reason, **refund)
         status = await call(
             client, "get_order_status", order_id="ord_shirt", order_status_token=token
         )
         said = [
             order,
             preview,
+            await call(client, "check_refund", order_id="ord_shirt"),
             await call(client, "confirm_refund", refund_id=preview["refund_id"]),
-            await call(client, "refund_order", reason="Too small", **refund),
+            await call(client, "refund_order", reason=reason, **refund),
+            await call(client, "get_order", order_id="ord_shirt"),
             await call(client, "check_refund", order_id="ord_shirt"),
             await call(client, "list_orders", limit=100),
             await call(client, "list_orders", customer_email=wire["customerEmail"]),
@@ -498,6 +502,8 @@ async def test_masked_answers_name_no_customer(
     assert "the log is read here" in text
     assert events["events"][0][1:3] == ["order.shipped", "ord_shirt"]
     assert len(private) == 8
+    assert text.count("Too small for") > 3
+    assert all(each in reason for each in private[:2])
     assert not [each for each in private if each in text]
     assert "@example.com" not in text
     for each in (order, status):

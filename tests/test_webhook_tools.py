@@ -344,7 +344,9 @@ async def test_events_are_listed_newest_first_and_can_be_gone_through(
 
     ids = [[row[0] for row in page["events"]] for page in (first, second, third)]
     assert ids == [["evt_5", "evt_4"], ["evt_3", "evt_2"], ["evt_1"]]
-    assert first["columns"] == ["event_id", "event", "order_id", "happened_at", "received_at"]
+    assert first["columns"] == [
+        "event_id", "event", "order_id", "happened_at", "received_at", "received_ago",
+    ]  # fmt: skip
     assert first["events"][0][1:4] == ["order.paid", "ord_shirt", "2026-11-24T11:00:00Z"]
     assert [page["complete"] for page in (first, second, third)] == [False, False, True]
     assert "before evt_4" in first["next_step"]

@@ -125,14 +125,17 @@ def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
     return Asking.POSSIBLE
 
 
-def question(intent: Intent, order: Order, customer: str | None, store: str) -> Question:
+def question(
+    intent: Intent, order: Order, *, store: str, customer: str | None, reason: str
+) -> Question:
     """What to ask a person about a refund.
 
     Args:
         intent: The refund.
         order: The order as it was read for it.
-        customer: Who gets the money, shown as the merchant wants it.
         store: Which store this is.
+        customer: Who gets the money, shown as the merchant wants it.
+        reason: Why, shown so too.
     """
     left = order.refundable_in_cents or 0
     lines = [
@@ -140,7 +143,7 @@ def question(intent: Intent, order: Order, customer: str | None, store: str) -> 
         f"Store: {store}",
         f"Customer: {_quoted(customer or 'not known')}",
         f"Items: {'; '.join(item_line(item) for item in order.items or ()) or 'not known'}",
-        f"Reason given: {_quoted(intent.reason, 500)}",
+        f"Reason given: {_quoted(reason, 500)}",
         f"The order's total is {display(order.total_in_cents)}; {display(left)} can be refunded, and "
         f"{display(left - intent.amount_in_cents)} would be left.",
     ]

@@ -55,6 +55,7 @@ from clawver_orders.settling import (
     off_thread,
     said_first,
 )
+from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import DailyLimitError, Intent, Ledger, Moment, MovedOnError, Trace
 from clawver_orders.state.locks import OrderBusyError, OrderLocks
 
@@ -105,7 +106,7 @@ class RefundDesk:
         locks: One for each order.
         settings: Limits, approval, and how long to wait for a refund to show.
         store: What a person calls this store.
-        shown_email: Shortens a customer's address, where the merchant wants that.
+        shown: How customers are shown to whoever is asked.
         moment: The current time.
         bounds: How long each part of a call may take.
     """
@@ -118,7 +119,7 @@ class RefundDesk:
         settings: Settings,
         *,
         store: str,
-        shown_email: Callable[[str | None], str | None],
+        shown: Shown,
         moment: Callable[[], Moment],
         bounds: Bounds = BOUNDS,
     ) -> None:
@@ -127,7 +128,7 @@ class RefundDesk:
         self._locks = locks
         self._settings = settings
         self._store = store
-        self._shown_email = shown_email
+        self._shown = shown
         self._moment = moment
         self._bounds = bounds
 
@@ -421,7 +422,13 @@ class RefundDesk:
         return self._settled(await self._known(intent.refund_id), order), ""
 
     def _question(self, intent: Intent, order: Order) -> Question:
-        return question(intent, order, self._shown_email(order.customer_email), self._store)
+        return question(
+            intent,
+            order,
+            store=self._store,
+            customer=self._shown.email(order.customer_email),
+            reason=self._shown.words(intent.reason, order),
+        )
 
     async def _examine(
         self,

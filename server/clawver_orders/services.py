@@ -18,11 +18,11 @@ from clawver_orders.client import Clawver
 from clawver_orders.errors import SetupError
 from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
+from clawver_orders.shown import Shown
 from clawver_orders.state.budget import Budget
 from clawver_orders.state.inbox import Inbox
 from clawver_orders.state.ledger import Ledger, Moment
 from clawver_orders.state.locks import OrderLocks
-from clawver_orders.text import masked_email
 
 SANDBOX_FILE = "sandbox.sqlite3"
 LEDGER_FILE = "ledger.sqlite3"
@@ -92,12 +92,9 @@ class Services:
             self.locks,
             self.settings,
             store=self.settings.store_name,
-            shown_email=self._shown_email,
+            shown=Shown.by(self.settings),
             moment=lambda: Moment(self.now(), self.uptime()),
         )
-
-    def _shown_email(self, email: str | None) -> str | None:
-        return masked_email(email) if email and self.settings.pii == "masked" else email
 
     @cached_property
     def ledger(self) -> Ledger:

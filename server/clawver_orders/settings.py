@@ -205,7 +205,8 @@ class Settings(BaseModel):
     )
     pii: Literal["full", "masked"] = Field(
         "full",
-        description="masked shortens e-mail and name, and hides address and tracking, in answers.",
+        description="masked shortens e-mail and name, and hides address and tracking, in answers and "
+        "in the reasons of refunds.",
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
         20.0, description="The longest a single request may take, in seconds."

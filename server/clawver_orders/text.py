@@ -7,6 +7,7 @@ can be printed, sent and shown, and is no longer than it was allowed to be.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # CSI and OSC sequences go as a whole: without its ESC, "[31m" would stay behind as litter.
 _TERMINAL_SEQUENCE = re.compile(
@@ -17,6 +18,7 @@ _TERMINAL_SEQUENCE = re.compile(
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"})
 _HIDDEN_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800")
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_EMAIL = re.compile(r"[^\s@<>\"',;:()\[\]]+@[^\s@<>\"',;:()\[\]]+")
 _BLANKS = re.compile(r"[^\S\n]+")
 
 
@@ -56,6 +58,18 @@ def masked_email(email: str) -> str:
     if not at:
         return "…"
     return f"{name[:1]}…@…{domain[domain.rfind('.') :] if '.' in domain else ''}"
+
+
+def masked_words(text: str, details: Iterable[str]) -> str:
+    """A text in which e-mail addresses are shortened and the given details are hidden.
+
+    Details of one or two characters stay: they say nothing, and would be found everywhere.
+    """
+    text = _EMAIL.sub(lambda found: masked_email(found[0]), text)
+    for detail in sorted(details, key=len, reverse=True):
+        if len(detail) > 2:
+            text = re.sub(rf"(?<!\w){re.escape(detail)}(?!\w)", "…", text, flags=re.IGNORECASE)
+    return text
 
 
 def masked_name(name: str) -> str:

@@ -10,6 +10,7 @@ from clawver_orders.refunds import Outcome, RefundDesk
 from clawver_orders.services import SANDBOX_FILE, Services
 from clawver_orders.settings import Settings
 from clawver_orders.settling import Bounds
+from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent, Moment, Trace
 from clawver_sandbox.shop import Shop
 
@@ -79,7 +80,7 @@ class Room:
         values = self.parts.settings.model_copy(update=settling | changed)
         return RefundDesk(
             self.parts.clawver, self.ledger, self.parts.locks, values, store="a store",
-            shown_email=lambda email: email, moment=self.now, bounds=bounds,
+            shown=Shown(), moment=self.now, bounds=bounds,
         )  # fmt: skip
 
     def sell(self, cents: int, **how: Any) -> str:

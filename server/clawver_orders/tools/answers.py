@@ -13,9 +13,8 @@ from clawver_orders.lifecycle import attention
 from clawver_orders.models import Download, Item, Order, Refund
 from clawver_orders.money import display
 from clawver_orders.refunds import Status
-from clawver_orders.settings import Settings
+from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.text import masked_email, masked_name
 
 SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
 
@@ -31,29 +30,6 @@ class Answer(Part):
 
     next_step: str
     sandbox: str | None = Field(None, description="Present when this is the sandbox store.")
-
-
-class Shown(Part):
-    """How customers are shown, as the merchant decided."""
-
-    masked: bool = False
-
-    @classmethod
-    def by(cls, settings: Settings) -> Self:
-        """From the settings."""
-        return cls(masked=settings.pii == "masked")
-
-    def email(self, email: str | None) -> str | None:
-        """An e-mail address, shortened if the merchant wants that."""
-        return masked_email(email) if email and self.masked else email
-
-    def name(self, name: str | None) -> str | None:
-        """A name, shortened if the merchant wants that."""
-        return masked_name(name) if name and self.masked else name
-
-    def detail(self, text: str | None) -> str | None:
-        """A detail of an address or a parcel, hidden if the merchant wants that."""
-        return "…" if text and self.masked else text
 
 
 def in_utc(moment: datetime) -> str:
@@ -90,6 +66,7 @@ COLUMNS = (
     "total_in_cents",
     "total",
     "created_at",
+    "created_ago",
     "customer",
     "items",
     "needs_attention",
@@ -106,6 +83,7 @@ def row_of(order: Order, shown: Shown, now: datetime) -> list[str]:
         str(order.total_in_cents),
         display(order.total_in_cents),
         in_utc(order.created_at),
+        ago(order.created_at, now),
         shown.email(order.customer_email) or "",
         _in_one_line(order.items or ()),
         attention(order, now) or "",
@@ -156,17 +134,19 @@ class RefundDetail(Part):
     amount: str
     reason: str
     created_at: str | None = None
+    created_ago: str | None = None
 
     @classmethod
-    def of(cls, refund: Refund) -> Self:
+    def of(cls, refund: Refund, order: Order, shown: Shown, now: datetime) -> Self:
         """The detail of a refund."""
         return cls(
             clawver_refund_id=refund.id,
             stripe_refund_id=refund.stripe_refund_id,
             amount_in_cents=refund.amount_in_cents,
             amount=display(refund.amount_in_cents),
-            reason=refund.reason,
+            reason=shown.words(refund.reason, order),
             created_at=in_utc(refund.created_at) if refund.created_at else None,
+            created_ago=ago(refund.created_at, now) if refund.created_at else None,
         )
 
 
@@ -250,7 +230,7 @@ class OrderDetail(Answer):
             ship_to=_recipient(order, shown),
             items=[_item(order, item) for item in order.items or ()],
             tracking=tracking(order, shown),
-            refunds=[RefundDetail.of(refund) for refund in order.refunds or ()],
+            refunds=[RefundDetail.of(refund, order, shown, now) for refund in order.refunds or ()],
             next_step=next_step,
         )
 
@@ -314,6 +294,7 @@ class OrderStatus(Answer):
     payment_status: str | None = None
     standing: str
     created_at: str
+    created_ago: str
     total_in_cents: int
     total: str
     tracking: Tracking | None = None
@@ -347,6 +328,7 @@ class DownloadLink(Answer):
 
     order_id: str
     item_id: str
+    product_name: str | None = None
     download_url: str
     unexpected_host: bool = Field(description="True when the link leaves Clawver's own domain.")
     file_name: str | None = None
@@ -361,6 +343,7 @@ class DownloadLink(Answer):
         link: Download,
         order_id: str,
         item_id: str,
+        product_name: str | None,
         now: datetime,
         *,
         unexpected_host: bool,
@@ -372,6 +355,7 @@ class DownloadLink(Answer):
         return cls(
             order_id=order_id,
             item_id=item_id,
+            product_name=product_name,
             download_url=link.download_url,
             unexpected_host=unexpected_host,
             file_name=link.file_name,
@@ -392,6 +376,7 @@ class SizeChoice(Part):
     variant_name: str
     size: str
     price_in_cents: int | None = None
+    price: str | None = None
     difference_in_cents: int | None = Field(None, description="Against the ordered one.")
     difference: str | None = None
 
@@ -411,6 +396,7 @@ class ItemSizesDetail(Part):
     wanted: SizeChoice | None = None
     wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
     total_in_cents: int | None = None
+    total: str | None = None
 
 
 class WrongSize(Answer):
@@ -439,7 +425,23 @@ class AttentionRow(Part):
     order_id: str
     why: str
     status: str
+    customer: str | None = None
+    items: str
+    total_in_cents: int
     total: str
+
+    @classmethod
+    def of(cls, order: Order, why: str, shown: Shown) -> Self:
+        """The order as an agent gets it."""
+        return cls(
+            order_id=order.id,
+            why=why,
+            status=order.status,
+            customer=shown.email(order.customer_email),
+            items=_in_one_line(order.items or ()),
+            total_in_cents=order.total_in_cents,
+            total=display(order.total_in_cents),
+        )
 
 
 class OpenRefund(Part):
@@ -522,6 +524,7 @@ class RefundAnswer(Answer):
     order_id: str
     amount_in_cents: int | None = None
     amount: str | None = None
+    reason: str | None = None
     sent_at: str | None = None
     sent_ago: str | None = None
     clawver_refund_id: str | None = None
@@ -554,6 +557,7 @@ class ReceivingDetail(Part):
     last_start: str | None = None
     last_seen: str | None = None
     last_delivery: str | None = None
+    last_delivery_ago: str | None = None
     refused: int = Field(description="Requests whose signature did not fit: nothing was stored.")
     last_refused: str | None = None
 
@@ -591,7 +595,7 @@ class LookedDetail(Part):
     status: str
 
 
-EVENT_COLUMNS = ("event_id", "event", "order_id", "happened_at", "received_at")
+EVENT_COLUMNS = ("event_id", "event", "order_id", "happened_at", "received_at", "received_ago")
 """What stands in a row of events."""
 
 

@@ -219,7 +219,7 @@ AmountInCents = Annotated[
 Reason = Annotated[
     str,
     Field(
-        description="Why, in one line of 1 to 500 characters; Clawver keeps it with the refund.",
+        description="Why, in one line of 1 to 500 characters; the customer may read it.",
         max_length=500,
     ),
     AfterValidator(_reason),

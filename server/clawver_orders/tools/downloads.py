@@ -25,6 +25,7 @@ async def generate_download_link(
     no store key; item_id is needed with it.
     """
     clawver = services.clawver
+    product_name = None
     if download_token:
         if not item_id:
             raise InvalidRequestError(
@@ -33,14 +34,15 @@ async def generate_download_link(
             )
         link = await clawver.customer_download(order_id, item_id, download_token)
     else:
-        order = await clawver.order(order_id)
-        item_id = _digital_item(order, item_id).id
+        item = _digital_item(await clawver.order(order_id), item_id)
+        item_id, product_name = item.id, item.product_name
         link = await clawver.download(order_id, item_id)
     host = urlsplit(link.download_url).hostname or ""
     return DownloadLink.of(
         link,
         order_id,
         item_id,
+        product_name,
         services.now(),
         sandbox=services.settings.sandbox,
         unexpected_host=not (

@@ -9,6 +9,7 @@ from clawver_orders.money import display
 from clawver_orders.report import Tally, figures
 from clawver_orders.search import PAGE, Found, is_whole, search
 from clawver_orders.services import Services
+from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import (
     COLUMNS,
@@ -20,8 +21,8 @@ from clawver_orders.tools.answers import (
     OrderSummary,
     ReceiptDetail,
     ReceiptLine,
-    Shown,
     TallyRow,
+    ago,
     in_utc,
     look_first,
     row_of,
@@ -69,7 +70,7 @@ async def list_orders(
 
     With no filter, or status alone, it makes one request. Any other filter is applied here, to
     at most 100 orders of each status, for up to 29 of the store's 60 requests a minute. When
-    complete is false, raise limit, or add status or a later created_after.
+    complete is false, raise limit or add status; older orders may be missed.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -227,6 +228,7 @@ async def get_order_status(
         payment_status=order.payment_status or None,
         standing=standing(order),
         created_at=in_utc(order.created_at),
+        created_ago=ago(order.created_at, services.now()),
         total_in_cents=order.total_in_cents,
         total=display(order.total_in_cents),
         tracking=parcel,
@@ -277,15 +279,15 @@ async def summarize_orders(
     created_after: CreatedAfter = "",
     created_before: CreatedBefore = "",
 ) -> OrderSummary:
-    """Count orders and add up their money, for the whole store or a span of time: the daily order check.
+    """Count orders and add up their money and refunds: of the whole store, or of orders created in a span.
 
-    It also names the orders that need attention, and why. Use list_orders for the orders
-    themselves, get_order for one that needs attention.
+    It names up to 25 that need attention, and open refunds. Call it without arguments for the
+    daily check: late orders are older than a day. Use list_orders for the orders themselves,
+    get_order for one.
 
-    For one day give it as created_after and the next day as created_before; without them every
-    order counts. It takes up to 29 of the store's 60 requests a minute, fewer for a recent
-    span: do not poll it. When complete is false, the sums are too low: take a later
-    created_after.
+    For one day give it as created_after and the next day as created_before. It takes up to 29
+    of the store's 60 requests a minute, fewer for a recent span: do not poll it. When complete
+    is false, the sums are too low: take a later created_after.
     """
     found = await search(
         services.clawver,
@@ -310,12 +312,7 @@ async def summarize_orders(
         by_status=[_tally(each) for each in sums.by_status],
         by_payment_status=[_tally(each) for each in sums.by_payment_status],
         needs_attention=[
-            AttentionRow(
-                order_id=order.id,
-                why=why,
-                status=order.status,
-                total=display(order.total_in_cents),
-            )
+            AttentionRow.of(order, why, Shown.by(services.settings))
             for order, why in sums.attention[:ATTENTION_SHOWN]
         ],
         needs_attention_count=len(sums.attention),

@@ -2,12 +2,14 @@
 
 from clawver_orders.approvals import Caller, item_line
 from clawver_orders.errors import InvalidRequestError
+from clawver_orders.models import Order
 from clawver_orders.money import display
 from clawver_orders.refunds import Outcome
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
+from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import RefundAnswer, RefundPreview, Shown, ago, in_utc
+from clawver_orders.tools.answers import RefundAnswer, RefundPreview, ago, in_utc
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -35,8 +37,8 @@ async def refund_order(
 
     By the merchant's settings the money is sent at once, a person is asked first, or nothing
     moves and status is `needs_confirmation`: show the preview, and after their yes call
-    confirm_refund or do as next_step says. On `unknown`, `busy` or no answer, call
-    check_refund; do not repeat this call.
+    confirm_refund or follow next_step. On `unknown` or no answer call check_refund, not this
+    again; on `busy` follow next_step.
 
     An order that has a refund of the same amount gets no second one: status is
     `already_refunded`. If the merchant wants one more, pass the in_addition_to of that answer.
@@ -59,10 +61,11 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
     Call it only after the person saw that preview and said yes. To change amount or reason call
     refund_order again; only to look, check_refund.
 
-    A preview holds for 15 minutes. If it is older, or the order has changed, nothing is sent
-    and the answer is a new preview with another refund_id: show that one. Where only a person
-    may approve, nothing is sent and next_step says how they can. A refund that was sent is not
-    sent again: the answer is its outcome. On `unknown`, `busy` or no answer call check_refund.
+    A host that can ask the person asks once more. If the preview is over 15 minutes old or the
+    payment has changed, the answer is a new preview with another refund_id to show, or an
+    error. Where only a person may approve, next_step says how. A refund that was sent is not
+    sent again: the answer is its outcome. On `unknown` or no answer call check_refund, on
+    `busy` follow next_step.
     """
     return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
 
@@ -75,11 +78,11 @@ async def check_refund(
     Use it after `unknown`, `busy` or a call that never answered. For refunds made elsewhere use
     get_order.
 
-    Give either refund_id or, if that was lost, order_id. With order_id the open refund is
-    taken, else the latest. `refunded` means that Clawver lists it. On `unknown` ask again after
-    check_after_seconds. `not_recorded` means that Clawver does not list it after the time
-    allowed (15 minutes by default): tell the person before any new refund_order. A refund that
-    was refused or has expired is an error: it moved no money.
+    Give either refund_id or, if that was lost, order_id: then the open refund is taken, else
+    the latest, so compare amount and sent_ago. `refunded` means that Clawver lists it. On
+    `unknown` ask again after check_after_seconds. `not_recorded` means that it is not listed
+    after the time allowed (15 minutes by default): tell the person before any new refund_order.
+    A refund that was refused or has expired is an error: it moved no money.
     """
     if bool(refund_id) == bool(order_id):
         raise InvalidRequestError(
@@ -102,6 +105,8 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     left = order.refundable_in_cents if order is not None and settled else None
     cents = outcome.amount_in_cents
     sent = intent.sent_at if intent else None
+    shown = Shown.by(services.settings)
+    preview = _preview(outcome, shown)
     moved = outcome.status in {"refunded", "already_refunded"}
     replaced = bool(confirmed) and intent is not None and intent.refund_id != confirmed
     return RefundAnswer(
@@ -112,6 +117,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         order_id=outcome.order_id,
         amount_in_cents=cents,
         amount=None if cents is None else display(cents),
+        reason=_reason(intent, order, shown) if preview is None else None,
         sent_at=in_utc(sent) if sent else None,
         sent_ago=ago(sent, services.now()) if sent else None,
         clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
@@ -119,7 +125,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         or (intent.stripe_refund_id if intent else None),
         refundable_in_cents=left,
         refundable=None if left is None else display(left),
-        preview=_preview(services, outcome),
+        preview=preview,
         in_addition_to=list(outcome.earlier),
         check_after_seconds=outcome.check_after_seconds,
         customer_sees_it=CUSTOMER_SEES_IT if moved else None,
@@ -127,15 +133,22 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     )
 
 
-def _preview(services: Services, outcome: Outcome) -> RefundPreview | None:
+def _reason(intent: Intent | None, order: Order | None, shown: Shown) -> str | None:
+    """Why; nothing where it cannot be told whether it names the customer, and must not."""
+    if intent is None or (shown.masked and order is None):
+        return None
+    return intent.reason if order is None else shown.words(intent.reason, order)
+
+
+def _preview(outcome: Outcome, shown: Shown) -> RefundPreview | None:
     intent, order = outcome.intent, outcome.order
     if outcome.status != "needs_confirmation" or intent is None or order is None:
         return None
     left = order.refundable_in_cents or 0
     return RefundPreview(
-        customer=Shown.by(services.settings).email(order.customer_email),
+        customer=shown.email(order.customer_email),
         items=[item_line(item) for item in order.items or ()],
-        reason=intent.reason,
+        reason=shown.words(intent.reason, order),
         total=display(order.total_in_cents),
         refundable=display(left),
         left_after=display(left - intent.amount_in_cents),
@@ -207,8 +220,8 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
     if outcome.status == "needs_confirmation" and intent is not None:
         if outcome.approver == "agent" and outcome.order is None:
             return (
-                f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents}"
-                f"{', the in_addition_to given here' if outcome.earlier else ''} and the same reason."
+                f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents}, "
+                f"{'the in_addition_to given here, ' if outcome.earlier else ''}and the same reason."
             )
         if outcome.approver == "agent":
             return (

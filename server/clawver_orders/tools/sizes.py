@@ -27,7 +27,8 @@ async def handle_wrong_size(
     and money back is refund_order, after the merchant's decision.
 
     With wanted_size (xl is XL) each printed item also says whether that size can be had. Stock
-    is read now, with one request for each product. An order without printed items is an error.
+    is read now: one request a product, for at most 10. An order without printed items is an
+    error.
     """
     order = await services.clawver.order(order_id)
     printed = [item for item in order.items or () if item.is_printed]
@@ -65,7 +66,7 @@ async def handle_wrong_size(
 
 
 def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
-    ordered = sizes.ordered
+    ordered, total = sizes.ordered, sizes.item.total_in_cents
     return ItemSizesDetail(
         item_id=sizes.item.id,
         product_name=sizes.item.product_name,
@@ -78,7 +79,8 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
         stock_unknown=[_choice(each) for each in sizes.unknown_stock],
         wanted=_choice(sizes.wanted) if sizes.wanted else None,
         wanted_available=_availability(sizes, wanted_size),
-        total_in_cents=sizes.item.total_in_cents,
+        total_in_cents=total,
+        total=None if total is None else display(total),
     )
 
 
@@ -103,12 +105,13 @@ def _availability(sizes: ItemSizes, wanted_size: str) -> str:
 
 
 def _choice(choice: Choice) -> SizeChoice:
-    difference = choice.difference_in_cents
+    difference, price = choice.difference_in_cents, choice.variant.price_in_cents
     return SizeChoice(
         variant_id=choice.variant.id,
         variant_name=choice.variant.name,
         size=choice.variant.size,
-        price_in_cents=choice.variant.price_in_cents,
+        price_in_cents=price,
+        price=None if price is None else display(price),
         difference_in_cents=difference,
         difference=None if difference is None else _in_words(difference),
     )

@@ -19,6 +19,7 @@ from clawver_orders.tools.answers import (
     WebhookDetail,
     WebhookList,
     WebhookRegistered,
+    ago,
     in_utc,
 )
 from clawver_orders.tools.arguments import (
@@ -90,7 +91,7 @@ async def register_webhook(
         ),
         webhook=_detail(hook, services.settings),
         same_url=others,
-        receiving=_receiving(standing),
+        receiving=_receiving(standing, services.now()),
         next_step=_after_registering(others, standing),
     )
 
@@ -128,7 +129,9 @@ async def list_webhooks(services: Services) -> WebhookList:
         )
     else:
         step = _trouble(standing) or "Call list_order_events to see what has arrived."
-    return WebhookList(webhooks=hooks, receiving=_receiving(standing), next_step=step)
+    return WebhookList(
+        webhooks=hooks, receiving=_receiving(standing, services.now()), next_step=step
+    )
 
 
 async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
@@ -139,8 +142,7 @@ async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDe
     happen while nothing is registered are never sent later. To change the events of an address,
     call register_webhook first.
 
-    webhook_id is not the url; an unknown id changes nothing and answers `not_registered`. What
-    has arrived stays readable with list_order_events.
+    webhook_id is not the url; an unknown id changes nothing and answers `not_registered`.
     """
     try:
         await services.clawver.delete_webhook(webhook_id)
@@ -175,8 +177,7 @@ async def list_order_events(
     It knows only what arrived while `clawver-orders listen` ran here, for 30 days as a rule;
     `receiving` says whether it runs. Filters combine. To see only what is new, pass the last
     answer's `newest` as since; to go on with a cut list, pass its `older` as before. It makes
-    no request, unless an event reports a refund that was `unknown` here: its order is read to
-    settle it.
+    no request, except to settle a refund that was `unknown` here and that an event reports.
     """
     query = Query(
         after=event_number(since) or 0,
@@ -204,12 +205,12 @@ async def list_order_events(
     newest = max([standing.last_number, *(found.number for found in page.events)])
     return EventList(
         columns=list(EVENT_COLUMNS),
-        events=[_row(found) for found in page.events],
+        events=[_row(found, now) for found in page.events],
         complete=why is None,
         why_incomplete=why,
         newest=f"evt_{newest}" if query.before is None else None,
         older=f"evt_{page.events[-1].number}" if page.has_more else None,
-        receiving=_receiving(standing),
+        receiving=_receiving(standing, now),
         refunds_checked=[
             LookedDetail(refund_id=each.refund_id, order_id=each.order_id, status=each.status)
             for each in checked
@@ -273,13 +274,14 @@ def _arrival(services: Services, number: int) -> datetime | None:
     return events[0].received_at if events else None
 
 
-def _row(found: Received) -> list[str]:
+def _row(found: Received, now: datetime) -> list[str]:
     return [
         f"evt_{found.number}",
         found.name,
         found.order_id or "",
         in_utc(found.at) if found.at else "",
         in_utc(found.received_at),
+        ago(found.received_at, now),
     ]
 
 
@@ -287,7 +289,7 @@ async def _standing(services: Services) -> Standing:
     return await off_thread(services.inbox.standing, services.now())
 
 
-def _receiving(standing: Standing) -> ReceivingDetail:
+def _receiving(standing: Standing, now: datetime) -> ReceivingDetail:
     return ReceivingDetail(
         state="listening"
         if standing.is_listening
@@ -297,6 +299,7 @@ def _receiving(standing: Standing) -> ReceivingDetail:
         last_start=in_utc(standing.started_at) if standing.started_at else None,
         last_seen=in_utc(standing.seen_at) if standing.seen_at else None,
         last_delivery=in_utc(standing.delivered_at) if standing.delivered_at else None,
+        last_delivery_ago=ago(standing.delivered_at, now) if standing.delivered_at else None,
         refused=standing.refused,
         last_refused=in_utc(standing.refused_at) if standing.refused_at else None,
     )
