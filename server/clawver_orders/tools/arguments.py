@@ -134,17 +134,17 @@ def _list_or_json(value: object) -> object:
 
 OrderId = Annotated[
     str,
-    Field(description="Order id, from list_orders or get_receipt."),
+    Field(description="From list_orders or get_receipt."),
     AfterValidator(_id),
 ]
 ItemId = Annotated[
     str,
-    Field(description="Item id, from get_order."),
+    Field(description="From get_order."),
     AfterValidator(_id_or_nothing),
 ]
 CheckoutId = Annotated[
     str,
-    Field(description="Checkout id, from the customer's order confirmation; 1 to 64 characters."),
+    Field(description="From the customer's order confirmation; 1 to 64 characters."),
     AfterValidator(_id),
 ]
 OrderStatusToken = Annotated[
@@ -165,7 +165,7 @@ Status = Annotated[
 ]
 PaymentStatus = Annotated[
     Literal["any", "pending", "paid", "failed", "partially_refunded", "refunded"],
-    Field(description="Payment status; refunds show here."),
+    Field(description="Refunds show here."),
 ]
 CustomerEmail = Annotated[
     str,
@@ -196,9 +196,7 @@ CreatedBefore = Annotated[
     Field(description="Before this day or time.", max_length=40),
     AfterValidator(_moment),
 ]
-Limit = Annotated[
-    int, Field(description="The most orders to list, 1 to 100.", strict=True, ge=1, le=100)
-]
+Limit = Annotated[int, Field(description="At most this many, 1 to 100.", strict=True, ge=1, le=100)]
 WantedSize = Annotated[
     str,
     Field(
@@ -228,7 +226,7 @@ EarlierId = Annotated[str, AfterValidator(_id)]
 InAdditionTo = Annotated[
     list[EarlierId],
     Field(
-        description="Only for a deliberate further refund: exactly the ids that an earlier answer lists so. At most 50.",
+        description="Only for a deliberate further refund: exactly as an earlier answer gave it. At most 50.",
         max_length=50,
     ),
     BeforeValidator(_list_or_json),
@@ -264,9 +262,7 @@ WebhookEvents = Annotated[
     Field(description="1 to 20 of these names.", min_length=1, max_length=20),
     BeforeValidator(_list_or_json),
 ]
-WebhookId = Annotated[
-    str, Field(description="Webhook id, from list_webhooks."), AfterValidator(_id)
-]
+WebhookId = Annotated[str, Field(description="From list_webhooks."), AfterValidator(_id)]
 Since = Annotated[
     str,
     Field(
@@ -284,7 +280,7 @@ Before = Annotated[
     AfterValidator(_event_id_or_nothing),
 ]
 EventOrderId = Annotated[
-    str, Field(description="Order id, from list_orders."), AfterValidator(_id_or_nothing)
+    str, Field(description="From list_orders."), AfterValidator(_id_or_nothing)
 ]
 EventName = Annotated[
     str,
@@ -295,5 +291,5 @@ EventName = Annotated[
     AfterValidator(_plain),
 ]
 EventLimit = Annotated[
-    int, Field(description="The most events to list, 1 to 200.", strict=True, ge=1, le=200)
+    int, Field(description="At most this many, 1 to 200.", strict=True, ge=1, le=200)
 ]

@@ -20,9 +20,9 @@ async def generate_download_link(
     fully refunded orders and printed items are errors: see get_order, or for a print's size
     handle_wrong_size.
 
-    Leave item_id out when the order has one digital item; with several, the error lists their
-    ids. Leave download_token out too, unless you test the customer's own link or the server has
-    no store key; item_id is needed with it.
+    item_id can be left out when the order has one digital item. Leave download_token out,
+    unless you test the customer's own link or the server has no store key; item_id is needed
+    with it.
     """
     clawver = services.clawver
     product_name = None

@@ -66,11 +66,12 @@ async def list_orders(
 ) -> OrderList:
     """List the store's orders that match all filters given, newest first.
 
-    Use it to find an order_id. get_order reads one order in full, summarize_orders adds up.
+    Use it to find an order_id. With an order id use get_order, with a checkout id get_receipt,
+    for sums summarize_orders.
 
-    With no filter, or status alone, it makes one request. Any other filter is applied here, to
-    at most 100 orders of each status, for up to 29 of the store's 60 requests a minute. When
-    complete is false, raise limit or add status; older orders may be missed.
+    With no filter, or status alone, it makes one request. Others are applied here, to at most
+    100 orders of each status, for up to 29 of the store's 60 requests a minute. When complete
+    is false, raise limit or add status; older ones are missed.
     """
     after, before = _time(created_after), _time(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
@@ -281,9 +282,9 @@ async def summarize_orders(
 ) -> OrderSummary:
     """Count orders and add up their money and refunds: of the whole store, or of orders created in a span.
 
-    It names up to 25 that need attention, and open refunds. Call it without arguments for the
-    daily check: late orders are older than a day. Use list_orders for the orders themselves,
-    get_order for one.
+    Call it without arguments for the daily check: it names up to 25 orders that need attention
+    (stuck for days, payment failed, cancelled but not refunded) and all open refunds. Use
+    list_orders for the orders themselves, get_order for one.
 
     For one day give it as created_after and the next day as created_before. It takes up to 29
     of the store's 60 requests a minute, fewer for a recent span: do not poll it. When complete

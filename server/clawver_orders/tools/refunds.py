@@ -33,7 +33,8 @@ async def refund_order(
 ) -> RefundAnswer:
     """Give a paid order's customer money back, in full or in part. It cannot be undone and does not cancel the order.
 
-    Use it after get_order, once the merchant has decided.
+    Use it after get_order, once the merchant has decided. For a wrong size see
+    handle_wrong_size first.
 
     By the merchant's settings the money is sent at once, a person is asked first, or nothing
     moves and status is `needs_confirmation`: show the preview, and after their yes call
@@ -41,8 +42,8 @@ async def refund_order(
     again; on `busy` follow next_step.
 
     An order that has a refund of the same amount gets no second one: status is
-    `already_refunded`. If the merchant wants one more, pass the in_addition_to of that answer.
-    An amount above what is left, or above the merchant's limits, is an error and moves nothing.
+    `already_refunded`. For one more, pass the in_addition_to of that answer. An amount above
+    what is left, or above the merchant's limits, is an error and moves nothing.
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     answer = _answer(services, outcome)
@@ -58,8 +59,8 @@ async def refund_order(
 async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId) -> RefundAnswer:
     """Send a refund that refund_order previewed with status `needs_confirmation`. It cannot be undone.
 
-    Call it only after the person saw that preview and said yes. To change amount or reason call
-    refund_order again; only to look, check_refund.
+    Call it only after the person saw the preview and said yes, with the refund_id of that very
+    preview. To change amount or reason call refund_order again; only to look, check_refund.
 
     A host that can ask the person asks once more. If the preview is over 15 minutes old or the
     payment has changed, the answer is a new preview with another refund_id to show, or an

@@ -56,8 +56,8 @@ async def register_webhook(
     unset, only urls already registered. If a setting is missing, nothing is registered; the
     error says what a person must set.
 
-    Repeating a call returns the existing webhook. To change events, register the url anew, then
-    call delete_webhook for the old one.
+    Repeating a call returns the existing webhook. To change events, register the url with the
+    new ones and remove the old webhook with delete_webhook; both send until then.
     """
     to = _checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
@@ -177,7 +177,8 @@ async def list_order_events(
     It knows only what arrived while `clawver-orders listen` ran here, for 30 days as a rule;
     `receiving` says whether it runs. Filters combine. To see only what is new, pass the last
     answer's `newest` as since; to go on with a cut list, pass its `older` as before. It makes
-    no request, except to settle a refund that was `unknown` here and that an event reports.
+    no request, unless an event reports a refund that was `unknown` here: its order is read to
+    settle it.
     """
     query = Query(
         after=event_number(since) or 0,
