@@ -1,14 +1,17 @@
 """What a person starts with a click: prompts that lay out a job with tools that exist."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, TextContent
 from tests.conftest import Connect
+from tests.test_tools import call, rows
 
 from clawver_orders.tools import SURFACE
+from clawver_sandbox.shop import Shop
 
 FILLED: dict[str, dict[str, str]] = {
     "daily_order_check": {},
@@ -44,11 +47,32 @@ async def test_a_prompt_names_its_values_and_only_tools_that_exist(
     text = await text_of(connect, era, name, FILLED[name])
 
     tools = {tool.name for tool in SURFACE}
-    fields = {"order_id", "wanted_size", "needs_confirmation", "needs_attention"}
+    fields = {"order_id", "wanted_size", "created_after", "needs_confirmation", "needs_attention"}
     named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) - fields
     assert named - {"ord_shirt", "ord_digital"} <= tools
     for value in FILLED[name].values():
         assert all(line in text for line in value.splitlines())
+
+
+async def test_the_daily_check_asks_for_what_waits_and_for_what_came_in(
+    connect: Connect, shop: Shop, era: str
+) -> None:
+    text = await text_of(connect, era, "daily_order_check", {})
+    new = shop.sell(total_in_cents=4321)["id"]
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    async with connect(era) as client:
+        whole = await call(client, "summarize_orders")
+        lately = await call(client, "summarize_orders", created_after=yesterday)
+        listed = await call(client, "list_orders", created_after=yesterday, limit=100)
+
+    asked_first, _, asked_then = text.partition("Then call")
+    assert "call summarize_orders without arguments" in asked_first
+    assert "summarize_orders with created_after set to yesterday's date in UTC" in asked_then
+    assert "Say so if complete is false. Change nothing and refund nothing." in text
+    late = {row["order_id"] for row in whole["needs_attention"]}
+    assert late - {row["order_id"] for row in lately["needs_attention"]}
+    assert new in {row["order_id"] for row in rows(listed)}
+    assert lately["orders"] == len(listed["orders"]) < whole["orders"]
 
 
 async def test_a_customers_request_is_set_apart_and_cleaned(connect: Connect) -> None:

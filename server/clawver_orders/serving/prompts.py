@@ -44,10 +44,14 @@ class Job:
 
 def _daily(_: Mapping[str, str]) -> str:
     return (
-        "Do the daily order check of the store. Call summarize_orders without arguments. Report the "
-        "number of orders, sales and refunds in one line each, then every order that needs attention "
-        "with its id, why, and one suggestion. Read an order with get_order where the reason alone does "
-        "not tell what to do. Say so if complete is false. Change nothing and refund nothing."
+        "Do the daily order check of the store, with two calls. First call summarize_orders without "
+        "arguments: it finds what needs attention in the whole store, for an order that is late is older "
+        "than a day. Then call summarize_orders with created_after set to yesterday's date in UTC, "
+        "written like 2026-11-24: it counts what came in. Report from the second answer the orders that "
+        "came in since yesterday began, their sales and their refunds, in one line each. Report from the "
+        "first answer every order that needs attention with its id, why, and one suggestion; leave its "
+        "totals out, they count the store's whole past. Read an order with get_order where the reason "
+        "alone does not tell what to do. Say so if complete is false. Change nothing and refund nothing."
     )
 
 
