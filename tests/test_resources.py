@@ -16,7 +16,7 @@ from mcp_types import (
 )
 from tests.conftest import Configure, Connect
 from tests.test_refunds import Time
-from tests.test_tools import call
+from tests.test_tools import call, failure
 
 from clawver_orders import references
 from clawver_orders.serving.server import build_server
@@ -90,7 +90,7 @@ async def test_the_sandbox_says_so_in_resources_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "code", "says"),
     [
-        ("clawver://orders/ord_nobody", INTERNAL_ERROR, "Clawver knows no order ord_nobody"),
+        ("clawver://orders/ord_nobody", INVALID_PARAMS, "Clawver knows no order ord_nobody"),
         ("clawver://orders/..%2Fstores", INVALID_PARAMS, "There is no such resource"),
         ("clawver://references/nothing", INVALID_PARAMS, "There is no such resource"),
         ("clawver://elsewhere", INVALID_PARAMS, "There is no such resource"),
@@ -105,6 +105,22 @@ async def test_what_is_not_there_is_said(
             await client.read_resource(uri)
 
     assert refused.value.code == code
+
+
+async def test_an_unknown_order_is_a_wrong_parameter_and_trouble_is_not(
+    connect: Connect, era: str
+) -> None:
+    async with connect(era, api_key="claw_sk_test_example_wrong") as client:
+        with pytest.raises(MCPError, match="does not accept the store's key") as unusable:
+            await client.read_resource("clawver://orders/ord_shirt")
+    async with connect(era) as client:
+        said = await failure(client, "get_order", order_id="ord_nobody")
+        with pytest.raises(MCPError) as unknown:
+            await client.read_resource("clawver://orders/ord_nobody")
+
+    assert f"get_order failed. {unknown.value.error.message}" == said
+    assert unknown.value.code == INVALID_PARAMS
+    assert unusable.value.code == INTERNAL_ERROR
 
 
 async def test_a_damaged_ledger_is_said_and_the_rest_goes_on(

@@ -22,7 +22,7 @@ from mcp_types import (
 )
 
 from clawver_orders import references
-from clawver_orders.errors import ClawverError
+from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.money import display
 from clawver_orders.search import PAGE
 from clawver_orders.services import Services
@@ -102,6 +102,8 @@ async def read(services: Services, uri: str) -> ReadResourceResult:
     if kind == "orders" and is_id(name):
         try:
             answer = await orders.get_order(services, name)
+        except NotFoundError as error:
+            raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
         except ClawverError as error:
             raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
         return _contents(
