@@ -45,6 +45,17 @@ async def test_every_page_for_agents_can_be_read(connect: Connect, era: str) -> 
     assert [each.uri_template for each in templates] == [ORDERS.uri, REFERENCES.uri]
 
 
+async def test_the_list_says_of_each_page_when_to_open_it(connect: Connect, era: str) -> None:
+    async with connect(era) as client:
+        listed = {r.name: r for r in (await client.list_resources()).resources}
+
+    for page in PAGES.glob("*.md"):
+        title, _, opening, *_ = page.read_text("utf-8").splitlines()
+        assert listed[page.stem].title == title.removeprefix("# ")
+        assert listed[page.stem].description == opening
+        assert opening.startswith("Open this ")
+
+
 def test_an_installed_package_reads_its_own_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ def listing() -> ListResourcesResult:
             uri=REFERENCE.format(name=name),
             name=name,
             title=references.title(name),
-            description=f"How to work with {references.title(name).lower()}, for agents.",
+            description=_when_to_open(name),
             mime_type=MARKDOWN,
         )
         for name in references.names()
@@ -63,6 +63,11 @@ def listing() -> ListResourcesResult:
         mime_type=JSON,
     )
     return ListResourcesResult(resources=[opened, *pages])
+
+
+def _when_to_open(name: str) -> str:
+    """The line under the heading of a page, which begins with "Open this"."""
+    return references.read(name).splitlines()[2]
 
 
 def templates() -> ListResourceTemplatesResult:
@@ -80,7 +85,7 @@ def templates() -> ListResourceTemplatesResult:
                 uri_template=REFERENCE,
                 name="reference",
                 title="A page for agents",
-                description="One subject of the order desk.",
+                description="One page about the order desk. The list of resources says when to open which.",
                 mime_type=MARKDOWN,
             ),
         ]
