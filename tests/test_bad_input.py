@@ -110,6 +110,38 @@ async def test_an_explicit_null_means_not_given(connect: Connect, shop: Shop, to
         assert given.structured_content == left_out.structured_content
 
 
+async def test_a_tool_that_is_not_there_says_what_is(connect: Connect, era: str) -> None:
+    async with connect(era) as client:
+        result = await client.call_tool("no_such_tool", {})
+
+    names = ", ".join(tool.name for tool in SURFACE)
+    assert result.is_error
+    assert getattr(result.content[0], "text", "") == (
+        f"There is no such tool, so nothing was done. Call one of: {names}."
+    )
+
+
+@pytest.mark.parametrize("tool", SURFACE, ids=lambda tool: str(tool.name))
+async def test_what_read_only_hides_is_called_hidden_and_not_unknown(
+    connect: Connect, shop: Shop, tool: Tool
+) -> None:
+    async with connect(read_only=True) as client:
+        result = await client.call_tool(tool.name, GOOD[tool.name])
+        unknown = await client.call_tool("no_such_tool", {})
+
+    text = str(getattr(result.content[0], "text", ""))
+    listed = str(getattr(unknown.content[0], "text", "")).partition("Call one of: ")[2]
+    assert (tool.name in listed.rstrip(".").split(", ")) == tool.hints.read_only
+    assert ("is not offered" in text) != tool.hints.read_only
+    if not tool.hints.read_only:
+        assert result.is_error
+        assert text == (
+            f"{tool.name} is not offered, because CLAWVER_READ_ONLY is set. Nothing was done. "
+            "A person can unset CLAWVER_READ_ONLY where this is configured."
+        )
+        assert shop.requests() == []
+
+
 async def test_a_lone_surrogate_is_refused_and_the_server_lives(
     connect: Connect, shop: Shop
 ) -> None:

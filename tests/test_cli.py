@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.conftest import Connect
 
 from clawver_orders import __version__
 from clawver_orders.cli import _for_a_shell
@@ -107,6 +108,20 @@ def test_a_misused_call_exits_with_2_and_sends_nothing(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
     assert "Traceback" not in done.stderr
+    assert shop.requests() == []
+
+
+@pytest.mark.parametrize("tool", ["no_such_tool", "refund_order"])
+async def test_a_tool_that_is_not_there_is_answered_as_a_host_is(
+    store: dict[str, str], connect: Connect, shop: Shop, tool: str
+) -> None:
+    done = run("call", tool, **store, CLAWVER_READ_ONLY="on")
+    async with connect(read_only=True) as client:
+        result = await client.call_tool(tool, {})
+
+    assert done.returncode == 2
+    assert done.stderr == f"{getattr(result.content[0], 'text', '')}\n"
+    assert "nothing was done" in done.stderr.lower()
     assert shop.requests() == []
 
 

@@ -66,6 +66,7 @@ MAP = {
     "tools": {
         "tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks",
     },
+    "missing": {"errors", "tools"},
     "serving": set(),
     "references": set(),
     "serving.prompts": {"text", "tools.arguments"},
@@ -74,7 +75,9 @@ MAP = {
         "tools.contract", "tools.orders",
     },
     "serving.asking": {"approvals", "state.keys", "text"},
-    "serving.strict": {"approvals", "errors", "services", "serving.asking", "tools.answers", "tools.contract"},
+    "serving.strict": {
+        "approvals", "errors", "missing", "services", "serving.asking", "tools.answers", "tools.contract",
+    },
     "serving.server": {
         "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
         "serving.strict", "tools", "tools.contract",
@@ -111,8 +114,8 @@ MAP = {
         "errors", "listener", "receiver", "services", "startup", "state.inbox", "tools.arguments", "webhooks",
     },
     "cli": {
-        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "refund_commands", "services",
-        "serving.http", "serving.stdio", "settings", "startup", "tools", "tools.contract", "webhook_commands",
+        "", "approvals", "demo", "doctor", "errors", "install_commands", "logs", "missing", "refund_commands",
+        "services", "serving.http", "serving.stdio", "settings", "startup", "tools", "tools.contract", "webhook_commands",
         "clawver_sandbox",
     },
 }  # fmt: skip

@@ -120,6 +120,7 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
     settings = settings_or_stop(sandbox=sandbox)
     import anyio
 
+    from clawver_orders import missing
     from clawver_orders.approvals import Script
     from clawver_orders.errors import ClawverError, InvalidRequestError
     from clawver_orders.services import opened
@@ -128,7 +129,7 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
 
     tools = {each.name: each for each in offered(read_only=settings.read_only)}
     if tool not in tools:
-        stop(f"There is no such tool. Tools: {', '.join(tools)}.", MISUSED)
+        stop(missing.why(tool, tools), MISUSED)
     given = _given(tools[tool], arguments, as_json)
     try:
         tools[tool].check(given)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
+from clawver_orders import missing
 from clawver_orders.approvals import Caller
 from clawver_orders.errors import ClawverError
 from clawver_orders.services import Services
@@ -42,10 +43,7 @@ async def answer(
     """
     tool = tools.get(name)
     if tool is None:
-        return _failure(
-            services,
-            f"There is no such tool, so nothing was done. Call one of: {', '.join(tools)}.",
-        )
+        return _failure(services, missing.why(name, tools))
     try:
         result = await tool.call(services, arguments, caller)
     except QuestionPending as pending:
