@@ -339,6 +339,17 @@ def test_neither_the_key_nor_a_customers_token_is_logged(store: dict[str, str], 
     assert API_KEY not in "".join(said)
 
 
+@pytest.mark.parametrize("level", ["warning", "debug"])
+def test_a_store_that_cannot_be_reached_is_one_sentence(store: dict[str, str], level: str) -> None:
+    nowhere = {"CLAWVER_API_URL": "http://127.0.0.1:1/v1", "CLAWVER_TIMEOUT_SECONDS": "3"}
+    done = run("call", "get_order", "order_id=ord_1", **store | nowhere, CLAWVER_LOG_LEVEL=level)
+
+    *chatter, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert last.startswith("get_order failed. Clawver could not be reached.")
+    assert bool(chatter) == (level == "debug")
+
+
 async def test_a_demo_that_fails_says_which_call(tmp_path: Path) -> None:
     from clawver_orders.demo import walk
 

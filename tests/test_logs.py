@@ -3,8 +3,10 @@
 import logging
 
 import pytest
+from tests.conftest import Connect
 
 from clawver_orders.logs import set_up
+from clawver_sandbox.shop import Shop
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -37,3 +39,17 @@ def test_whole_addresses_are_not_logged_even_when_everything_else_is() -> None:
     set_up("debug")
 
     assert not logging.getLogger("httpx2").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+async def test_repeated_attempts_are_told_to_who_debugs_alone(
+    connect: Connect, shop: Shop, capsys: pytest.CaptureFixture[str], level: str
+) -> None:
+    set_up(level)
+    shop.add_fault("drop_before", method="GET")
+    async with connect() as client:
+        result = await client.call_tool("get_order", {"order_id": "ord_shirt"})
+
+    assert not result.is_error
+    assert len(shop.requests()) == 2
+    assert ("stamina" in capsys.readouterr().err) == (level == "debug")
