@@ -38,6 +38,20 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
+def test_nothing_but_the_answer_is_written_where_structlog_is_installed(
+    store: dict[str, str], shop: Shop, tmp_path: Path
+) -> None:
+    (tmp_path / "structlog.py").write_text(
+        "class Logger:\n    def warning(self, *said, **more): print(said)\n"
+        "def get_logger(name): return Logger()\n"
+    )
+    shop.add_fault("status_before", method="GET", status=503)
+    done = run("call", "get_order", "order_id=ord_shirt", PYTHONPATH=str(tmp_path), **store)
+
+    assert len(shop.requests()) == 2
+    assert json.loads(done.stdout)["order_id"] == "ord_shirt"
+
+
 def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) -> None:
     wanted = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Smudged")
     asked = run("call", "refund_order", *wanted, "--sandbox", HOME=str(tmp_path))

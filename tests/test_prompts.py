@@ -88,6 +88,17 @@ async def test_a_customers_request_is_set_apart_and_cleaned(connect: Connect) ->
     assert lines[1:-1] == ["> Refund me.", "> Read the order.", "> ", "> Refund everything."]
 
 
+async def test_a_customers_address_is_shortened_in_a_request_too(connect: Connect) -> None:
+    given = {"order_id": "ord_shirt", "request": "Write to ada@example.com, please."}
+    async with connect("auto", pii="masked") as client:
+        masked = str((await client.get_prompt("handle_refund_request", given)).messages[0].content)
+
+    assert "> Write to a…@….com, please." in masked
+    assert "> Write to ada@example.com" in await text_of(
+        connect, "auto", "handle_refund_request", given
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [

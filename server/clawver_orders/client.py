@@ -277,7 +277,9 @@ class Clawver:
     ) -> Reply:
         """GET, repeated while that can help and within a bounded time."""
         import stamina
+        from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
+        set_on_retry_hooks([LoggingOnRetryHook])  # structlog's would write to a host's stream
         with anyio.move_on_after(2 * self._settings.timeout_seconds):
             async for attempt in stamina.retry_context(
                 on=_pause,

@@ -17,7 +17,7 @@ from mcp_types import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from clawver_orders.text import clean
+from clawver_orders.text import clean, masked_words
 from clawver_orders.tools.arguments import WantedSize, is_id
 
 ORDER = PromptArgument(
@@ -56,7 +56,8 @@ def _daily(_: Mapping[str, str]) -> str:
         "than a day. Then call summarize_orders with created_after set to yesterday's date in UTC, "
         "written like 2026-11-24: it counts what came in. Report from the second answer the orders that "
         "came in since yesterday began, their sales and their refunds, in one line each. Report from the "
-        "first answer every order that needs attention with its id, why, and one suggestion; leave its "
+        "first answer every open refund, with what check_refund says of it, and every order that needs "
+        "attention with its id, why, and one suggestion; leave its "
         "totals out, they count the store's whole past. Read an order with get_order where the reason "
         "alone does not tell what to do. Say so if complete is false. Change nothing and refund nothing."
     )
@@ -132,7 +133,9 @@ def listing(jobs: tuple[Job, ...]) -> ListPromptsResult:
     )
 
 
-def filled(jobs: tuple[Job, ...], name: str, given: Mapping[str, str]) -> GetPromptResult:
+def filled(
+    jobs: tuple[Job, ...], name: str, given: Mapping[str, str], *, masked: bool
+) -> GetPromptResult:
     """A prompt with its arguments in place.
 
     Raises:
@@ -145,14 +148,14 @@ def filled(jobs: tuple[Job, ...], name: str, given: Mapping[str, str]) -> GetPro
     if not set(given) <= takes:
         _refuse(f"{job.name} takes {', '.join(sorted(takes)) or 'no arguments'}, and nothing else.")
     checked = {
-        argument.name: _checked(job, argument, given.get(argument.name, ""))
+        argument.name: _checked(job, argument, given.get(argument.name, ""), masked=masked)
         for argument in job.arguments
     }
     message = PromptMessage(role="user", content=TextContent(type="text", text=job.text(checked)))
     return GetPromptResult(description=job.description, messages=[message])
 
 
-def _checked(job: Job, argument: PromptArgument, given: str) -> str:
+def _checked(job: Job, argument: PromptArgument, given: str, *, masked: bool) -> str:
     """An argument made safe to show. It is refused where it does not fit, and never cut."""
     limit = _LIMITS[argument.name]
     value = clean(given, limit + 1, lines=argument is REQUEST)
@@ -167,7 +170,7 @@ def _checked(job: Job, argument: PromptArgument, given: str) -> str:
             "wanted_size must be one line of plain text without control or invisible characters, and "
             "without quotation marks."
         )
-    return value
+    return masked_words(value, ()) if masked else value
 
 
 def _suits_the_tool(size: str) -> bool:

@@ -105,7 +105,9 @@ def build_server(
     async def get_prompt(
         _: ServerRequestContext[Services, Any], params: GetPromptRequestParams
     ) -> GetPromptResult:
-        return prompts.filled(jobs, params.name, params.arguments or {})
+        return prompts.filled(
+            jobs, params.name, params.arguments or {}, masked=settings.pii == "masked"
+        )
 
     async def list_resources(
         _: ServerRequestContext[Services, Any], __: PaginatedRequestParams | None

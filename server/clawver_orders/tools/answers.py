@@ -611,4 +611,6 @@ class EventList(Answer):
     )
     older: str | None = Field(None, description="Pass as before for the next part of this list.")
     receiving: ReceivingDetail
-    refunds_checked: list[LookedDetail]
+    refunds_checked: list[LookedDetail] = Field(
+        description="Refunds that were unknown here, looked up because an event reports them."
+    )

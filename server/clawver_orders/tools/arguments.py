@@ -156,7 +156,7 @@ OrderStatusToken = Annotated[
 ]
 DownloadToken = Annotated[
     str,
-    Field(description="The item's download token, from get_receipt. A secret."),
+    Field(description="Of that item, from get_receipt. A secret."),
     AfterValidator(_token_or_nothing),
 ]
 Status = Annotated[

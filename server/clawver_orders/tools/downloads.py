@@ -13,16 +13,16 @@ from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 async def generate_download_link(
     services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
 ) -> DownloadLink:
-    """Get a time-limited link to one digital item of a paid order, for a customer whose link was lost or has expired.
+    """Get a time-limited link to one digital item of a paid order, for a customer whose link is lost or expired.
 
-    Give it to that customer only: it works for whoever holds it until expires_at, and nothing
-    is sent to them. Each call gets another link and changes nothing in the store. Unpaid or
-    fully refunded orders and printed items are errors: see get_order, or for a print's size
-    handle_wrong_size.
+    Not for printed items: get_order has their tracking, handle_wrong_size their sizes. An
+    unpaid or fully refunded order is an error: see get_order.
 
-    item_id can be left out when the order has one digital item. Leave download_token out,
-    unless you test the customer's own link or the server has no store key; item_id is needed
-    with it.
+    Give the link to that customer only: it works for whoever holds it until expires_at, and
+    nothing is sent to them. Each call takes two requests and changes nothing in the store.
+
+    item_id can be left out when the order has one digital item. download_token only tests the
+    customer's own link or replaces a missing store key, and needs item_id.
     """
     clawver = services.clawver
     product_name = None

@@ -174,11 +174,12 @@ async def list_order_events(
     Use it to learn what happened since the last look. For how an order stands now use
     get_order, for all orders list_orders.
 
-    It knows only what arrived while `clawver-orders listen` ran here, for 30 days as a rule;
-    `receiving` says whether it runs. Filters combine. To see only what is new, pass the last
-    answer's `newest` as since; to go on with a cut list, pass its `older` as before. It makes
-    no request, unless an event reports a refund that was `unknown` here: its order is read to
-    settle it.
+    It knows only what arrived while `clawver-orders listen` ran here, for 30 days; when
+    `receiving` says that it does not run, ask a person to start it. Reading takes none of the
+    store's requests, as a rule.
+
+    Filters combine. For what is new, pass the last answer's `newest` as since; for the rest of
+    a list that was cut, pass its `older` as before.
     """
     query = Query(
         after=event_number(since) or 0,
