@@ -695,4 +695,24 @@ async def test_a_refund_found_by_its_order_says_when_it_was_sent(
     assert by_order["next_step"].startswith(
         "This is the latest refund of the order that is known here, sent 2 hours ago."
     )
-    assert "not begun here" not in by_id["next_step"]
+    assert "look for it among the refunds of get_order" in by_order["next_step"]
+    assert "another was meant" not in by_id["next_step"]
+
+
+async def test_a_read_only_server_tells_how_a_refund_stands_and_names_no_other_tool(
+    configure: Configure, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(refund_approval="ask"), "legacy", Asked(NO), time) as client:
+        declined = await call(client, "refund_order", **wanted)
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
+    async with host(configure(read_only=True), time=time) as client:
+        ids = {"refund_id": declined["refund_id"]}, {"refund_id": other["refund_id"]}
+        said = [(await call(client, "check_refund", **each))["next_step"] for each in ids]
+        time.pass_by(901)
+        said += [
+            await failure(client, "check_refund", **each)
+            for each in (ids[1], {"refund_id": "rfi_nothing"})
+        ]
+
+    assert all("cannot be done here (CLAWVER_READ_ONLY)" in each for each in said[:3])
+    assert not [each for each in said if "refund_order" in each or "confirm_refund" in each]

@@ -61,6 +61,7 @@ def test_an_order_that_waits_too_long_needs_attention(status: str) -> None:
 def test_failed_payments_and_unrefunded_cancellations_need_attention() -> None:
     assert attention(order(payment_status="failed"), NOW) == "The payment failed."
     assert attention(order(status="cancelled"), NOW) == "Cancelled, but not fully refunded."
+    assert attention(order(status="cancelled", payment_status="failed"), NOW) is None
 
 
 def test_a_refunded_order_waits_for_nothing() -> None:

@@ -76,4 +76,5 @@ def test_a_text_is_shown_without_what_it_tells_of_a_customer() -> None:
     masked = masked_words(text, ["Sam", "U", "9 Harbor Way"])
 
     assert masked == "… (s…@….com) of … says the same; Samantha of …, Mr. U"
+    assert masked_words("Zoe\u0308 at 12   Main St", ["Zo\u00eb", "12 Main St"]) == "… at …"
     assert masked_words("Torn (a.b)", ["a.b", "["]) == "Torn (…)"

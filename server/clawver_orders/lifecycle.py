@@ -46,7 +46,7 @@ def standing(order: Order) -> str:
 
 def attention(order: Order, now: datetime) -> str | None:
     """Why somebody should look at an order, or None when nobody needs to."""
-    if order.payment_status == "failed":
+    if order.payment_status == "failed" and order.status != "cancelled":
         return "The payment failed."
     if order.status == "cancelled" and order.payment_status in {"paid", "partially_refunded"}:
         return "Cancelled, but not fully refunded."

@@ -44,7 +44,7 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
     async def run(services: "Services") -> int:
         intents = services.ledger.all(only_open=only_open)
         if as_json:
-            click.echo(json.dumps([_as_json(intent) for intent in intents]))
+            click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
             return 0
         rows = [HEADINGS, *(_row(intent) for intent in intents)]
         for line in _in_columns(rows) if intents else ["No refunds."]:
@@ -64,7 +64,7 @@ def show(refund_id: str, sandbox: bool) -> None:
         intent = services.ledger.find(refund_id)
         if intent is None:
             stop(f"This machine's ledger for this store holds no refund {refund_id}.", FAILED)
-        for name, value in _as_json(intent).items():
+        for name, value in _as_json(intent, services).items():
             if value not in (None, [], ""):
                 click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
         click.echo()
@@ -129,7 +129,7 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
 
         intent = services.ledger.find(refund_id)
         if intent is not None and not yes:
-            click.echo(_described(intent))
+            click.echo(_described(intent, services))
             click.confirm("Decline this refund?", abort=True)
         await services.desk.decline(refund_id, Trace(_client("decline"), _Terminal.person))
         click.echo(f"declined: nothing was sent for {refund_id}")
@@ -202,13 +202,18 @@ def _with_services(run: Callable[["Services"], Awaitable[int]], sandbox: bool) -
     anyio.run(inside)
 
 
-def _as_json(intent: "Intent") -> dict[str, Any]:
+def _reason(intent: "Intent", services: "Services") -> str:
+    """Why; it may name the customer, and the order is not at hand to tell."""
+    return "…" if services.settings.pii == "masked" else intent.reason
+
+
+def _as_json(intent: "Intent", services: "Services") -> dict[str, Any]:
     return {
         "refund_id": intent.refund_id,
         "order_id": intent.order_id,
         "amount_in_cents": intent.amount_in_cents,
         "state": intent.state,
-        "reason": intent.reason,
+        "reason": _reason(intent, services),
         "created_at": intent.created_at.isoformat(timespec="seconds"),
         "sent_at": intent.sent_at and intent.sent_at.isoformat(timespec="seconds"),
         "clawver_refund_id": intent.clawver_refund_id,
@@ -218,12 +223,12 @@ def _as_json(intent: "Intent") -> dict[str, Any]:
     }
 
 
-def _described(intent: "Intent") -> str:
+def _described(intent: "Intent", services: "Services") -> str:
     from clawver_orders.money import display
 
     return (
         f"{intent.refund_id}: {display(intent.amount_in_cents)} on {intent.order_id}, "
-        f"{intent.state} since {_when(intent.created_at)}. Reason: {intent.reason}"
+        f"{intent.state} since {_when(intent.created_at)}. Reason: {_reason(intent, services)}"
     )
 
 

@@ -61,6 +61,10 @@ from clawver_orders.state.locks import OrderBusyError, OrderLocks
 
 log = logging.getLogger(__name__)
 
+ASK_THE_MERCHANT = (
+    "Tell the merchant: whatever is to follow cannot be done here (CLAWVER_READ_ONLY)."
+)
+
 Status = Literal[
     "refunded",
     "already_refunded",
@@ -235,8 +239,8 @@ class RefundDesk:
 
         Args:
             refund_id: The intent; or
-            order_id: the order, for the one that is open or else the latest, by when it was
-                sent, or previewed where it never was.
+            order_id: the order, for the one that is open or else the latest that has not
+                expired, by when it was sent, or previewed where it never was.
 
         Raises:
             ClawverError: There is none, or it was refused, or expired: no money was moved.
@@ -250,10 +254,20 @@ class RefundDesk:
                     f"This machine's ledger holds no refund of order {order_id}.",
                     next_step=f"Call get_order with order_id {order_id} to see what Clawver lists.",
                 )
+        now = self._moment().at
         opened = [intent for intent in intents if intent.is_open]
         # One that was refused is told as that, and not passed over for an earlier one that was not.
+        stand = [
+            intent
+            for intent in intents
+            if intent.state != "expired"
+            and (intent.state != "previewed" or now < intent.expires_at)
+        ]
         return await self._look_at(
-            max(reversed(opened or intents), key=lambda intent: intent.sent_at or intent.created_at)
+            max(
+                reversed(opened or stand or intents),
+                key=lambda intent: intent.sent_at or intent.created_at,
+            )
         )
 
     async def open_refunds(self, order_id: str = "") -> tuple[Intent, ...] | None:
@@ -321,6 +335,9 @@ class RefundDesk:
             if isinstance(examined, Outcome):
                 return examined
             order, earlier = examined
+            asked = await self._being_asked(order_id, amount_in_cents, caller)
+            if asked is not None:
+                return self._outcome("busy", asked, order=order)
             is_confirmed = confirmed is not None and await self._is_fresh(confirmed, order, trace)
             if confirmed is not None and is_confirmed:
                 intent = confirmed
@@ -336,8 +353,9 @@ class RefundDesk:
             )
             if approved_by:
                 return await self._send(intent, order, Trace(caller.client, approved_by))
-        if outcome is not None:
-            return outcome
+            if outcome is not None:
+                return outcome
+            await self._settling.write(self._ledger.note, intent.refund_id, ASKED, trace=trace)
         return await self._ask(intent, order, caller)
 
     async def _approval(
@@ -362,18 +380,37 @@ class RefundDesk:
             return None, BY_AGENT
         return self._unconfirmed(intent, order), ""
 
+    async def _being_asked(
+        self, order_id: str, amount_in_cents: int, caller: Caller
+    ) -> Intent | None:
+        """The preview of this amount about which a person is being asked through another call.
+
+        Another wording, or a payment that changed, must not take its place before they answered.
+        """
+        if (
+            caller.is_person
+            or caller.answered is not None
+            or self._settings.refund_approval == "off"
+        ):
+            return None
+        with said_first(NOTHING_SENT):
+            intents = await off_thread(self._ledger.of_order, order_id)
+        for intent in intents:
+            same = intent.state == "previewed" and intent.amount_in_cents == amount_in_cents
+            if same and await self._asking(intent) is Asking.OPEN:
+                return intent
+        return None
+
     async def _asking(self, intent: Intent) -> Asking:
         """How the asking for a preview stands, through whichever program it was."""
-        history = await off_thread(self._ledger.history, intent.refund_id)
+        with said_first(NOTHING_SENT):
+            history = await off_thread(self._ledger.history, intent.refund_id)
         asked = [event.at for event in history if event.event == ASKED]
         since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
         return asking(history, since)
 
     async def _ask(self, intent: Intent, order: Order, caller: Caller) -> Outcome:
         """Put the question to the person, without the lock: they may take their time."""
-        await self._settling.write(
-            self._ledger.note, intent.refund_id, ASKED, trace=Trace(caller.client)
-        )
         reply = await caller.ask(self._question(intent, order))
         outcome, approved_by = await self._heard(intent, order, caller, reply)
         if outcome is not None:
@@ -419,7 +456,24 @@ class RefundDesk:
         if reply is Reply.NO:
             with suppress(MovedOnError):  # it was settled otherwise, meanwhile
                 await self._settling.write(self._ledger.decline, intent.refund_id, trace=trace)
+            went = await self._sent_in_place_of(intent)
+            if went is not None:
+                return self._settled(went, order), ""
         return self._settled(await self._known(intent.refund_id), order), ""
+
+    async def _sent_in_place_of(self, intent: Intent) -> Intent | None:
+        """What a person at a terminal let go of the same amount, while another was asked about this."""
+        intents = await off_thread(self._ledger.of_order, intent.order_id)
+        went = [
+            other
+            for other in intents
+            if other.amount_in_cents == intent.amount_in_cents
+            and other.refund_id != intent.refund_id
+            and (other.is_open or other.state == "confirmed")
+            and other.sent_at is not None
+            and other.sent_at >= intent.created_at
+        ]
+        return went[-1] if went else None
 
     def _question(self, intent: Intent, order: Order) -> Question:
         return question(
@@ -472,7 +526,8 @@ class RefundDesk:
             )
         self._check_amount(amount_in_cents)
         check_possible(read, amount_in_cents)
-        spent = await off_thread(self._ledger.spent_in_cents, self._moment())
+        with said_first(NOTHING_SENT):
+            spent = await off_thread(self._ledger.spent_in_cents, self._moment())
         self._check_day(spent, amount_in_cents)
         return read, earlier
 
@@ -564,11 +619,14 @@ class RefundDesk:
                 else "it was not approved in time, or the order changed, or another preview took its place"
             )
             earlier = ", ".join(f'"{name}"' for name in intent.in_addition_to)
+            again = (
+                f"If it is still wanted, call refund_order again with order_id {intent.order_id} and "
+                f"amount_in_cents {intent.amount_in_cents}"
+                f"{f' and in_addition_to [{earlier}]' if earlier else ''}."
+            )
             raise RefusedError(
                 f"No money was moved by refund {intent.refund_id} of {display(intent.amount_in_cents)}: {why}.",
-                next_step=f"If it is still wanted, call refund_order again with order_id {intent.order_id} "
-                f"and amount_in_cents {intent.amount_in_cents}"
-                f"{f' and in_addition_to [{earlier}]' if earlier else ''}.",
+                next_step=ASK_THE_MERCHANT if self._settings.read_only else again,
             )
         status: Status = {
             "confirmed": "refunded",
@@ -639,7 +697,8 @@ class RefundDesk:
             await held.__aexit__(None, None, None)
 
     async def _busy(self, order_id: str) -> Outcome:
-        intents = await off_thread(self._ledger.of_order, order_id)
+        with said_first(NOTHING_SENT):
+            intents = await off_thread(self._ledger.of_order, order_id)
         opened = next((intent for intent in intents if intent.is_open), None)
         if opened is not None:
             return self._outcome("busy", opened)
@@ -651,8 +710,8 @@ class RefundDesk:
             if intent is None:
                 raise NotFoundError(
                     f"This machine's ledger for this store holds no refund {refund_id}.",
-                    next_step="Copy the refund_id from the answer of refund_order, or call check_refund "
-                    "with the order_id instead.",
+                    next_step="Copy the refund_id from the answer that gave it, or call check_refund with "
+                    "the order_id instead.",
                 )
         return intent
 

@@ -1,5 +1,6 @@
 """How customers are shown to agents and people, as the merchant decided (`CLAWVER_PII`)."""
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -53,11 +54,6 @@ def _details(order: Order) -> list[str]:
     found = [order.customer_email, order.tracking_number, order.tracking_url]
     where = order.shipping_address
     if where is not None:
-        found += [
-            *(where.name or "").split(),
-            where.line1,
-            where.line2,
-            where.city,
-            where.postal_code,
-        ]
+        found += re.findall(r"\w+", where.name or "")
+        found += [where.name, where.line1, where.line2, where.city, where.state, where.postal_code]
     return [each for each in found if each]

@@ -65,7 +65,8 @@ def masked_words(text: str, details: Iterable[str]) -> str:
 
     Details of one or two characters stay: they say nothing, and would be found everywhere.
     """
-    text = _EMAIL.sub(lambda found: masked_email(found[0]), text)
+    folded = _BLANKS.sub(" ", unicodedata.normalize("NFC", text))
+    text = _EMAIL.sub(lambda found: masked_email(found[0]), folded)
     for detail in sorted(details, key=len, reverse=True):
         if len(detail) > 2:
             text = re.sub(rf"(?<!\w){re.escape(detail)}(?!\w)", "…", text, flags=re.IGNORECASE)

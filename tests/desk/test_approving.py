@@ -630,3 +630,54 @@ async def test_while_a_person_is_asked_no_other_program_takes_an_agents_word(roo
     assert (
         await room.desk(refund_approval="ask").confirm(intent.refund_id, Script())
     ).status == "refunded"
+
+
+@pytest.mark.parametrize("why", ["another reason", "another payment"])
+async def test_a_preview_is_not_replaced_while_a_person_is_asked_about_it(
+    room: Room, why: str
+) -> None:
+    intent = await room.waiting()
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+    if why == "another payment":
+        room.shop.refund(room.order_id, 5, "By hand")
+
+    desk = room.desk(refund_approval="ask")
+    again = await desk.refund(room.order_id, 700, "Torn apart", (), Script())
+    eager = await desk.confirm(intent.refund_id, Script())
+
+    assert [again.status, eager.status] == ["busy", "busy"]
+    assert again.intent == eager.intent == room.found(intent)
+    assert room.found(intent).state == "previewed"
+    room.passes(120)
+    later = await desk.refund(room.order_id, 700, "Torn apart", (), Script())
+    assert later.status == "needs_confirmation"
+    assert room.posts() == 0
+
+
+async def test_the_question_is_noted_before_anybody_else_gets_to_the_order(room: Room) -> None:
+    seen: list[str] = []
+
+    def meanwhile(refund_id: str) -> None:
+        seen.extend(event.event for event in room.ledger.history(refund_id))
+
+    await room.refund(caller=Host(Reply.NO, meanwhile=meanwhile), refund_approval="ask")
+
+    assert seen == ["previewed", "asked"]
+
+
+async def test_a_no_does_not_hide_what_another_person_let_go_meanwhile(room: Room) -> None:
+    intent = await room.waiting()
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+
+    class AtTheTerminal(Host):
+        is_person = True
+
+    went = await room.refund(caller=AtTheTerminal(Reply.YES), reason="In other words")
+    host = Host(brought=Reply.NO)
+    host.answered = intent.refund_id
+    late = await room.refund(caller=host, refund_approval="ask")
+
+    assert went.status == "refunded"
+    assert room.found(intent).state == "declined"
+    assert (late.status, late.intent) == ("refunded", went.intent)
+    assert room.posts() == 1

@@ -391,6 +391,20 @@ async def test_an_order_is_checked_for_what_matters_most(room: Room) -> None:
     assert checked == [100, 200, 250, 300, 250, 400, 400]
 
 
+async def test_a_preview_that_expired_does_not_hide_an_attempt_without_an_outcome(
+    room: Room,
+) -> None:
+    lost = await room.given_up()
+    preview = await room.waiting(900)
+    room.passes(901)
+    first = await room.desk().check(order_id=room.order_id)
+    room.ledger.expire(preview.refund_id, "x", room.now(), TRACE)
+    again = await room.desk().check(order_id=room.order_id)
+
+    assert first.status == again.status == "not_recorded"
+    assert intent_of(first).refund_id == intent_of(again).refund_id == lost.refund_id
+
+
 async def test_a_refund_that_was_refused_is_not_passed_over_for_an_earlier_one(room: Room) -> None:
     first = await room.refund()
     room.passes(3600)

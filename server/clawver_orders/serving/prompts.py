@@ -59,7 +59,8 @@ def _daily(_: Mapping[str, str]) -> str:
         "first answer every open refund, with what check_refund says of it, and every order that needs "
         "attention with its id, why, and one suggestion; leave its "
         "totals out, they count the store's whole past. Read an order with get_order where the reason "
-        "alone does not tell what to do. Say so if complete is false. Change nothing and refund nothing."
+        "alone does not tell what to do. If the request budget is used up, wait as the error says, and go "
+        "on. Say so if complete is false. Change nothing and refund nothing."
     )
 
 

@@ -26,6 +26,7 @@ from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.money import display
 from clawver_orders.search import PAGE
 from clawver_orders.services import Services
+from clawver_orders.settling import off_thread
 from clawver_orders.tools import orders
 from clawver_orders.tools.answers import SANDBOX_NOTICE, in_utc
 from clawver_orders.tools.arguments import is_id
@@ -99,7 +100,7 @@ async def read(services: Services, uri: str) -> ReadResourceResult:
         MCPError: Nothing does, or it cannot be read now; says what to do.
     """
     if uri == OPEN_REFUNDS:
-        return _contents(uri, JSON, as_text(_open_refunds(services)))
+        return _contents(uri, JSON, as_text(await _open_refunds(services)))
     found = _ADDRESS.fullmatch(uri)
     kind, name = (found[1], found[2]) if found else ("", "")
     if kind == "references" and name in references.names():
@@ -121,9 +122,9 @@ async def read(services: Services, uri: str) -> ReadResourceResult:
     )
 
 
-def _open_refunds(services: Services) -> dict[str, object]:
+async def _open_refunds(services: Services) -> dict[str, object]:
     try:
-        opened = services.ledger.all(only_open=True)
+        opened = await off_thread(lambda: services.ledger.all(only_open=True))
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [

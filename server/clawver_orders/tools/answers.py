@@ -4,6 +4,7 @@ Money stands in cents and in words, times in UTC. Texts that customers or produc
 along stand in fields of their own and never in our sentences. What is not known is left out.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
@@ -205,11 +206,14 @@ class OrderDetail(Answer):
         now: datetime,
         *,
         standing: str,
-        opened: Intent | None,
+        opened: Sequence[Intent] | None,
         next_step: str,
     ) -> Self:
-        """An order as an agent gets it."""
-        left = None if opened else order.refundable_in_cents
+        """An order as an agent gets it.
+
+        What is left to refund is told only where it is known that no refund is `opened`.
+        """
+        left = order.refundable_in_cents if opened == () else None
         return cls(
             order_id=order.id,
             status=order.status,
@@ -225,7 +229,7 @@ class OrderDetail(Answer):
             refunded=display(order.refunded_in_cents),
             refundable_in_cents=left,
             refundable=None if left is None else display(left),
-            open_refund_id=opened.refund_id if opened else None,
+            open_refund_id=opened[0].refund_id if opened else None,
             customer=shown.email(order.customer_email),
             ship_to=_recipient(order, shown),
             items=[_item(order, item) for item in order.items or ()],
@@ -466,6 +470,12 @@ class OpenRefund(Part):
             sent_at=in_utc(sent),
             sent_ago=ago(sent, now),
         )
+
+
+LEDGER_UNREADABLE = (
+    "Whether a refund is under way is not known, because the refund ledger cannot be read now: ask a person to "
+    "run clawver-orders doctor before anything about money."
+)
 
 
 def look_first(opened: Intent) -> str:

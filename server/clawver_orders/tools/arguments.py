@@ -285,7 +285,7 @@ EventOrderId = Annotated[
 EventName = Annotated[
     str,
     Field(
-        description="any, or an event name of register_webhook; at most 100 characters.",
+        description="any, or an event name such as order.paid; at most 100 characters.",
         max_length=100,
     ),
     AfterValidator(_plain),

@@ -13,6 +13,7 @@ from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import (
     COLUMNS,
+    LEDGER_UNREADABLE,
     AttentionRow,
     OpenRefund,
     OrderDetail,
@@ -165,15 +166,24 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
         shown,
         now,
         standing=standing(order),
-        opened=opened[0] if opened else None,
-        next_step=look_first(opened[0])
-        if opened
-        else _next_step(order, shown, now, read_only=services.settings.read_only),
+        opened=opened,
+        next_step=_next_step(order, opened, shown, now, read_only=services.settings.read_only),
     )
 
 
-def _next_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -> str:
+def _next_step(
+    order: Order,
+    opened: tuple[Intent, ...] | None,
+    shown: Shown,
+    now: datetime,
+    *,
+    read_only: bool,
+) -> str:
+    if opened:
+        return look_first(opened[0])
     step = _first_step(order, shown, now, read_only=read_only)
+    if opened is None:
+        return f"{step} {LEDGER_UNREADABLE}"
     if order.refundable_in_cents is not None:
         return step
     return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
@@ -191,7 +201,7 @@ def _first_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -
             "The order is cancelled but not fully refunded: ask the merchant, then call refund_order "
             f"with order_id {order.id} and amount_in_cents {left}."
         )
-    if order.payment_status == "failed":
+    if order.payment_status == "failed" and order.status != "cancelled":
         return "The payment failed: tell the merchant; the customer has to pay again."
     why = attention(order, now)
     if why is not None:
@@ -334,6 +344,8 @@ async def summarize_orders(
 def _after_summary(
     attention: list[Order], opened: tuple[Intent, ...] | None, *, is_span: bool
 ) -> str:
+    if opened is None:
+        return LEDGER_UNREADABLE
     if opened:
         return f"Find out what became of the open refunds: call check_refund with refund_id {opened[-1].refund_id}."
     if attention:

@@ -4,7 +4,7 @@ from clawver_orders.approvals import Caller, item_line
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.models import Order
 from clawver_orders.money import display
-from clawver_orders.refunds import Outcome
+from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
@@ -47,10 +47,11 @@ async def refund_order(
     """
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     answer = _answer(services, outcome)
-    if outcome.status == "busy" and outcome.amount_in_cents != amount_in_cents:
+    if outcome.status == "busy" and outcome.amount_in_cents not in {None, amount_in_cents}:
         later = (
-            f"That is not the refund of {display(amount_in_cents)}, which was not begun: when it is settled, "
-            f"call refund_order with amount_in_cents {amount_in_cents} again if that is still wanted."
+            f"That is another refund than this one of {display(amount_in_cents)}, which this call did not begin. "
+            "When it is settled, read get_order; call refund_order again with amount_in_cents "
+            f"{amount_in_cents} if it is still wanted."
         )
         answer = answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
     return answer
@@ -93,8 +94,8 @@ async def check_refund(
     answer = _answer(services, await services.desk.check(refund_id, order_id))
     if order_id and answer.status == "refunded":
         latest = (
-            f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If a "
-            "later one or one of another amount was meant, that was not begun here."
+            f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If "
+            "another was meant, look for it among the refunds of get_order."
         )
         answer = answer.model_copy(update={"next_step": f"{latest} {answer.next_step}"})
     return answer
@@ -218,6 +219,8 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
             "Take this as done. Only if the merchant wants a further refund of the same amount, "
             f"{further}."
         )
+    if settings.read_only and outcome.status in {"needs_confirmation", "declined", "not_recorded"}:
+        return ASK_THE_MERCHANT
     if outcome.status == "needs_confirmation" and intent is not None:
         if outcome.approver == "agent" and outcome.order is None:
             return (

@@ -6,7 +6,13 @@ from clawver_orders.money import display
 from clawver_orders.services import Services
 from clawver_orders.sizes import Choice, ItemSizes, sizes_of
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import ItemSizesDetail, SizeChoice, WrongSize, look_first
+from clawver_orders.tools.answers import (
+    LEDGER_UNREADABLE,
+    ItemSizesDetail,
+    SizeChoice,
+    WrongSize,
+    look_first,
+)
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
 NO_EXCHANGE = (
@@ -46,7 +52,7 @@ async def handle_wrong_size(
         except NotFoundError:
             continue  # a product may be gone while its orders stay
     opened = await services.desk.open_refunds(order_id)
-    left = None if opened else order.refundable_in_cents
+    left = order.refundable_in_cents if opened == () else None
     items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
     return WrongSize(
         order_id=order_id,
@@ -58,7 +64,7 @@ async def handle_wrong_size(
             order_id,
             items,
             left,
-            opened[0] if opened else None,
+            opened,
             read_only=services.settings.read_only,
         ),
         next_step="Take the steps in order; the merchant decides about money before any of it moves.",
@@ -127,7 +133,7 @@ def _steps(
     order_id: str,
     items: list[ItemSizesDetail],
     left: int | None,
-    opened: Intent | None,
+    opened: tuple[Intent, ...] | None,
     *,
     read_only: bool,
 ) -> list[str]:
@@ -141,8 +147,10 @@ def _steps(
             "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
         )
     steps.append("If the customer wants another size, they place a new order for it in the store.")
-    if opened:
-        steps.append(look_first(opened))
+    if opened is None:
+        steps.append(LEDGER_UNREADABLE)
+    elif opened:
+        steps.append(look_first(opened[0]))
     elif left and read_only:
         steps.append(
             f"At most {display(left)} of this order can be refunded: ask the merchant, since it cannot be done "
