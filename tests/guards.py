@@ -73,8 +73,11 @@ GUARDS = {
     ),
     "person after not_recorded": Guard(
         "refunds.py",
-        'only_a_person = mode == "human" or intent.needs_person\n        history',
-        'only_a_person = mode == "human"\n        history',
+        'only_a_person = mode == "human" or intent.needs_person\n        stands',
+        'only_a_person = mode == "human"\n        stands',
+    ),
+    "question that is open": Guard(
+        "refunds.py", "if asked is not None:\n                return", "if False:\n                return"
     ),
 }  # fmt: skip
 """What keeps a refund from happening twice, or from getting lost."""

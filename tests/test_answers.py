@@ -140,3 +140,10 @@ async def test_a_link_that_leaves_clawver_is_labelled() -> None:
     answer = await ask("generate_download_link", at_home, order_id="ord_1", item_id="i")
     assert answer["unexpected_host"] is False
     assert "expires_at" not in answer
+
+
+async def test_a_store_without_trouble_needs_no_attention() -> None:
+    answer = await ask("summarize_orders", {"/orders": {"orders": []}})
+
+    assert answer["needs_attention"] == answer["open_refunds"] == []
+    assert answer["next_step"] == "Nothing needs attention."

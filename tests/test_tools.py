@@ -511,6 +511,16 @@ async def test_masked_answers_name_no_customer(
         assert "ask the merchant to give it to the customer" in each["next_step"]
 
 
+async def test_a_masked_reason_of_an_order_without_an_address_is_shown(
+    connect: Connect, shop: Shop
+) -> None:
+    shop.refund("ord_digital", 100, "Asked by sam@example.com")
+    async with connect(pii="masked") as client:
+        order = await call(client, "get_order", order_id="ord_digital")
+
+    assert order["refunds"][0]["reason"] == "Asked by s…@….com"
+
+
 async def test_an_unknown_tool_is_answered_with_the_known_ones(connect: Connect, era: str) -> None:
     async with connect(era) as client:
         result = await client.call_tool("cancel_order", {"order_id": "ord_shirt"})

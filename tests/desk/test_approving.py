@@ -681,3 +681,15 @@ async def test_a_no_does_not_hide_what_another_person_let_go_meanwhile(room: Roo
     assert room.found(intent).state == "declined"
     assert (late.status, late.intent) == ("refunded", went.intent)
     assert room.posts() == 1
+
+
+async def test_an_answer_to_another_question_does_not_end_an_open_one(room: Room) -> None:
+    intent = await room.waiting()
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+    host = Host()
+    host.answered = "rfi_another"
+
+    outcome = await room.refund(caller=host, refund_approval="ask")
+
+    assert (outcome.status, outcome.intent) == ("busy", intent)
+    assert (host.questions, room.posts()) == ([], 0)
