@@ -7,8 +7,10 @@ import pytest
 from tests.conftest import succeeding, telling
 
 from clawver_orders.approvals import Script
+from clawver_orders.models import Order
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
+from clawver_orders.shown import Shown
 from clawver_orders.tools import SURFACE
 from clawver_orders.tools.answers import ago, in_bytes
 from clawver_sandbox.shop import API_KEY
@@ -147,3 +149,12 @@ async def test_a_store_without_trouble_needs_no_attention() -> None:
 
     assert answer["needs_attention"] == answer["open_refunds"] == []
     assert answer["next_step"] == "Nothing needs attention."
+
+
+def test_a_reason_is_shown_without_any_part_of_a_name_or_address() -> None:
+    where = {"name": "Lovelace, Ada-Mae", "line1": "12 Main St", "state": "California"}
+    order = Order.model_validate(ORDER | {"shippingAddress": where})
+    reason = "Mrs Lovelace (Mae) moved from 12 Main St to California"
+
+    assert Shown(masked=True).words(reason, order) == "Mrs … (…) moved from … to …"
+    assert Shown().words(reason, order) == reason

@@ -71,7 +71,7 @@ MAP = {
     "references": set(),
     "serving.prompts": {"text", "tools.arguments"},
     "serving.resources": {
-        "errors", "money", "references", "search", "services", "settling", "tools.answers", "tools.arguments",
+        "errors", "references", "search", "services", "settling", "tools.answers", "tools.arguments",
         "tools.contract", "tools.orders",
     },
     "serving.asking": {"approvals", "state.keys", "text"},

@@ -274,3 +274,23 @@ def test_settings_that_do_not_do_are_a_sentence(
 
     assert done.returncode == 1
     assert done.stderr.startswith("CLAWVER_REFUND_APPROVAL cannot be used")
+
+
+def test_a_masked_terminal_does_not_name_the_customer_by_way_of_the_reason(
+    store: dict[str, str],
+) -> None:
+    masked = store | {"CLAWVER_PII": "masked"}
+    reason = "reason=Smudged, says נועם לוי <noam@example.com>"
+    told = run("call", "refund_order", "order_id=ord_shirt", "amount_in_cents=700", reason, **store)
+    refund_id = json.loads(told.stdout)["refund_id"]
+    said = [
+        run("refunds", "show", refund_id, **masked).stdout,
+        run("refunds", "--json", **masked).stdout,
+        typed("n\n", "decline", refund_id, **masked).stdout,
+        typed("n\n", "approve", refund_id, **masked).stdout,
+    ]
+
+    assert not [text for text in said if "noam" in text or "נועם" in text or "לוי" in text]
+    assert "reason: …" in said[0]
+    assert "Smudged, says … <n…@….com>" in said[3]
+    assert "noam@example.com" in run("refunds", "show", refund_id, **store).stdout

@@ -23,12 +23,11 @@ from mcp_types import (
 
 from clawver_orders import references
 from clawver_orders.errors import ClawverError, NotFoundError
-from clawver_orders.money import display
 from clawver_orders.search import PAGE
 from clawver_orders.services import Services
 from clawver_orders.settling import off_thread
 from clawver_orders.tools import orders
-from clawver_orders.tools.answers import SANDBOX_NOTICE, in_utc
+from clawver_orders.tools.answers import SANDBOX_NOTICE, OpenRefund
 from clawver_orders.tools.arguments import is_id
 from clawver_orders.tools.contract import as_text
 
@@ -128,13 +127,9 @@ async def _open_refunds(services: Services) -> dict[str, object]:
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [
-        {
-            "refund_id": intent.refund_id,
-            "order_id": intent.order_id,
-            "amount_in_cents": intent.amount_in_cents,
-            "amount": display(intent.amount_in_cents),
+        OpenRefund.of(intent, services.now()).model_dump()
+        | {
             "state": intent.state,
-            "sent_at": in_utc(intent.sent_at or intent.created_at),
             "next_step": f"Call check_refund with refund_id {intent.refund_id}.",
         }
         for intent in opened
