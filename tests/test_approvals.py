@@ -262,6 +262,7 @@ async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
 ) -> None:
     refusal = ErrorData(code=-32601, message="no such method")
     settings = configure(refund_approval="ask")
+    time.up = 30.0  # how long the machine is up says nothing about a refund that was not sent
     async with host(settings, "auto", Asked(refusal, refusal), time) as client:
         with pytest.raises(MCPError):
             await client.call_tool("refund_order", wanted)
@@ -275,6 +276,7 @@ async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
             await client.call_tool("confirm_refund", {"refund_id": waiting["refund_id"]})
 
     assert waiting["status"] == eager["status"] == "busy"
+    assert waiting["check_after_seconds"] == 15
     assert "a person is being asked" in waiting["message"]
     assert f"confirm_refund with refund_id {waiting['refund_id']}" in waiting["next_step"]
     assert f"clawver-orders approve {waiting['refund_id']}" in waiting["next_step"]

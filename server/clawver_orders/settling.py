@@ -32,6 +32,8 @@ READS_TO_BELIEVE = 2
 """How many reads have to agree before anything is taken for not having happened."""
 LOOKS = 3
 """How often the order is read at once when the answer to a refund was lost."""
+ANSWER_EXPECTED_AFTER_SECONDS = 15
+"""When it is worth asking again what a person said to a refund that was not sent yet."""
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,8 @@ class Settling:
 
     def check_after(self, intent: Intent) -> int:
         """When it is worth looking again, in whole seconds."""
+        if intent.sent_at is None:
+            return ANSWER_EXPECTED_AFTER_SECONDS
         passed = self._seconds_since_sent(intent)
         left = self._settings.refund_settle_seconds - passed
         if left <= 0:

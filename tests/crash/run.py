@@ -15,6 +15,7 @@ from tests.crash.judge import Judge
 from tests.crash.trouble import MOMENTS, SETTLE_SECONDS, TIMEOUT_SECONDS, Plan, Trouble
 from tests.crash.watch import Point, WatchedShop
 
+from clawver_orders.approvals import ANSWER_WITHIN_SECONDS
 from clawver_sandbox.serving import running
 
 LANES: tuple[tuple[str, bool], ...] = (
@@ -24,7 +25,8 @@ LANES: tuple[tuple[str, bool], ...] = (
     ("ask", False),
 )
 """Servers that run side by side: who approves, and whether a person sits at the host."""
-FIND_OUT_SECONDS = SETTLE_SECONDS + 30
+FIND_OUT_SECONDS = SETTLE_SECONDS + ANSWER_WITHIN_SECONDS + 30
+"""How long a refund may stay open: a server that ended while it asked leaves its question behind."""
 
 
 @dataclass
