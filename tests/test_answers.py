@@ -30,6 +30,7 @@ ORDER = {
     [
         (timedelta(days=3, hours=5), "3 days ago"), (timedelta(hours=47), "47 hours ago"),
         (timedelta(minutes=119), "119 minutes ago"), (timedelta(0), "0 minutes ago"),
+        (timedelta(seconds=61), "1 minute ago"),
         (timedelta(hours=-3), "0 minutes ago"),
     ],
 )  # fmt: skip
@@ -68,6 +69,19 @@ async def test_an_order_with_nothing_but_the_essentials_is_shown() -> None:
     assert answer["refundable_in_cents"] == 0
     assert "payment_status" not in answer
     assert "tracking" not in answer
+
+
+async def test_an_order_says_how_long_ago_everything_was() -> None:
+    refund = {"id": "r", "amountInCents": 500, "createdAt": str(NOW - timedelta(hours=3))}
+    order = ORDER | {
+        "createdAt": str(NOW - timedelta(days=3)),
+        "paidAt": str(NOW - timedelta(days=2)),
+        "refunds": [refund],
+    }
+    answer = await ask("get_order", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
+
+    assert (answer["created_ago"], answer["paid_ago"]) == ("3 days ago", "2 days ago")
+    assert [each["created_ago"] for each in answer["refunds"]] == ["3 hours ago"]
 
 
 async def test_an_order_whose_refunds_are_not_listed_does_not_guess_what_is_left() -> None:

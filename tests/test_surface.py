@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Connect
 
 from clawver_orders.tools import SURFACE
+from clawver_orders.tools.answers import COLUMNS, EVENT_COLUMNS
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
 
@@ -96,6 +97,24 @@ def test_money_is_said_in_cents_and_in_words() -> None:
 
     assert len(cents) > 20
     assert not [name for name, fields in cents if name.removesuffix("_in_cents") not in fields]
+
+
+def test_times_are_said_in_utc_and_as_how_long_ago() -> None:
+    objects = [part.get("properties", {}) for tool in SURFACE for part in parts(tool.output_schema)]
+    past = [
+        (name.removesuffix("_at"), fields)
+        for fields in objects
+        for name in fields
+        if name.endswith(("_at", "last_start", "last_seen", "last_delivery", "last_refused"))
+        and name != "expires_at"  # that comes: expires_in_minutes stands beside it
+    ]
+
+    assert len(past) > 10
+    assert not [name for name, fields in past if f"{name}_ago" not in fields]
+    for columns in (COLUMNS, EVENT_COLUMNS):
+        times = [name.removesuffix("_at") for name in columns if name.endswith("_at")]
+        assert times
+        assert {f"{name}_ago" for name in times} <= set(columns)
 
 
 def test_only_reading_tools_are_called_read_only() -> None:

@@ -330,6 +330,31 @@ async def test_signatures_that_do_not_fit_are_told(call: Call, configure: Config
     assert "get_order, such as order_id ord_shirt" in after["next_step"]
 
 
+async def test_every_time_of_receiving_says_how_long_ago(
+    call: Call, configure: Configure, shop: Shop
+) -> None:
+    inbox, now = inbox_of(configure), datetime.now(UTC)
+    inbox.start("r", now - timedelta(hours=5, minutes=1))
+    inbox.note("r", [arrival(1, at=now - timedelta(hours=3, minutes=1))])
+    inbox.see("r", now - timedelta(hours=2, minutes=1), 3, now - timedelta(hours=4, minutes=1))
+    shop.add_webhook(URL, ["order.paid"], SECRET)
+    events = await call("list_order_events")
+    hooks = await call("list_webhooks")
+
+    receiving = events["receiving"]
+    assert {name: words for name, words in receiving.items() if name.endswith("_ago")} == {
+        "last_start_ago": "5 hours ago",
+        "last_seen_ago": "2 hours ago",
+        "last_delivery_ago": "3 hours ago",
+        "last_refused_ago": "4 hours ago",
+    }
+    assert receiving.keys() >= {"last_start", "last_seen", "last_delivery", "last_refused"}
+    (row,) = [dict(zip(events["columns"], row, strict=True)) for row in events["events"]]
+    assert row["received_ago"] == "3 hours ago"
+    assert row["happened_ago"].endswith(" ago")
+    assert hooks["webhooks"][0]["created_ago"] == "0 minutes ago"
+
+
 async def test_events_are_listed_newest_first_and_can_be_gone_through(
     call: Call, configure: Configure
 ) -> None:
@@ -345,7 +370,8 @@ async def test_events_are_listed_newest_first_and_can_be_gone_through(
     ids = [[row[0] for row in page["events"]] for page in (first, second, third)]
     assert ids == [["evt_5", "evt_4"], ["evt_3", "evt_2"], ["evt_1"]]
     assert first["columns"] == [
-        "event_id", "event", "order_id", "happened_at", "received_at", "received_ago",
+        "event_id", "event", "order_id", "happened_at", "happened_ago", "received_at",
+        "received_ago",
     ]  # fmt: skip
     assert first["events"][0][1:4] == ["order.paid", "ord_shirt", "2026-11-24T11:00:00Z"]
     assert [page["complete"] for page in (first, second, third)] == [False, False, True]
@@ -520,8 +546,16 @@ async def test_a_reported_refund_is_looked_up_and_settled(configure: Configure, 
         quiet["refunds_checked"] == unrelated["refunds_checked"] == after["refunds_checked"] == []
     )
     assert answer["refunds_checked"] == [
-        {"refund_id": refund_id, "order_id": "ord_shirt", "status": "refunded"}
+        {
+            "refund_id": refund_id,
+            "order_id": "ord_shirt",
+            "amount_in_cents": 500,
+            "amount": "$5.00",
+            "status": "refunded",
+        }
     ]
+    assert answer["next_step"].startswith(f"Tell the person what became of refund {refund_id}: ")
+    assert "Tell the person" not in after["next_step"]
     assert intent is not None
     assert intent.state == "confirmed"
     assert ("looked because of an event", "evt_3") in trail
@@ -543,6 +577,7 @@ async def test_an_event_alone_proves_nothing_and_is_a_reason_once(
         intent = services.ledger.find(refund_id)
 
     assert answer["refunds_checked"][0]["status"] == "unknown"
+    assert "Tell the person" not in answer["next_step"]
     assert again["refunds_checked"] == []
     assert at_rest == looked
     assert new["refunds_checked"][0]["status"] == "unknown"

@@ -21,8 +21,7 @@ MOST = 5
 class Looked:
     """A refund that was looked at because of an event."""
 
-    refund_id: str
-    order_id: str
+    intent: Intent
     status: str
     """As the refund desk gives it; `unknown` where the order could not be read."""
 
@@ -60,9 +59,9 @@ async def _look(services: Services, intent: Intent, event_id: str) -> Looked:
     try:
         outcome = await services.desk.check(intent.refund_id)
     except ClawverError:
-        return Looked(intent.refund_id, intent.order_id, "unknown")
+        return Looked(intent, "unknown")
     if outcome.order is not None:  # otherwise the next call tries again
         moment = Moment(services.now(), services.uptime())
         trace = Trace("inbox")
         await off_thread(services.ledger.note, intent.refund_id, REASON, moment, trace, event_id)
-    return Looked(intent.refund_id, intent.order_id, outcome.status)
+    return Looked(intent, outcome.status)

@@ -463,7 +463,8 @@ class RefundDesk:
 
     async def _sent_in_place_of(self, intent: Intent) -> Intent | None:
         """What a person at a terminal let go of the same amount, while another was asked about this."""
-        intents = await off_thread(self._ledger.of_order, intent.order_id)
+        with said_first(NOTHING_SENT):
+            intents = await off_thread(self._ledger.of_order, intent.order_id)
         went = [
             other
             for other in intents

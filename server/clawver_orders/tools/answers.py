@@ -45,7 +45,7 @@ def ago(moment: datetime, now: datetime) -> str:
         if passed >= 2 * size:
             return f"{passed // size} {unit} ago"
     minutes = max(0, passed // timedelta(minutes=1))
-    return f"{minutes} minutes ago"
+    return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
 
 
 def in_bytes(size: int) -> str:
@@ -182,6 +182,7 @@ class OrderDetail(Answer):
     created_at: str
     created_ago: str
     paid_at: str | None = None
+    paid_ago: str | None = None
     total_in_cents: int
     total: str
     refunded_in_cents: int
@@ -223,6 +224,7 @@ class OrderDetail(Answer):
             created_at=in_utc(order.created_at),
             created_ago=ago(order.created_at, now),
             paid_at=in_utc(order.paid_at) if order.paid_at else None,
+            paid_ago=ago(order.paid_at, now) if order.paid_at else None,
             total_in_cents=order.total_in_cents,
             total=display(order.total_in_cents),
             refunded_in_cents=order.refunded_in_cents,
@@ -557,6 +559,7 @@ class WebhookDetail(Part):
     url: str
     events: list[str]
     created_at: str | None = None
+    created_ago: str | None = None
     unexpected_host: bool = Field(description="True unless CLAWVER_WEBHOOK_HOSTS names it.")
 
 
@@ -565,11 +568,14 @@ class ReceivingDetail(Part):
 
     state: Literal["listening", "not_listening", "never_started"]
     last_start: str | None = None
+    last_start_ago: str | None = None
     last_seen: str | None = None
+    last_seen_ago: str | None = None
     last_delivery: str | None = None
     last_delivery_ago: str | None = None
     refused: int = Field(description="Requests whose signature did not fit: nothing was stored.")
     last_refused: str | None = None
+    last_refused_ago: str | None = None
 
 
 class WebhookRegistered(Answer):
@@ -602,10 +608,31 @@ class LookedDetail(Part):
 
     refund_id: str
     order_id: str
+    amount_in_cents: int
+    amount: str
     status: str
 
+    @classmethod
+    def of(cls, intent: Intent, status: str) -> Self:
+        """A refund of the ledger, and how it stands now."""
+        return cls(
+            refund_id=intent.refund_id,
+            order_id=intent.order_id,
+            amount_in_cents=intent.amount_in_cents,
+            amount=display(intent.amount_in_cents),
+            status=status,
+        )
 
-EVENT_COLUMNS = ("event_id", "event", "order_id", "happened_at", "received_at", "received_ago")
+
+EVENT_COLUMNS = (
+    "event_id",
+    "event",
+    "order_id",
+    "happened_at",
+    "happened_ago",
+    "received_at",
+    "received_ago",
+)
 """What stands in a row of events."""
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
 from clawver_orders.errors import ClawverError, InvalidRequestError, NotFoundError, SetupError
 from clawver_orders.models import Webhook
-from clawver_orders.reconciling import look_where_events_say
+from clawver_orders.reconciling import Looked, look_where_events_say
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.settling import off_thread
@@ -89,7 +89,7 @@ async def register_webhook(
             if found
             else "Clawver sends these events from now on."
         ),
-        webhook=_detail(hook, services.settings),
+        webhook=_detail(hook, services),
         same_url=others,
         receiving=_receiving(standing, services.now()),
         next_step=_after_registering(others, standing),
@@ -117,7 +117,7 @@ async def list_webhooks(services: Services) -> WebhookList:
     listen` runs here, not whether an address can be reached. Where unexpected_host is true, the
     merchant has not named the host in CLAWVER_WEBHOOK_HOSTS: ask about it.
     """
-    hooks = [_detail(hook, services.settings) for hook in await services.clawver.webhooks()]
+    hooks = [_detail(hook, services) for hook in await services.clawver.webhooks()]
     standing = await _standing(services)
     if not hooks and services.settings.read_only:
         step = "No webhook is registered, and none can be registered here (CLAWVER_READ_ONLY)."
@@ -213,12 +213,17 @@ async def list_order_events(
         newest=f"evt_{newest}" if query.before is None else None,
         older=f"evt_{page.events[-1].number}" if page.has_more else None,
         receiving=_receiving(standing, now),
-        refunds_checked=[
-            LookedDetail(refund_id=each.refund_id, order_id=each.order_id, status=each.status)
-            for each in checked
-        ],
-        next_step=_after_events(query, page, standing),
+        refunds_checked=[LookedDetail.of(each.intent, each.status) for each in checked],
+        next_step=_about_money(checked) + _after_events(query, page, standing),
     )
+
+
+def _about_money(checked: tuple[Looked, ...]) -> str:
+    """What comes before anything else: a refund that was waited for is settled."""
+    settled = [each.intent.refund_id for each in checked if each.status != "unknown"]
+    if not settled:
+        return ""
+    return f"Tell the person what became of refund {', '.join(settled)}: see refunds_checked. "
 
 
 def _after_events(query: Query, page: Page, standing: Standing) -> str:
@@ -282,6 +287,7 @@ def _row(found: Received, now: datetime) -> list[str]:
         found.name,
         found.order_id or "",
         in_utc(found.at) if found.at else "",
+        ago(found.at, now) if found.at else "",
         in_utc(found.received_at),
         ago(found.received_at, now),
     ]
@@ -292,18 +298,23 @@ async def _standing(services: Services) -> Standing:
 
 
 def _receiving(standing: Standing, now: datetime) -> ReceivingDetail:
+    started, seen = standing.started_at, standing.seen_at
+    delivered, refused = standing.delivered_at, standing.refused_at
     return ReceivingDetail(
         state="listening"
         if standing.is_listening
         else "never_started"
-        if standing.started_at is None
+        if started is None
         else "not_listening",
-        last_start=in_utc(standing.started_at) if standing.started_at else None,
-        last_seen=in_utc(standing.seen_at) if standing.seen_at else None,
-        last_delivery=in_utc(standing.delivered_at) if standing.delivered_at else None,
-        last_delivery_ago=ago(standing.delivered_at, now) if standing.delivered_at else None,
+        last_start=in_utc(started) if started else None,
+        last_start_ago=ago(started, now) if started else None,
+        last_seen=in_utc(seen) if seen else None,
+        last_seen_ago=ago(seen, now) if seen else None,
+        last_delivery=in_utc(delivered) if delivered else None,
+        last_delivery_ago=ago(delivered, now) if delivered else None,
         refused=standing.refused,
-        last_refused=in_utc(standing.refused_at) if standing.refused_at else None,
+        last_refused=in_utc(refused) if refused else None,
+        last_refused_ago=ago(refused, now) if refused else None,
     )
 
 
@@ -348,7 +359,8 @@ def _host(hook: Webhook, settings: Settings) -> str:
         return ""
 
 
-def _detail(hook: Webhook, settings: Settings) -> WebhookDetail:
+def _detail(hook: Webhook, services: Services) -> WebhookDetail:
+    settings = services.settings
     host = _host(hook, settings)
     local = _is_local_store(settings) and is_loopback(host)
     named = settings.webhook_hosts
@@ -357,5 +369,6 @@ def _detail(hook: Webhook, settings: Settings) -> WebhookDetail:
         url=hook.url,
         events=list(hook.events),
         created_at=in_utc(hook.created_at) if hook.created_at else None,
+        created_ago=ago(hook.created_at, services.now()) if hook.created_at else None,
         unexpected_host=not local and host not in named,
     )
