@@ -661,7 +661,7 @@ def test_a_host_without_a_name_is_called_so() -> None:
 
 
 async def test_nobody_answers_a_script() -> None:
-    assert await Script().ask(Question("rfi_1", "?")) is Reply.FAILED
+    assert await Script().ask(Question("rfi_1", "?", "Yes", "Yes or no")) is Reply.FAILED
 
 
 async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_top_of(

@@ -60,8 +60,8 @@ MAP = {
         "tools.answers", "tools.arguments",
     },
     "tools.webhooks": {
-        "addresses", "errors", "models", "reconciling", "services", "settings", "settling", "state.inbox",
-        "tools.answers", "tools.arguments", "webhooks",
+        "addresses", "approvals", "errors", "models", "reconciling", "services", "settings", "settling",
+        "state.inbox", "tools.answers", "tools.arguments", "webhooks",
     },
     "tools": {
         "tools.contract", "tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks",

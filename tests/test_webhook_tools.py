@@ -7,11 +7,17 @@ from typing import Any, get_args
 
 import anyio
 import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from tests.conftest import Configure, Connect
+from tests.test_approvals import CANCEL, DECLINE, MALFORMED, NO, YES, Asked, host
+from tests.test_tools import call as hears
+from tests.test_tools import failure
 
 from clawver_orders import reconciling
 from clawver_orders.approvals import Script
 from clawver_orders.services import Services, opened
+from clawver_orders.settings import Settings
 from clawver_orders.state.inbox import Delivery, Inbox
 from clawver_orders.tools import SURFACE, arguments
 from clawver_orders.webhooks import EVENTS, parse
@@ -658,3 +664,110 @@ async def test_an_event_name_that_does_not_exist_is_said(call: Call, configure: 
     )
     assert [row[0] for row in new["events"]] == ["evt_2"]
     assert "no event of that name" not in new["next_step"]
+
+
+WANTED = {"url": URL, "events": ["order.paid"]}
+
+
+@pytest.fixture
+def open_for_events(configure: Configure) -> Settings:
+    return configure(webhook_secret=SECRET, webhook_hosts="hooks.example")
+
+
+async def test_a_person_sees_the_address_before_anything_goes_there(
+    open_for_events: Settings, shop: Shop, era: str
+) -> None:
+    seen: list[list[str]] = []
+
+    async def person(_: object, params: ElicitRequestParams) -> ElicitResult:
+        seen.append(written(shop))
+        return await asked(_, params)  # type: ignore[arg-type, return-value]
+
+    asked = Asked(YES)
+    async with host(open_for_events, era, person) as client:
+        answer = await hears(client, "register_webhook", **WANTED)
+        again = await hears(client, "register_webhook", **WANTED)
+
+    assert seen == [[]]
+    (question,) = asked.questions
+    assert f"to {URL} from now on?" in question
+    assert "Events: order.paid" in question
+    assert f"Store: {open_for_events.store_name}" in question
+    assert (answer["status"], again["status"]) == ("registered", "already_registered")
+    assert written(shop) == ["POST /v1/webhooks"]
+
+
+@pytest.mark.parametrize("answer", [NO, DECLINE])
+async def test_a_no_registers_nothing(
+    open_for_events: Settings, shop: Shop, era: str, answer: ElicitResult
+) -> None:
+    async with host(open_for_events, era, Asked(answer)) as client:
+        text = await failure(client, "register_webhook", **WANTED)
+
+    assert "Nothing was registered: a person said no to this address." in text
+    assert written(shop) == []
+
+
+@pytest.mark.parametrize("answer", [CANCEL, *MALFORMED])
+async def test_no_clear_yes_registers_nothing(
+    open_for_events: Settings, shop: Shop, era: str, answer: ElicitResult
+) -> None:
+    async with host(open_for_events, era, Asked(answer, YES)) as client:
+        text = await failure(client, "register_webhook", **WANTED)
+        assert written(shop) == []
+        later = await hears(client, "register_webhook", **WANTED)
+
+    assert "Nothing was registered: nobody said yes to this address." in text
+    assert "call register_webhook again with the same values" in text
+    assert later["status"] == "registered"
+
+
+async def test_a_host_that_never_shows_it_registers_nothing(
+    open_for_events: Settings, shop: Shop
+) -> None:
+    async def silent(*_: object) -> ElicitResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with host(open_for_events, "legacy", silent) as client:
+        text = await failure(client, "register_webhook", **WANTED)
+
+    assert "Nothing was registered: nobody said yes to this address." in text
+    assert written(shop) == []
+
+
+async def test_a_yes_to_one_address_is_none_for_another(
+    open_for_events: Settings, shop: Shop
+) -> None:
+    async with host(open_for_events, person=Asked()) as client:
+        first = await client.session.call_tool(
+            "register_webhook", WANTED, allow_input_required=True
+        )
+        assert isinstance(first, InputRequiredResult)
+        with pytest.raises(MCPError):
+            await client.session.call_tool(
+                "register_webhook", WANTED | {"url": f"{URL}/elsewhere"},
+                input_responses={"register_webhook": YES}, request_state=first.request_state,
+                allow_input_required=True,
+            )  # fmt: skip
+        unsealed = await client.session.call_tool(
+            "register_webhook", WANTED, input_responses={"register_webhook": YES},
+            allow_input_required=True,
+        )  # fmt: skip
+
+    assert isinstance(unsealed, InputRequiredResult)  # it is asked anew
+    assert written(shop) == []
+
+
+async def test_nobody_is_asked_about_an_address_that_is_not_allowed(
+    configure: Configure, shop: Shop, era: str
+) -> None:
+    person = Asked()
+    for hosts in ("other.example", ""):
+        settings = configure(webhook_secret=SECRET, webhook_hosts=hosts)
+        async with host(settings, era, person) as client:
+            text = await failure(client, "register_webhook", **WANTED)
+        assert "hooks.example is not a host that the merchant allows" in text
+
+    assert person.questions == []
+    assert written(shop) == []

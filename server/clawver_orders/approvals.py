@@ -1,4 +1,4 @@
-"""Who may say yes to a refund, and what they are asked. No protocol: whoever calls does the asking."""
+"""Who may say yes, and what they are asked. No protocol: whoever calls does the asking."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -37,12 +37,16 @@ class Question:
     """What a person is asked.
 
     Args:
-        refund_id: The intent that a yes lets go.
+        about: What a yes lets go: the intent of a refund, or the tool that waits.
         text: All that they need to decide, in lines.
+        yes: What a yes does, as the caption of a button.
+        choice: What a yes does, and what a no.
     """
 
-    refund_id: str
+    about: str
     text: str
+    yes: str
+    choice: str
 
 
 class Caller(Protocol):
@@ -66,9 +70,9 @@ class Caller(Protocol):
 
     @property
     def answered(self) -> str | None:
-        """The intent of the question to which the call brought an answer along."""
+        """What the question was about to which the call brought an answer along."""
 
-    def reply_to(self, refund_id: str) -> Reply | None:
+    def reply_to(self, about: str) -> Reply | None:
         """The answer to a question of an earlier round, where the call brought one along."""
 
     async def ask(self, question: Question) -> Reply:
@@ -88,7 +92,7 @@ class Script:
     person: str = ""
     answered: str | None = None
 
-    def reply_to(self, refund_id: str) -> Reply | None:  # noqa: ARG002  # the protocol's
+    def reply_to(self, about: str) -> Reply | None:  # noqa: ARG002  # the protocol's
         """Nothing."""
         return None
 
@@ -156,7 +160,12 @@ def question(
             f"{', '.join(intent.in_addition_to)}. This one comes on top."
         )
     lines.append(f"Refund id: {intent.refund_id}")
-    return Question(intent.refund_id, "\n".join(lines))
+    return Question(
+        intent.refund_id,
+        "\n".join(lines),
+        yes="Send this refund",
+        choice="Yes sends the money now. No sends nothing.",
+    )
 
 
 def item_line(item: Item) -> str:

@@ -149,7 +149,7 @@ class _Terminal:
     person: str = "person in the terminal"
     answered: str | None = None
 
-    def reply_to(self, refund_id: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
+    def reply_to(self, about: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""
         return None
 

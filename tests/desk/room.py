@@ -48,7 +48,7 @@ class Host:
 
     async def ask(self, question: Question) -> Reply:
         self.questions.append(question)
-        self.meanwhile(question.refund_id)
+        self.meanwhile(question.about)
         return self.replies.pop(0)
 
     async def progress(self, done: int, total: int) -> None:

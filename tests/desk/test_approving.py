@@ -116,7 +116,7 @@ async def test_a_yes_sends_and_is_written_down(room: Room) -> None:
 
     intent = intent_of(outcome)
     assert outcome.status == "refunded"
-    assert [question.refund_id for question in caller.questions] == [intent.refund_id]
+    assert [question.about for question in caller.questions] == [intent.refund_id]
     assert room.trail(intent) == [
         ("previewed", "", ""),
         ("asked", "", ""),

@@ -1,4 +1,4 @@
-"""Puts the approval question to the person behind a host, in both protocol eras.
+"""Puts a question to the person behind a host, in both protocol eras.
 
 On 2026-07-28 a question is an answer: the call ends with it, and the host calls again with the
 person's reply and the state it was given. The state is sealed with a key that the processes of
@@ -36,17 +36,12 @@ from clawver_orders.text import clean
 log = logging.getLogger(__name__)
 
 FIELD = "approve"
-_FORM: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        FIELD: {
-            "type": "boolean",
-            "title": "Send this refund",
-            "description": "Yes sends the money now. No sends nothing.",
-        }
-    },
-    "required": [FIELD],
-}
+
+
+def _form(question: Question) -> dict[str, Any]:
+    """One box to tick: all that hosts of every kind can show."""
+    box = {"type": "boolean", "title": question.yes, "description": question.choice}
+    return {"type": "object", "properties": {FIELD: box}, "required": [FIELD]}
 
 
 class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on with the next round
@@ -54,16 +49,16 @@ class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on wi
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        super().__init__(question.refund_id)
+        super().__init__(question.about)
 
     def result(self) -> InputRequiredResult:
         """What the host gets instead of an answer."""
-        request = ElicitRequest(
-            params=ElicitRequestFormParams(message=self.question.text, requested_schema=_FORM)
+        params = ElicitRequestFormParams(
+            message=self.question.text, requested_schema=_form(self.question)
         )
         return InputRequiredResult(
-            input_requests={self.question.refund_id: request},
-            request_state=self.question.refund_id,
+            input_requests={self.question.about: ElicitRequest(params=params)},
+            request_state=self.question.about,
         )
 
 
@@ -152,12 +147,12 @@ class HostCaller:
         """The question whose sealed state came back with the call."""
         return self._params.request_state
 
-    def reply_to(self, refund_id: str) -> Reply | None:
+    def reply_to(self, about: str) -> Reply | None:
         """The answer that the call brought along, where it belongs to this very question."""
         answers: Mapping[str, Any] = self._params.input_responses or {}
-        if self._params.request_state != refund_id or refund_id not in answers:
+        if self._params.request_state != about or about not in answers:
             return None
-        return _read(answers[refund_id])
+        return _read(answers[about])
 
     async def progress(self, done: int, total: int) -> None:
         """Tell the host, where it asked for that."""
@@ -174,7 +169,7 @@ class HostCaller:
         try:
             with anyio.fail_after(self._answer_within):
                 result = await self._context.session.elicit_form(
-                    question.text, _FORM, self._context.request_id
+                    question.text, _form(question), self._context.request_id
                 )
         except TimeoutError:
             return Reply.SILENT

@@ -3,7 +3,14 @@
 from datetime import datetime
 
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
-from clawver_orders.errors import ClawverError, InvalidRequestError, NotFoundError, SetupError
+from clawver_orders.approvals import Caller, Question, Reply
+from clawver_orders.errors import (
+    ClawverError,
+    InvalidRequestError,
+    NotFoundError,
+    RefusedError,
+    SetupError,
+)
 from clawver_orders.models import Webhook
 from clawver_orders.reconciling import Looked, look_where_events_say
 from clawver_orders.services import Services
@@ -37,6 +44,8 @@ from clawver_orders.tools.arguments import (
 from clawver_orders.webhooks import EVENTS
 
 START = "Ask a person to keep this running on this machine: clawver-orders listen."
+QUESTION = "register_webhook"
+"""What the question is about, on its way through a host."""
 SECRETS_DIFFER = (
     "Requests arrive whose signature does not fit: either somebody is guessing, or the webhook was "
     "registered with another secret than CLAWVER_WEBHOOK_SECRET holds now."
@@ -44,7 +53,7 @@ SECRETS_DIFFER = (
 
 
 async def register_webhook(
-    services: Services, url: WebhookUrl, events: WebhookEvents
+    services: Services, caller: Caller, url: WebhookUrl, events: WebhookEvents
 ) -> WebhookRegistered:
     """Have Clawver send the store's events to a web address of the merchant, signed with CLAWVER_WEBHOOK_SECRET.
 
@@ -70,13 +79,11 @@ async def register_webhook(
     allowed = services.settings.webhook_hosts
     if allowed:
         _check_host(to, allowed)
+    if caller.can_ask:  # not while others wait: people take their time
+        await _show(services, caller, to, wanted)
     async with services.registering:
-        existing = await services.clawver.webhooks()
-        # Without the setting nothing new is named; an address that is there may get other events.
-        if to.url not in {_one_spelling(hook, services.settings) for hook in existing}:
-            _check_host(to, allowed)
-        same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
-        found = next((hook for hook in same_url if set(hook.events) == set(wanted)), None)
+        same_url = await _with_url(services, to)
+        found = _with_events(same_url, wanted)
         hook = found or await services.clawver.register_webhook(
             to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
         )
@@ -93,6 +100,54 @@ async def register_webhook(
         same_url=others,
         receiving=_receiving(standing, services.now()),
         next_step=_after_registering(others, standing),
+    )
+
+
+async def _with_url(services: Services, to: Address) -> list[Webhook]:
+    """The webhooks of an address. Without the setting nothing new may be named, only what is there."""
+    existing = await services.clawver.webhooks()
+    same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
+    if not same_url:
+        _check_host(to, services.settings.webhook_hosts)
+    return same_url
+
+
+def _with_events(hooks: list[Webhook], wanted: list[str]) -> Webhook | None:
+    return next((hook for hook in hooks if set(hook.events) == set(wanted)), None)
+
+
+async def _show(services: Services, caller: Caller, to: Address, wanted: list[str]) -> None:
+    """Let a person see where the events will go, before anything goes there."""
+    reply = caller.reply_to(QUESTION)
+    if reply is None:
+        if _with_events(await _with_url(services, to), wanted) is not None:
+            return
+        reply = await caller.ask(_question(services.settings, to, wanted))
+    if reply is Reply.NO:
+        raise RefusedError(
+            "Nothing was registered: a person said no to this address.",
+            next_step="Do not ask again by yourself. Ask the merchant which address and which events they want.",
+        )
+    if reply is not Reply.YES:
+        raise RefusedError(
+            "Nothing was registered: nobody said yes to this address.",
+            next_step="Ask the merchant whether they want it, then call register_webhook again with the same "
+            "values. If they are shown nothing, they can run clawver-orders call register_webhook in a terminal.",
+        )
+
+
+def _question(settings: Settings, to: Address, wanted: list[str]) -> Question:
+    lines = [
+        f"Send events of this store to {to.url} from now on?",
+        f"Store: {settings.store_name}",
+        f"Events: {', '.join(wanted)}",
+        "They hold what customers order. Whoever receives them there can read it.",
+    ]
+    return Question(
+        QUESTION,
+        "\n".join(lines),
+        yes="Send the events there",
+        choice="Yes registers this address. No changes nothing.",
     )
 
 
