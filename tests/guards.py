@@ -76,6 +76,15 @@ GUARDS = {
         'only_a_person = mode == "human" or intent.needs_person\n        stands',
         'only_a_person = mode == "human"\n        stands',
     ),
+    "no after the preview": Guard(
+        "refunds.py", "now.needs_person or not earlier.needs_person", "True"
+    ),
+    "preview after silence": Guard(
+        "refunds.py", "if stands is Asking.UNANSWERED:", "if False:"
+    ),
+    "no to what failed": Guard(
+        "state/ledger.py", 'elif asked.state != "declined":', "elif False:"
+    ),
     "question that is open": Guard(
         "refunds.py", "if asked is not None:\n                return", "if False:\n                return"
     ),

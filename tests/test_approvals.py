@@ -11,6 +11,7 @@ import mcp_types
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.server import request_state
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CallToolRequestParams,
@@ -278,7 +279,9 @@ async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
     assert waiting["status"] == eager["status"] == "busy"
     assert waiting["check_after_seconds"] == 15
     assert "a person is being asked" in waiting["message"]
-    assert f"confirm_refund with refund_id {waiting['refund_id']}" in waiting["next_step"]
+    # Waiting is looking: an agent that only does as told must not end up approving by itself.
+    assert f"check_refund with refund_id {waiting['refund_id']}" in waiting["next_step"]
+    assert "confirm_refund" not in waiting["next_step"]
     assert f"clawver-orders approve {waiting['refund_id']}" in waiting["next_step"]
     assert posts(shop) == []
 
@@ -568,6 +571,102 @@ async def test_any_process_hears_the_answer_where_the_key_can_be_kept_and_else_w
 
     assert result.structured_content is not None
     assert result.structured_content["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+@pytest.mark.parametrize("answer", [YES, DECLINE])
+async def test_an_answer_is_heard_as_long_as_the_preview_lives(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time, answer: ElicitResult,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings = configure(refund_approval="ask")
+    passed = 0.0
+    monkeypatch.setattr(
+        request_state, "time", SimpleNamespace(time=lambda: 1e9 + passed)
+    )  # the SDK's own clock, by which a seal grows old
+    async with host(settings, person=Asked(), time=time) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        passed = 14 * 60.0
+        time.pass_by(passed)
+        result = await client.session.call_tool(
+            "refund_order", wanted, input_responses={refund_id: answer},
+            request_state=first.request_state,
+        )  # fmt: skip
+
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == ("refunded" if answer is YES else "declined")
+    assert given_back(shop, wanted["order_id"]) == ([700] if answer is YES else [])
+
+
+async def test_a_no_is_heard_after_the_preview_has_ended(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    settings = configure(refund_approval="ask")
+    passed = 0.0
+    monkeypatch.setattr(request_state, "time", SimpleNamespace(time=lambda: 1e9 + passed))
+    async with host(settings, person=Asked(), time=time) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        passed = 23 * 3600.0
+        time.pass_by(passed)
+        late = await client.session.call_tool(
+            "refund_order", wanted, input_responses={refund_id: DECLINE},
+            request_state=first.request_state,
+        )  # fmt: skip
+    async with host(settings, time=time) as client:
+        after = await call(client, "refund_order", **wanted)
+
+    assert late.structured_content is not None
+    assert late.structured_content["status"] == after["status"] == "declined"
+    assert posts(shop) == []
+
+
+async def test_a_form_that_is_put_aside_is_not_the_only_way(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    async with host(configure(refund_approval="ask"), era, Asked(CANCEL, CANCEL)) as client:
+        first = await call(client, "refund_order", **wanted)
+        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+
+    for answer in (first, again):
+        assert f"call confirm_refund with refund_id {first['refund_id']}" in answer["next_step"]
+        assert f"clawver-orders approve {first['refund_id']}" in answer["next_step"]
+    assert posts(shop) == []
+
+
+async def test_why_only_a_person_can_approve_is_said(
+    configure: Configure, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, person=Asked(DECLINE)) as client:
+        await call(client, "refund_order", **wanted)
+    async with host(settings) as client:
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
+    async with host(configure(refund_approval="human")) as client:
+        by_setting = await call(client, "refund_order", **wanted | {"amount_in_cents": 698})
+
+    assert "a person can approve this one, because of an earlier no" in other["next_step"]
+    assert "Only a person can approve this one" in by_setting["next_step"]
+
+
+async def test_a_refund_is_told_by_the_id_that_it_took_the_place_of(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask")) as client:
+        old = await call(client, "refund_order", **wanted)
+        new = await call(client, "refund_order", **wanted | {"reason": "Torn"})
+        await call(client, "confirm_refund", refund_id=new["refund_id"])
+        told = await call(client, "check_refund", refund_id=old["refund_id"])
+
+    assert told["status"] == "refunded"
+    assert told["refund_id"] == new["refund_id"] != old["refund_id"]
+    assert told["message"].startswith(
+        f"{old['refund_id']} itself was not sent; {new['refund_id']} took its place. $7.00 was"
+    )
     assert given_back(shop, wanted["order_id"]) == [700]
 
 

@@ -143,7 +143,8 @@ def test_a_person_declines_and_may_change_their_mind(
     assert refused["status"] == "declined"
     assert after_all.returncode == 0
     assert refund_id in after_all.stdout
-    assert late.returncode == 0
+    assert late.returncode == 1
+    assert "was sent in its place" in late.stdout
     assert given_back(shop, sale) == [700]
 
 
@@ -156,6 +157,21 @@ def test_what_was_sent_can_no_longer_be_declined(
 
     assert done.returncode == 1
     assert "can no longer be declined: it is confirmed" in done.stderr
+
+
+def test_a_no_to_what_went_under_another_id_says_so(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    old, wanted = previewed(store, sale), (f"order_id={sale}", "amount_in_cents=700", "reason=Torn")
+    new = json.loads(run("call", "refund_order", *wanted, **store).stdout)["refund_id"]
+    run("call", "confirm_refund", f"refund_id={new}", **store)
+
+    done = run("decline", old, "--yes", **store)
+
+    assert done.returncode == 1
+    assert f"declined, but {new} was sent in its place" in done.stdout
+    assert f"{new}: refunded. $7.00 was refunded on {sale}." in done.stdout
+    assert "nothing was sent" not in done.stdout
 
 
 def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sale: str) -> None:

@@ -1,5 +1,6 @@
 """Who may say yes, and what they are asked. No protocol: whoever calls does the asking."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
@@ -17,6 +18,8 @@ BY_SETTING = "setting off"
 BY_AGENT = "agent by confirm_refund"
 ASKED = "asked"
 ANSWERED = "answered"
+SHOWN = "shown"
+"""Its preview went to whoever called, after a question that nobody answered with yes or no."""
 
 
 class Reply(Enum):
@@ -112,6 +115,8 @@ class Asking(Enum):
     """A question was put a moment ago, and its answer may still come."""
     IN_VAIN = "in vain"
     """Nobody was asked, though the program said that it could: it is not tried again."""
+    UNANSWERED = "unanswered"
+    """A person was asked, and said neither yes nor no; whoever goes on has not seen the preview."""
 
 
 def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
@@ -119,24 +124,35 @@ def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
 
     Args:
         history: Oldest first.
-        seconds_since_asked: The age of the last question.
+        seconds_since_asked: The age of the last question; less than nothing where a clock was set back.
     """
-    last = next((event for event in reversed(history) if event.event in {ASKED, ANSWERED}), None)
-    if last is not None and last.event == ANSWERED and last.detail == Reply.FAILED.value:
-        return Asking.IN_VAIN
-    if last is not None and last.event == ASKED and seconds_since_asked < ANSWER_WITHIN_SECONDS:
+    said = [event for event in history if event.event in {ASKED, ANSWERED, SHOWN}]
+    asked = [event for event in said if event.event == ASKED]
+    answers = [event for event in said if event.event == ANSWERED]
+    if not said or said[-1].event == SHOWN:
+        return Asking.POSSIBLE
+    # Where two were asked, an answer may be that to the older question.
+    waits = said[-1].event == ASKED or len(asked) > len(answers)
+    if waits and abs(seconds_since_asked) < ANSWER_WITHIN_SECONDS:
         return Asking.OPEN
-    return Asking.POSSIBLE
+    return Asking.IN_VAIN if said[-1].detail == Reply.FAILED.value else Asking.UNANSWERED
 
 
 def question(
-    intent: Intent, order: Order, *, store: str, customer: str | None, reason: str
+    intent: Intent,
+    order: Order,
+    doubts: Sequence[Intent],
+    *,
+    store: str,
+    customer: str | None,
+    reason: str,
 ) -> Question:
     """What to ask a person about a refund.
 
     Args:
         intent: The refund.
         order: The order as it was read for it.
+        doubts: What nobody but a person may decide about: noes, and attempts that may still show.
         store: Which store this is.
         customer: Who gets the money, shown as the merchant wants it.
         reason: Why, shown so too.
@@ -159,6 +175,12 @@ def question(
             f"There were {len(intent.in_addition_to)} earlier attempts or refunds of this very amount: "
             f"{', '.join(intent.in_addition_to)}. This one comes on top."
         )
+    lines += dict.fromkeys(
+        f"An attempt of {display(doubt.amount_in_cents)} is not accounted for, and may still show."
+        if doubt.state == "absent"
+        else f"A person said no to {display(doubt.amount_in_cents)} on this order before."
+        for doubt in doubts
+    )
     lines.append(f"Refund id: {intent.refund_id}")
     return Question(
         intent.refund_id,

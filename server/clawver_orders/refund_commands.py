@@ -131,9 +131,15 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
         if intent is not None and not yes:
             click.echo(_described(intent, services))
             click.confirm("Decline this refund?", abort=True)
-        await services.desk.decline(refund_id, Trace(_client("decline"), _Terminal.person))
-        click.echo(f"declined: nothing was sent for {refund_id}")
-        return 0
+        trace = Trace(_client("decline"), _Terminal.person)
+        outcome = await services.desk.decline(refund_id, trace)
+        if outcome.status == "declined":
+            click.echo(f"declined: nothing was sent for {refund_id}")
+            return 0
+        sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
+        click.echo(f"declined, but {sent} was sent in its place")
+        _say(outcome, sent)
+        return FAILED
 
     _with_services(run, sandbox)
 

@@ -18,8 +18,13 @@ class Earlier:
     """Refunds of the amount, by Clawver's id."""
     attempts: tuple[Intent, ...]
     """Attempts that were declined or are not accounted for."""
-    needs_person: bool = False
-    """Whether a no, or an attempt that may still land, stands on the order for whatever amount."""
+    doubts: tuple[Intent, ...] = ()
+    """Why only a person may approve: noes, and attempts that may still land, of whatever amount."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether no agent may approve a further one."""
+        return bool(self.doubts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,19 +69,17 @@ def earlier_of(order: Order | None, intents: Sequence[Intent], amount_in_cents: 
     refunds = order.refunds or () if order is not None else ()
     listed = [r.id for r in refunds if r.amount_in_cents == amount_in_cents]
     ours = [intent.clawver_refund_id for intent in same if intent.clawver_refund_id]
-    attempts = tuple(i for i in same if i.state == "absent" or i in _open_questions(same))
-    return Earlier(
-        tuple(dict.fromkeys([*listed, *ours])),
-        attempts,
-        # Another amount is another wish, but whoever said no, or does not know, is asked again.
-        needs_person=bool(attempts or _open_questions(intents)),
-    )
+    never_went = [i for i in _doubts(same) if i.state in {"declined", "failed"}]
+    attempts = tuple(i for i in same if i.state == "absent" or i in never_went)
+    # Another amount is another wish, but whoever said no, or does not know, is asked again.
+    doubts = tuple(i for i in intents if i in attempts or i in _doubts(intents))
+    return Earlier(tuple(dict.fromkeys([*listed, *ours])), attempts, doubts)
 
 
-def _open_questions(intents: Sequence[Intent]) -> list[Intent]:
+def _doubts(intents: Sequence[Intent]) -> list[Intent]:
     """The noes, and the attempts that are not accounted for, after which nothing was approved."""
-    last_yes = max((n for n, i in enumerate(intents) if i.state == "confirmed"), default=-1)
-    return [i for i in intents[last_yes + 1 :] if i.state in {"declined", "absent"}]
+    last_yes = max((i.approved for i in intents if i.state == "confirmed"), default=0)
+    return [i for i in intents if i.doubted > last_yes]
 
 
 def new_refunds(intent: Intent, order: Order) -> list[Refund]:

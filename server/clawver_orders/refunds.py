@@ -13,7 +13,7 @@ rephrase their reasons. Who means a further one names all the earlier ones.
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from clawver_orders.approvals import (
@@ -21,6 +21,7 @@ from clawver_orders.approvals import (
     ASKED,
     BY_AGENT,
     BY_SETTING,
+    SHOWN,
     Asking,
     Caller,
     Question,
@@ -99,6 +100,8 @@ class Outcome:
     """Who has to approve it, where it needs confirmation."""
     unwritten: bool = False
     """Whether the ledger could not take down what happened."""
+    is_put_aside: bool = False
+    """Whether a person was asked just now and gave no answer."""
 
 
 class RefundDesk:
@@ -178,6 +181,8 @@ class RefundDesk:
         if (declined := await self._declined_through(caller)) is not None:
             return declined
         intent = await self._known(refund_id)
+        if caller.answered not in {None, refund_id}:  # the person saw what took its place
+            intent = await self._known(caller.answered)
         if intent.state != "previewed":
             return await self._look_at(intent)
         return await self._refund(
@@ -222,12 +227,12 @@ class RefundDesk:
             ClawverError: There is no such intent, or it is too late.
         """
         intent = await self._known(refund_id)
-        if intent.state in {"previewed", "expired"}:
-            try:
-                intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
-            except MovedOnError:
-                intent = await self._known(refund_id)
-        if intent.state == "declined":
+        if intent.state in {"previewed", "expired", "failed", "declined"}:
+            intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
+            went = await self._sent_in_place_of(intent)
+            if went is not None:
+                return self._settled(went, None)
+        if intent.state in {"declined", "failed"}:
             return self._outcome("declined", intent)
         raise RefusedError(
             f"Refund {refund_id} can no longer be declined: it is {intent.state}.",
@@ -338,7 +343,9 @@ class RefundDesk:
             asked = await self._being_asked(order_id, amount_in_cents, caller)
             if asked is not None:
                 return self._outcome("busy", asked, order=order)
-            is_confirmed = confirmed is not None and await self._is_fresh(confirmed, order, trace)
+            is_confirmed = confirmed is not None and await self._holds(
+                confirmed, earlier, order, trace
+            )
             if confirmed is not None and is_confirmed:
                 intent = confirmed
             else:
@@ -356,7 +363,7 @@ class RefundDesk:
             if outcome is not None:
                 return outcome
             await self._settling.write(self._ledger.note, intent.refund_id, ASKED, trace=trace)
-        return await self._ask(intent, order, caller)
+        return await self._ask(intent, order, earlier, caller)
 
     async def _approval(
         self, intent: Intent, order: Order, caller: Caller, *, confirmed: bool
@@ -374,9 +381,14 @@ class RefundDesk:
         stands = await self._asking(intent)
         if stands is Asking.OPEN:  # whoever calls: the answer of the person who is asked counts
             return self._outcome("busy", intent, order=order), ""
-        if stands is Asking.POSSIBLE and caller.can_ask:
+        if stands is not Asking.IN_VAIN and caller.can_ask:
             return None, ""
-        if confirmed and not only_a_person:
+        if only_a_person:
+            return self._unconfirmed(intent, order), ""
+        if stands is Asking.UNANSWERED:  # whoever goes on without the person has to show it first
+            trace = Trace(caller.client)
+            await self._settling.write(self._ledger.note, intent.refund_id, SHOWN, trace=trace)
+        elif confirmed:
             return None, BY_AGENT
         return self._unconfirmed(intent, order), ""
 
@@ -387,16 +399,14 @@ class RefundDesk:
 
         Another wording, or a payment that changed, must not take its place before they answered.
         """
-        if (
-            caller.is_person
-            or caller.answered is not None
-            or self._settings.refund_approval == "off"
-        ):
+        if caller.is_person or self._settings.refund_approval == "off":
             return None
         with said_first(NOTHING_SENT):
             intents = await off_thread(self._ledger.of_order, order_id)
         for intent in intents:
             same = intent.state == "previewed" and intent.amount_in_cents == amount_in_cents
+            if caller.reply_to(intent.refund_id) is not None:
+                continue  # they answered, with this call
             if same and await self._asking(intent) is Asking.OPEN:
                 return intent
         return None
@@ -409,9 +419,9 @@ class RefundDesk:
         since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
         return asking(history, since)
 
-    async def _ask(self, intent: Intent, order: Order, caller: Caller) -> Outcome:
+    async def _ask(self, intent: Intent, order: Order, earlier: Earlier, caller: Caller) -> Outcome:
         """Put the question to the person, without the lock: they may take their time."""
-        reply = await caller.ask(self._question(intent, order))
+        reply = await caller.ask(self._question(intent, order, earlier))
         outcome, approved_by = await self._heard(intent, order, caller, reply)
         if outcome is not None:
             return outcome
@@ -454,32 +464,39 @@ class RefundDesk:
         if reply is Reply.YES:
             return None, caller.person
         if reply is Reply.NO:
-            with suppress(MovedOnError):  # it was settled otherwise, meanwhile
-                await self._settling.write(self._ledger.decline, intent.refund_id, trace=trace)
+            intent = await self._settling.write(self._ledger.decline, intent.refund_id, trace=trace)
             went = await self._sent_in_place_of(intent)
             if went is not None:
                 return self._settled(went, order), ""
-        return self._settled(await self._known(intent.refund_id), order), ""
+            if intent.state == "failed":
+                return self._outcome("declined", intent, order=order), ""
+        outcome = self._settled(await self._known(intent.refund_id), order)
+        return replace(outcome, is_put_aside=reply in {Reply.DISMISSED, Reply.SILENT}), ""
 
     async def _sent_in_place_of(self, intent: Intent) -> Intent | None:
-        """What a person at a terminal let go of the same amount, while another was asked about this."""
+        """What was sent of the same wish under another id: reworded, or approved anew by a person."""
         with said_first(NOTHING_SENT):
             intents = await off_thread(self._ledger.of_order, intent.order_id)
         went = [
             other
             for other in intents
             if other.amount_in_cents == intent.amount_in_cents
+            and (
+                other.in_addition_to == intent.in_addition_to
+                or intent.refund_id in other.in_addition_to
+            )
             and other.refund_id != intent.refund_id
-            and (other.is_open or other.state == "confirmed")
+            and (other.is_open or other.state in {"confirmed", "absent"})
             and other.sent_at is not None
             and other.sent_at >= intent.created_at
         ]
         return went[-1] if went else None
 
-    def _question(self, intent: Intent, order: Order) -> Question:
+    def _question(self, intent: Intent, order: Order, earlier: Earlier) -> Question:
         return question(
             intent,
             order,
+            earlier.doubts,
             store=self._store,
             customer=self._shown.email(order.customer_email),
             reason=self._shown.words(intent.reason, order),
@@ -564,8 +581,16 @@ class RefundDesk:
                 earlier=earlier.names,
             )
         attempt = earlier.attempts[-1]
-        status: Status = "declined" if attempt.state == "declined" else "not_recorded"
+        status: Status = "not_recorded" if attempt.state == "absent" else "declined"
         return self._outcome(status, attempt, order=order, earlier=earlier.names)
+
+    async def _holds(self, confirmed: Intent, earlier: Earlier, order: Order, trace: Trace) -> bool:
+        """Whether what was confirmed is still to be decided, and by whom it was when it was shown."""
+        now = await self._known(confirmed.refund_id)
+        decided_alike = now.needs_person or not earlier.needs_person
+        return (
+            now.state == "previewed" and decided_alike and await self._is_fresh(now, order, trace)
+        )
 
     async def _is_fresh(self, intent: Intent, order: Order, trace: Trace) -> bool:
         """Whether a preview still shows how things are; one that does not can never be approved."""
@@ -589,7 +614,9 @@ class RefundDesk:
         return self._settled(sent.intent, sent.order, unwritten=not sent.is_written)
 
     async def _look_at(self, intent: Intent) -> Outcome:
-        """Read the order of an intent and settle what can be settled."""
+        """Read the order of an intent, or of what was sent in its place, and settle what can be."""
+        if intent.state in {"expired", "declined"}:
+            intent = await self._sent_in_place_of(intent) or intent
         refused = intent.state == "failed" and not self._settling.was_refused_just_now(intent)
         if refused or intent.state in {"expired", "declined", "previewed"}:
             settled = self._settled(intent, None)

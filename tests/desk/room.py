@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from clawver_orders.approvals import Question, Reply, Script
 from clawver_orders.refunds import Outcome, RefundDesk
 from clawver_orders.services import SANDBOX_FILE, Services
@@ -53,6 +55,30 @@ class Host:
 
     async def progress(self, done: int, total: int) -> None:
         """A refund says nothing on its way."""
+
+
+class Left(Exception):  # noqa: N818  # no error: the call ended with its question
+    """The host went away with the question, and comes back with another call."""
+
+
+class Modern(Host):
+    """A host that ends the call with the question, and brings the answer along with the next one."""
+
+    def __init__(self, answered: str | None = None, brought: Reply | None = None) -> None:
+        super().__init__(brought=brought)
+        self.answered = answered
+
+    def reply_to(self, refund_id: str) -> Reply | None:
+        return self.brought if refund_id == self.answered else None
+
+    async def ask(self, question: Question) -> Reply:
+        raise Left(question.about)
+
+
+class Terminal(Host):
+    """A person in the terminal."""
+
+    is_person = True
 
 
 class Room:
@@ -114,6 +140,12 @@ class Room:
             outcome = await self.desk().check(intent.refund_id)
         assert outcome.status == "not_recorded"
         return intent_of(outcome)
+
+    async def asked(self, cents: int = 700, reason: str = "Torn") -> str:
+        """The id of a refund about which a person is being asked."""
+        with pytest.raises(Left) as left:
+            await self.refund(cents, Modern(), reason=reason, refund_approval="ask")
+        return str(left.value)
 
     async def waiting(self, cents: int = 700, **changed: Any) -> Intent:
         """A preview."""

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -298,6 +299,15 @@ def test_a_state_follows_only_from_those_before_it(
         moved = desk.go(to, intent.refund_id) if to == "absent" else moved
         assert moved.state == to
         assert ledger.history(intent.refund_id)[-1].state == to
+    elif to == "declined":
+        said = desk.go(to, intent.refund_id)
+        added = ledger.history(intent.refund_id)[len(history) :]
+        assert replace(said, doubted=0) == replace(intent, doubted=0)
+        assert said.doubted > said.approved
+        # The no is noted, once, and what was sent stays what it is.
+        assert [(event.event, event.state) for event in added] == (
+            [] if state == "declined" else [("declined", state)]
+        )
     else:
         with pytest.raises(MovedOnError):
             desk.go(to, intent.refund_id)

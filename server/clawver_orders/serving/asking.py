@@ -36,6 +36,8 @@ from clawver_orders.text import clean
 log = logging.getLogger(__name__)
 
 FIELD = "approve"
+ANSWER_HEARD_FOR_SECONDS = 86400.0
+"""How long a seal holds: a no is heard however late; whether a yes still counts the asker decides."""
 
 
 def _form(question: Question) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def sealing(key_file: Path) -> RequestStateBoundary:
     Args:
         key_file: The key that the processes of a store share; made for the first question.
     """
-    security = RequestStateSecurity(codec=_Seal(key_file))
+    security = RequestStateSecurity(codec=_Seal(key_file), ttl=ANSWER_HEARD_FOR_SECONDS)
     return RequestStateBoundary(security, default_audience="clawver-orders")
 
 

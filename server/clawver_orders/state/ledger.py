@@ -49,6 +49,15 @@ LIFETIME = timedelta(minutes=15)
 DAY = timedelta(hours=24)
 
 _STATES = ", ".join(f"'{state}'" for state in get_args(State))
+_INTENTS = """
+SELECT intent.*,
+    (SELECT COALESCE(MAX(number), 0) FROM history
+        WHERE history.refund_id = intent.refund_id AND event = 'sending') AS approved,
+    (SELECT COALESCE(MAX(number), 0) FROM history
+        WHERE history.refund_id = intent.refund_id
+        AND (event = 'declined' OR (event = 'absent' AND intent.state = 'absent'))) AS doubted
+FROM intent
+"""
 _SCHEMA = Schema(
     application_id=0x636C7672,
     steps=(
@@ -132,6 +141,10 @@ class Intent:
     stripe_refund_id: str | None = None
     surplus: tuple[str, ...] = ()
     """Further new refunds of the same amount: the request was delivered more than once."""
+    approved: int = 0
+    """Where in the history it was last approved, and 0 where it never was: later is larger."""
+    doubted: int = 0
+    """Where in the history a person last said no to it, or it was given up and has not shown since."""
 
     @property
     def is_open(self) -> bool:
@@ -308,7 +321,7 @@ class Ledger:
             ).fetchall():
                 same = (row["reason"], row["in_addition_to"], row["seen"]) == (reason, named, seen)
                 if same and at < row["expires_at"] and row["needs_person"] == needs_person:
-                    return _intent(row)
+                    return self._fetch(connection, row["refund_id"])
                 why = (
                     "taken over by another preview"
                     if at < row["expires_at"]
@@ -415,16 +428,29 @@ class Ledger:
         return self._settle(refund_id, "unknown", why, now, trace)
 
     def decline(self, refund_id: str, now: Moment, trace: Trace) -> Intent:
-        """A person said no: to this preview, and to another of the same amount that took its place."""
+        """A person said no: to this preview, and to another of the same wish that took its place.
+
+        What was sent meanwhile stays what it is, and the no is noted all the same.
+        """
+        detail = f"declined by {trace.who}"
         with self._database.writing() as connection:
+            asked = self._fetch(connection, refund_id)
             successors = connection.execute(
-                "SELECT later.refund_id FROM intent AS later JOIN intent AS asked"
-                " USING (order_id, amount_in_cents) WHERE asked.refund_id = ?"
-                " AND later.refund_id <> asked.refund_id AND later.state = 'previewed'",
-                (refund_id,),
+                "SELECT refund_id FROM intent WHERE order_id = ? AND amount_in_cents = ?"
+                " AND in_addition_to = ? AND state = 'previewed' AND refund_id <> ?",
+                (
+                    asked.order_id,
+                    asked.amount_in_cents,
+                    json.dumps(asked.in_addition_to),
+                    refund_id,
+                ),
             ).fetchall()
-            for row in [(refund_id,), *successors]:
-                self._move(connection, row[0], "declined", now, trace, f"declined by {trace.who}")
+            for row in successors:
+                self._move(connection, row["refund_id"], "declined", now, trace, detail)
+            if asked.state in ALLOWED["declined"]:
+                self._move(connection, refund_id, "declined", now, trace, detail)
+            elif asked.state != "declined":
+                self._note(connection, refund_id, "declined", now, trace, detail)
             return self._fetch(connection, refund_id)
 
     def expire(self, refund_id: str, why: str, now: Moment, trace: Trace) -> Intent:
@@ -487,16 +513,14 @@ class Ledger:
         )
 
     def _fetch(self, connection: sqlite3.Connection, refund_id: str) -> Intent:
-        row = connection.execute(
-            "SELECT * FROM intent WHERE refund_id = ?", (refund_id,)
-        ).fetchone()
+        row = connection.execute(f"{_INTENTS} WHERE refund_id = ?", (refund_id,)).fetchone()
         if row is None:
             raise MovedOnError
         return _intent(row)
 
     def _select(self, clause: str, *values: str) -> tuple[Intent, ...]:
         with self._database.looking() as connection:
-            rows = connection.execute(f"SELECT * FROM intent {clause}", values).fetchall()  # noqa: S608  # clauses of ours
+            rows = connection.execute(f"{_INTENTS} {clause}", values).fetchall()
         return tuple(_intent(row) for row in rows)
 
 
@@ -536,4 +560,6 @@ def _intent(row: sqlite3.Row) -> Intent:
         clawver_refund_id=row["clawver_refund_id"],
         stripe_refund_id=row["stripe_refund_id"],
         surplus=tuple(json.loads(row["surplus"])),
+        approved=row["approved"],
+        doubted=row["doubted"],
     )

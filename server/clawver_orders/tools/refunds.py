@@ -92,6 +92,9 @@ async def check_refund(
             next_step="Call check_refund again with one of them.",
         )
     answer = _answer(services, await services.desk.check(refund_id, order_id))
+    if refund_id and answer.refund_id != refund_id:
+        place = f"{refund_id} itself was not sent; {answer.refund_id} took its place."
+        answer = answer.model_copy(update={"message": f"{place} {answer.message}"})
     if order_id and answer.status == "refunded":
         latest = (
             f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If "
@@ -228,12 +231,14 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
                 f"{'the in_addition_to given here, ' if outcome.earlier else ''}and the same reason."
             )
         if outcome.approver == "agent":
+            instead = f" Or they run in a terminal: {_approval(intent, settings)}."
             return (
                 "Show the person the preview. Only after their yes call confirm_refund with refund_id "
-                f"{intent.refund_id}."
+                f"{intent.refund_id}.{instead if outcome.is_put_aside else ''}"
             )
+        why = ", because of an earlier no or an attempt that is not accounted for"
         return (
-            f"Only a person can approve this one. Ask them to run in a terminal: {_approval(intent, settings)}. "
+            f"Only a person can approve this one{why if intent.needs_person else ''}. Ask them to run in a terminal: {_approval(intent, settings)}. "
             f"Then call {check}."
         )
     if outcome.status == "declined":
@@ -254,7 +259,7 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
         )
     if intent is not None and intent.state == "previewed":
         return (
-            f"Wait for their answer: {wait} confirm_refund with refund_id {intent.refund_id}. If they were "
+            f"Wait for their answer: {wait} {check}. If they were "
             f"shown nothing, they can run in a terminal: {_approval(intent, settings)}."
         )
     return f"Do not repeat the call: {wait} {check}."

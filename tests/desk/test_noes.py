@@ -1,0 +1,322 @@
+"""A no holds, whenever and wherever it was said; a question that nobody answered is no yes."""
+
+import pytest
+from tests.desk.room import TRACE, Host, Left, Modern, Room, Terminal, intent_of
+
+from clawver_orders.approvals import ASKED, Reply, Script
+from clawver_orders.errors import RefusedError
+from clawver_orders.models import Order
+
+# A no
+
+
+async def test_a_no_reaches_what_was_previewed_before_it(room: Room) -> None:
+    other = await room.waiting(699)
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+    desk = room.desk(refund_approval="ask")
+
+    outcome = await desk.confirm(other.refund_id, Script())
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert intent_of(outcome).refund_id != other.refund_id
+    again = await desk.confirm(intent_of(outcome).refund_id, Script())
+    assert (again.status, again.approver) == ("needs_confirmation", "person")
+    assert room.posts() == 0
+
+
+async def test_an_attempt_that_was_given_up_reaches_what_was_previewed_before_it(
+    room: Room,
+) -> None:
+    other = await room.waiting(699)
+    await room.given_up(700)
+    posts = room.posts()
+
+    outcome = await room.desk(refund_approval="ask").confirm(other.refund_id, Script())
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert room.posts() == posts
+
+
+async def test_what_a_person_has_to_approve_is_approved_by_one_after_a_no(room: Room) -> None:
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+    other = await room.waiting(699)
+    assert other.needs_person
+
+    outcome = await room.desk(refund_approval="ask").confirm(other.refund_id, Host(Reply.YES))
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("refunded", other.refund_id)
+
+
+async def test_a_no_after_a_yes_is_not_settled_by_it(room: Room) -> None:
+    """Which was previewed first says nothing about which was decided first."""
+    declined, approved = await room.waiting(700), await room.waiting(500)
+    desk = room.desk(refund_approval="ask")
+    assert (await desk.confirm(approved.refund_id, Script())).status == "refunded"
+    await desk.decline(declined.refund_id, TRACE)
+
+    outcome = await room.refund(699, refund_approval="ask")
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert room.given_back() == [500]
+
+
+async def test_a_yes_after_a_no_settles_it(room: Room) -> None:
+    approved = await room.waiting(500)
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+    desk = room.desk(refund_approval="ask")
+    assert (await desk.approve(approved.refund_id, Terminal(Reply.YES))).status == "refunded"
+
+    outcome = await room.refund(699, refund_approval="ask")
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "agent")
+
+
+async def test_an_attempt_that_landed_late_needs_nobody_any_more(room: Room) -> None:
+    attempt = await room.given_up(700)
+    room.shop.refund(room.order_id, 700, "It took its time")
+    assert (await room.desk().check(attempt.refund_id)).status == "refunded"
+
+    outcome = await room.refund(699, refund_approval="ask")
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "agent")
+
+
+@pytest.mark.parametrize("where", ["host", "terminal"])
+async def test_a_no_to_what_failed_meanwhile_holds_for_what_came_after(
+    room: Room, where: str
+) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    await desk.confirm(asked, Script())
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await desk.confirm(asked, Script())
+    later = await room.waiting()
+    assert later.refund_id != asked
+
+    said = (
+        await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+        if where == "host"
+        else await desk.decline(asked, TRACE)
+    )
+
+    assert (said.status, intent_of(said).refund_id) == ("declined", asked)
+    assert room.found(later).state == "declined"
+    assert (await desk.confirm(later.refund_id, Script())).status == "declined"
+    assert room.given_back() == []
+
+
+async def test_a_no_to_what_failed_is_asked_about_again(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    await desk.confirm(asked, Script())
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await desk.confirm(asked, Script())
+    await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+
+    same = await room.refund(700, refund_approval="ask")
+    other = await room.refund(699, refund_approval="ask")
+
+    assert (same.status, same.earlier) == ("declined", (asked,))
+    assert (other.status, other.approver) == ("needs_confirmation", "person")
+
+
+async def test_a_no_to_an_old_wording_leaves_a_further_refund_alone(room: Room) -> None:
+    old = await room.waiting()
+    room.passes(901)
+    first = await room.refund()
+    further = intent_of(await room.refund(named=first.earlier, refund_approval="ask"))
+
+    told = await room.desk().decline(old.refund_id, TRACE)
+
+    assert room.found(further).state == "previewed"
+    assert (told.status, told.intent) == ("refunded", first.intent)
+
+
+# What took the place of another
+
+
+@pytest.mark.parametrize("end", ["expired", "declined"])
+async def test_what_was_approved_anew_is_told_by_its_old_id_too(room: Room, end: str) -> None:
+    old = await room.waiting(refund_approval="human")
+    desk = room.desk(refund_approval="human")
+    if end == "expired":
+        room.passes(901)
+    else:
+        await desk.decline(old.refund_id, TRACE)
+    sent = await desk.approve(old.refund_id, Terminal(Reply.YES))
+    assert (sent.status, room.given_back()) == ("refunded", [700])
+
+    for told in (
+        await desk.check(old.refund_id),
+        await desk.confirm(old.refund_id, Script()),
+        await desk.decline(old.refund_id, TRACE),
+        await desk.check(old.refund_id),
+    ):
+        assert (told.status, told.intent) == ("refunded", sent.intent)
+    assert room.given_back() == [700]
+
+
+async def test_a_late_no_tells_of_an_attempt_that_may_still_land(room: Room) -> None:
+    asked = await room.asked()
+    room.shop.add_fault("drop_before", method="POST")
+    sent = await room.refund(700, Terminal(Reply.YES), reason="Other words", refund_approval="ask")
+    for _ in range(2):
+        room.passes(10)
+        await room.desk().check(intent_of(sent).refund_id)
+    no = Modern(asked, Reply.NO)
+
+    told = await room.desk(refund_approval="ask").refund(room.order_id, 700, "Torn", (), no)
+
+    assert told.status == "not_recorded"
+    assert intent_of(told).refund_id == intent_of(sent).refund_id
+
+
+async def test_another_refund_of_the_amount_did_not_take_the_place(room: Room) -> None:
+    old = await room.waiting()
+    room.passes(901)
+    room.shop.refund(room.order_id, 700, "By hand")
+    further = await room.refund(named=room.listed())
+    assert further.status == "refunded"
+
+    with pytest.raises(RefusedError, match=f"No money was moved by refund {old.refund_id}"):
+        await room.desk().check(old.refund_id)
+
+
+# A question that nobody answered
+
+
+async def test_who_goes_on_without_an_answer_sees_the_preview_first(room: Room) -> None:
+    asked = await room.asked()
+    desk = room.desk(refund_approval="ask")
+    assert (await desk.refund(room.order_id, 700, "Other", (), Script())).status == "busy"
+    assert (await desk.confirm(asked, Script())).status == "busy"
+    room.passes(120)
+
+    shown = await desk.confirm(asked, Script())
+
+    assert (shown.status, shown.approver) == ("needs_confirmation", "agent")
+    assert shown.order is not None
+    assert room.posts() == 0
+    assert (await desk.confirm(asked, Script())).status == "refunded"
+
+
+async def test_a_preview_that_is_asked_for_again_has_been_seen(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(120)
+
+    shown = await room.refund(refund_approval="ask")
+
+    assert (shown.status, intent_of(shown).refund_id) == ("needs_confirmation", asked)
+    confirmed = await room.desk(refund_approval="ask").confirm(asked, Script())
+    assert confirmed.status == "refunded"
+
+
+async def test_who_cannot_approve_is_shown_nothing_new(room: Room) -> None:
+    intent = await room.waiting(refund_approval="human")
+    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
+    room.passes(120)
+
+    outcome = await room.desk(refund_approval="human").confirm(intent.refund_id, Script())
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert [event for event, _, _ in room.trail(intent)] == ["previewed", "asked"]
+
+
+@pytest.mark.parametrize("late", [Reply.DISMISSED, Reply.SILENT, Reply.FAILED])
+async def test_the_answer_to_an_older_question_leaves_a_newer_one_open(
+    room: Room, late: Reply
+) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    assert await room.asked() == asked
+    desk = room.desk(refund_approval="ask")
+    await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, late))
+
+    assert (await desk.confirm(asked, Script())).status == "busy"
+    no = Modern(asked, Reply.NO)
+    assert (await desk.refund(room.order_id, 700, "Torn", (), no)).status == "declined"
+    assert room.posts() == 0
+
+
+@pytest.mark.parametrize("late", [Reply.DISMISSED, Reply.YES])
+async def test_the_answer_to_an_old_wording_leaves_the_new_question_alone(
+    room: Room, late: Reply
+) -> None:
+    old = await room.asked()
+    room.passes(121)
+    new = await room.asked(reason="Other words")
+    desk = room.desk(refund_approval="ask")
+
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), Modern(old, late))
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("busy", new)
+    yes = Modern(new, Reply.YES)
+    sent = await desk.refund(room.order_id, 700, "Other words", (), yes)
+    assert (sent.status, intent_of(sent).refund_id) == ("refunded", new)
+    assert room.given_back() == [700]
+
+
+async def test_a_clock_that_is_set_back_keeps_no_question_open(room: Room) -> None:
+    await room.asked()
+    room.passes(-6 * 3600)
+
+    await room.asked()
+
+
+async def test_a_yes_to_what_took_the_place_of_an_old_preview_is_heard(room: Room) -> None:
+    """The host repeats the call that it was asked in, which names the old one."""
+    old = await room.waiting()
+    room.passes(901)
+    desk = room.desk(refund_approval="ask")
+    with pytest.raises(Left) as left:
+        await desk.confirm(old.refund_id, Modern())
+    new = str(left.value)
+    assert new != old.refund_id
+
+    outcome = await desk.confirm(old.refund_id, Modern(new, Reply.YES))
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("refunded", new)
+    assert room.given_back() == [700]
+
+
+@pytest.mark.parametrize("how", ["declined", "taken over"])
+async def test_what_was_decided_before_the_lock_was_had_is_not_sent(
+    room: Room, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    intent = await room.waiting()
+    desk, read = room.desk(refund_approval="ask"), room.parts.clawver.order
+
+    async def meanwhile(order_id: str, *, urgent: bool = False) -> Order:
+        if room.found(intent).state == "previewed" and how == "declined":
+            room.ledger.decline(intent.refund_id, room.now(), TRACE)
+        elif room.found(intent).state == "previewed":
+            room.ledger.preview(
+                order_id, 700, "Other words", (), intent.seen, False, room.now(), TRACE
+            )
+        return await read(order_id, urgent=urgent)
+
+    monkeypatch.setattr(room.parts.clawver, "order", meanwhile)
+    outcome = await desk.confirm(intent.refund_id, Script())
+
+    assert outcome.status == ("declined" if how == "declined" else "needs_confirmation")
+    assert how == "declined" or intent_of(outcome).refund_id != intent.refund_id
+    assert room.posts() == 0
+
+
+# What the person is told
+
+
+async def test_the_question_says_why_a_person_is_asked(room: Room) -> None:
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+    await room.given_up(300)
+    host = Host(Reply.NO)
+
+    await room.refund(699, host, refund_approval="ask")
+
+    lines = host.questions[0].text.splitlines()
+    assert "A person said no to $7.00 on this order before." in lines
+    assert "An attempt of $3.00 is not accounted for, and may still show." in lines
