@@ -83,7 +83,7 @@ GUARDS = {
         "refunds.py", "if stands is Asking.UNANSWERED:", "if False:"
     ),
     "no to what failed": Guard(
-        "state/ledger.py", 'elif asked.state != "declined":', "elif False:"
+        "state/ledger.py", 'elif asked.state == "failed" or not (', "elif False and not ("
     ),
     "question that is open": Guard(
         "refunds.py", "if asked is not None:\n                return", "if False:\n                return"

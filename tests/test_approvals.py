@@ -107,7 +107,7 @@ async def test_a_yes_sends_at_once_and_is_written_down(
     assert await trail(settings) == [
         ("previewed", "", ""),
         ("asked", "", ""),
-        ("answered", "person by elicitation", "yes"),
+        ("answered", "person by elicitation", "yes to question 2"),
         ("sending", "person by elicitation", "approved by person by elicitation"),
         ("confirmed", "person by elicitation", f"listed as {answer['clawver_refund_id']}"),
     ]
@@ -665,9 +665,30 @@ async def test_a_refund_is_told_by_the_id_that_it_took_the_place_of(
     assert told["status"] == "refunded"
     assert told["refund_id"] == new["refund_id"] != old["refund_id"]
     assert told["message"].startswith(
-        f"{old['refund_id']} itself was not sent; {new['refund_id']} took its place. $7.00 was"
+        f"{old['refund_id']} itself was not sent. A refund of the same amount was sent since, as "
+        f"{new['refund_id']}. $7.00 was refunded"
     )
+    assert told["next_step"].startswith("Compare its reason and sent_ago with what was meant.")
+    assert told["reason"] == "Torn"
     assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_confirmation_that_waits_for_another_question_says_what_it_did_not_send(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings) as client, host(settings, person=Asked()) as able:
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
+        await able.session.call_tool("refund_order", wanted, allow_input_required=True)
+        answer = await call(client, "confirm_refund", refund_id=other["refund_id"])
+
+    assert answer["status"] == "busy"
+    assert answer["message"].startswith("Nothing was sent: a person is being asked about $7.00")
+    assert (
+        f"another refund than {other['refund_id']}, which this call did not send"
+        in (answer["next_step"])
+    )
+    assert posts(shop) == []
 
 
 async def test_a_key_is_made_for_a_question_and_not_before(
@@ -760,7 +781,7 @@ def test_a_host_without_a_name_is_called_so() -> None:
 
 
 async def test_nobody_answers_a_script() -> None:
-    assert await Script().ask(Question("rfi_1", "?", "Yes", "Yes or no")) is Reply.FAILED
+    assert await Script().ask(Question("rfi_1", "?", "Yes", "Yes or no", 1)) is Reply.FAILED
 
 
 async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_top_of(

@@ -144,7 +144,7 @@ def test_a_person_declines_and_may_change_their_mind(
     assert after_all.returncode == 0
     assert refund_id in after_all.stdout
     assert late.returncode == 1
-    assert "was sent in its place" in late.stdout
+    assert "Too late: a refund of the same amount was sent since" in late.stdout
     assert given_back(shop, sale) == [700]
 
 
@@ -169,9 +169,26 @@ def test_a_no_to_what_went_under_another_id_says_so(
     done = run("decline", old, "--yes", **store)
 
     assert done.returncode == 1
-    assert f"declined, but {new} was sent in its place" in done.stdout
+    assert f"Too late: a refund of the same amount was sent since, as {new}." in done.stdout
     assert f"{new}: refunded. $7.00 was refunded on {sale}." in done.stdout
     assert "nothing was sent" not in done.stdout
+
+
+def test_a_no_to_what_was_refused_and_landed_says_that_it_was_sent(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    slow = store | {"CLAWVER_REFUND_SETTLE_SECONDS": "600"}
+    refund_id = previewed(slow, sale)
+    shop.add_fault("status_before", method="POST", status=400)
+    run("approve", refund_id, "--yes", **slow)
+    first = run("decline", refund_id, "--yes", **slow)
+    shop.refund(sale, 700, "It landed after all")
+    late = run("decline", refund_id, "--yes", **slow)
+
+    assert (first.returncode, late.returncode) == (0, 1)
+    assert f"declined: Clawver had refused {refund_id}" in first.stdout
+    assert "Too late: it was sent." in late.stdout
+    assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
 
 
 def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sale: str) -> None:

@@ -161,6 +161,7 @@ class Person:
 
     client, is_person, can_ask, person = "host 1", False, True, "person by elicitation"
     answered: str | None = None
+    answered_number = 0
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply

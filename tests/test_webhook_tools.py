@@ -10,12 +10,15 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ElicitRequestParams, ElicitResult, InputRequiredResult
 from tests.conftest import Configure, Connect
+from tests.desk.room import Host as AbleToAsk
 from tests.test_approvals import CANCEL, DECLINE, MALFORMED, NO, YES, Asked, host
+from tests.test_refunds import Time
 from tests.test_tools import call as hears
 from tests.test_tools import failure
 
 from clawver_orders import reconciling
 from clawver_orders.approvals import Script
+from clawver_orders.errors import RefusedError
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings
 from clawver_orders.state.inbox import Delivery, Inbox
@@ -756,6 +759,60 @@ async def test_a_yes_to_one_address_is_none_for_another(
         )  # fmt: skip
 
     assert isinstance(unsealed, InputRequiredResult)  # it is asked anew
+    assert written(shop) == []
+
+
+async def test_a_yes_to_an_address_holds_for_ten_minutes(
+    open_for_events: Settings, shop: Shop
+) -> None:
+    time = Time()
+    async with host(open_for_events, person=Asked(), time=time) as client:
+        first = await client.session.call_tool(
+            "register_webhook", WANTED, allow_input_required=True
+        )
+        assert isinstance(first, InputRequiredResult)
+        again: list[object] = []
+        for seconds in (599, 1):
+            time.pass_by(seconds)
+            for hook in shop.webhooks():
+                shop.remove_webhook(hook["id"])
+            again.append(
+                await client.session.call_tool(
+                    "register_webhook",
+                    WANTED,
+                    input_responses={"register_webhook": YES},
+                    request_state=first.request_state,
+                    allow_input_required=True,
+                )
+            )
+
+    assert not isinstance(again[0], InputRequiredResult)
+    assert isinstance(again[1], InputRequiredResult)  # it is asked anew
+    assert written(shop) == ["POST /v1/webhooks"]
+
+
+async def test_what_is_gone_when_its_turn_comes_is_not_registered_unseen(
+    open_for_events: Settings, shop: Shop
+) -> None:
+    there = shop.add_webhook(URL, ["order.paid"], SECRET)["id"]
+    (tool,) = (each for each in SURFACE if each.name == "register_webhook")
+    refused: list[str] = []
+
+    async with opened(open_for_events) as services, anyio.create_task_group() as tasks:
+
+        async def register() -> None:
+            with pytest.raises(RefusedError) as refusal:
+                await tool.call(services, WANTED, AbleToAsk())
+            refused.append(refusal.value.happened)
+
+        async with services.registering:
+            tasks.start_soon(register)
+            while not shop.requests():
+                await anyio.sleep(0.01)
+            shop.remove_webhook(there)
+
+    assert refused == ["Nothing was registered: nobody said yes to this address."]
+    assert shop.webhooks() == []
     assert written(shop) == []
 
 

@@ -7,15 +7,13 @@ from typing import Literal, Protocol
 
 from clawver_orders.models import Item, Order
 from clawver_orders.money import display
-from clawver_orders.state.ledger import Event, Intent
+from clawver_orders.state.ledger import LIFETIME, Event, Intent
 
 Mode = Literal["ask", "human", "off"]
 
 ANSWER_WITHIN_SECONDS = 120.0
 """How long an open question keeps an agent from going on without an answer."""
 
-BY_SETTING = "setting off"
-BY_AGENT = "agent by confirm_refund"
 ASKED = "asked"
 ANSWERED = "answered"
 SHOWN = "shown"
@@ -44,12 +42,14 @@ class Question:
         text: All that they need to decide, in lines.
         yes: What a yes does, as the caption of a button.
         choice: What a yes does, and what a no.
+        number: Which one it is, where the same may be asked again.
     """
 
     about: str
     text: str
     yes: str
     choice: str
+    number: int
 
 
 class Caller(Protocol):
@@ -75,6 +75,10 @@ class Caller(Protocol):
     def answered(self) -> str | None:
         """What the question was about to which the call brought an answer along."""
 
+    @property
+    def answered_number(self) -> int:
+        """The number of that question; 0 where there is none, or it is not known."""
+
     def reply_to(self, about: str) -> Reply | None:
         """The answer to a question of an earlier round, where the call brought one along."""
 
@@ -94,6 +98,7 @@ class Script:
     can_ask: bool = False
     person: str = ""
     answered: str | None = None
+    answered_number: int = 0
 
     def reply_to(self, about: str) -> Reply | None:  # noqa: ARG002  # the protocol's
         """Nothing."""
@@ -128,20 +133,31 @@ def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
     """
     said = [event for event in history if event.event in {ASKED, ANSWERED, SHOWN}]
     asked = [event for event in said if event.event == ASKED]
-    answers = [event for event in said if event.event == ANSWERED]
-    if not said or said[-1].event == SHOWN:
+    if not asked or said[-1].event == SHOWN:
         return Asking.POSSIBLE
-    # Where two were asked, an answer may be that to the older question.
-    waits = said[-1].event == ASKED or len(asked) > len(answers)
-    if waits and abs(seconds_since_asked) < ANSWER_WITHIN_SECONDS:
+    answers = [event.detail for event in said if event.number > asked[-1].number]
+    replies = [reply for reply, number in map(_answer, answers) if number in {0, asked[-1].number}]
+    is_young = -LIFETIME.total_seconds() < seconds_since_asked < ANSWER_WITHIN_SECONDS
+    if not replies and is_young:
         return Asking.OPEN
-    return Asking.IN_VAIN if said[-1].detail == Reply.FAILED.value else Asking.UNANSWERED
+    return Asking.IN_VAIN if replies[-1:] == [Reply.FAILED.value] else Asking.UNANSWERED
+
+
+def answer_detail(reply: Reply, number: int) -> str:
+    """How the history keeps an answer: what it was, and to which question where that is known."""
+    return f"{reply.value} to question {number}" if number else reply.value
+
+
+def _answer(detail: str) -> tuple[str, int]:
+    reply, _, number = detail.partition(" to question ")
+    return reply, int(number or 0)
 
 
 def question(
     intent: Intent,
     order: Order,
     doubts: Sequence[Intent],
+    number: int,
     *,
     store: str,
     customer: str | None,
@@ -153,6 +169,7 @@ def question(
         intent: The refund.
         order: The order as it was read for it.
         doubts: What nobody but a person may decide about: noes, and attempts that may still show.
+        number: Where the history keeps that it is asked.
         store: Which store this is.
         customer: Who gets the money, shown as the merchant wants it.
         reason: Why, shown so too.
@@ -178,7 +195,7 @@ def question(
     lines += dict.fromkeys(
         f"An attempt of {display(doubt.amount_in_cents)} is not accounted for, and may still show."
         if doubt.state == "absent"
-        else f"A person said no to {display(doubt.amount_in_cents)} on this order before."
+        else f"A person said no to {display(doubt.amount_in_cents)} on this order before{_although(doubt)}."
         for doubt in doubts
     )
     lines.append(f"Refund id: {intent.refund_id}")
@@ -187,6 +204,13 @@ def question(
         "\n".join(lines),
         yes="Send this refund",
         choice="Yes sends the money now. No sends nothing.",
+        number=number,
+    )
+
+
+def _although(doubt: Intent) -> str:
+    return (
+        ", when it had been sent" if doubt.sent_at is not None and doubt.state != "failed" else ""
     )
 
 

@@ -134,10 +134,13 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
         trace = Trace(_client("decline"), _Terminal.person)
         outcome = await services.desk.decline(refund_id, trace)
         if outcome.status == "declined":
-            click.echo(f"declined: nothing was sent for {refund_id}")
+            refused = outcome.intent is not None and outcome.intent.sent_at is not None
+            why = "Clawver had refused" if refused else "nothing was sent for"
+            click.echo(f"declined: {why} {refund_id}")
             return 0
         sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
-        click.echo(f"declined, but {sent} was sent in its place")
+        other = f"a refund of the same amount was sent since, as {sent}"
+        click.echo(f"Too late: {'it was sent' if sent == refund_id else other}.")
         _say(outcome, sent)
         return FAILED
 
@@ -154,6 +157,7 @@ class _Terminal:
     can_ask: bool = True
     person: str = "person in the terminal"
     answered: str | None = None
+    answered_number: int = 0
 
     def reply_to(self, about: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""

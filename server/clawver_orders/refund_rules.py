@@ -72,12 +72,13 @@ def earlier_of(order: Order | None, intents: Sequence[Intent], amount_in_cents: 
     never_went = [i for i in _doubts(same) if i.state in {"declined", "failed"}]
     attempts = tuple(i for i in same if i.state == "absent" or i in never_went)
     # Another amount is another wish, but whoever said no, or does not know, is asked again.
-    doubts = tuple(i for i in intents if i in attempts or i in _doubts(intents))
+    stand = _doubts(intents)
+    doubts = tuple(i for i in intents if i in attempts or i in stand)
     return Earlier(tuple(dict.fromkeys([*listed, *ours])), attempts, doubts)
 
 
 def _doubts(intents: Sequence[Intent]) -> list[Intent]:
-    """The noes, and the attempts that are not accounted for, after which nothing was approved."""
+    """The noes, and the attempts that are not accounted for, after which no person approved anything."""
     last_yes = max((i.approved for i in intents if i.state == "confirmed"), default=0)
     return [i for i in intents if i.doubted > last_yes]
 

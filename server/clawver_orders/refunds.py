@@ -19,13 +19,12 @@ from typing import Literal
 from clawver_orders.approvals import (
     ANSWERED,
     ASKED,
-    BY_AGENT,
-    BY_SETTING,
     SHOWN,
     Asking,
     Caller,
     Question,
     Reply,
+    answer_detail,
     asking,
     question,
 )
@@ -57,7 +56,16 @@ from clawver_orders.settling import (
     said_first,
 )
 from clawver_orders.shown import Shown
-from clawver_orders.state.ledger import DailyLimitError, Intent, Ledger, Moment, MovedOnError, Trace
+from clawver_orders.state.ledger import (
+    BY_AGENT,
+    BY_SETTING,
+    DailyLimitError,
+    Intent,
+    Ledger,
+    Moment,
+    MovedOnError,
+    Trace,
+)
 from clawver_orders.state.locks import OrderBusyError, OrderLocks
 
 log = logging.getLogger(__name__)
@@ -211,7 +219,8 @@ class RefundDesk:
         intent = await self._known(refund_id)
         if intent.is_open or intent.state == "confirmed":
             return await self._look_at(intent)
-        stands = (intent.refund_id,) if intent.state in {"declined", "absent"} else ()
+        never_went = intent.state in {"declined", "absent"} or _was_declined(intent)
+        stands = (intent.refund_id,) if never_went else ()
         return await self._refund(
             intent.order_id,
             intent.amount_in_cents,
@@ -227,13 +236,13 @@ class RefundDesk:
             ClawverError: There is no such intent, or it is too late.
         """
         intent = await self._known(refund_id)
-        if intent.state in {"previewed", "expired", "failed", "declined"}:
+        went = await self._sent_since(intent)
+        if went is not None:  # it is too late, and a no to an id that is long settled says nothing
+            return self._settled(went, None)
+        if intent.state in {"previewed", "expired", "failed"}:
             intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
-            went = await self._sent_in_place_of(intent)
-            if went is not None:
-                return self._settled(went, None)
         if intent.state in {"declined", "failed"}:
-            return self._outcome("declined", intent)
+            return await self._look_at(intent)
         raise RefusedError(
             f"Refund {refund_id} can no longer be declined: it is {intent.state}.",
             next_step=f"See what happened with: clawver-orders refunds show {refund_id}.",
@@ -362,8 +371,12 @@ class RefundDesk:
                 return await self._send(intent, order, Trace(caller.client, approved_by))
             if outcome is not None:
                 return outcome
-            await self._settling.write(self._ledger.note, intent.refund_id, ASKED, trace=trace)
-        return await self._ask(intent, order, earlier, caller)
+            number = await self._settling.write(
+                self._ledger.note, intent.refund_id, ASKED, trace=trace
+            )
+        return await self._ask(
+            intent, self._question(intent, order, earlier, number), order, caller
+        )
 
     async def _approval(
         self, intent: Intent, order: Order, caller: Caller, *, confirmed: bool
@@ -371,7 +384,7 @@ class RefundDesk:
         """What is decided without asking: an outcome, or who approved; neither where a person is asked."""
         reply = caller.reply_to(intent.refund_id)
         if reply is not None:
-            return await self._heard(intent, order, caller, reply)
+            return await self._heard(intent, order, caller, reply, caller.answered_number)
         if caller.is_person:
             return None, ""
         mode = self._settings.refund_approval
@@ -381,6 +394,8 @@ class RefundDesk:
         stands = await self._asking(intent)
         if stands is Asking.OPEN:  # whoever calls: the answer of the person who is asked counts
             return self._outcome("busy", intent, order=order), ""
+        if self._put_another_aside(caller):
+            return replace(self._unconfirmed(intent, order), is_put_aside=True), ""
         if stands is not Asking.IN_VAIN and caller.can_ask:
             return None, ""
         if only_a_person:
@@ -388,14 +403,22 @@ class RefundDesk:
         if stands is Asking.UNANSWERED:  # whoever goes on without the person has to show it first
             trace = Trace(caller.client)
             await self._settling.write(self._ledger.note, intent.refund_id, SHOWN, trace=trace)
-        elif confirmed:
-            return None, BY_AGENT
+        elif confirmed:  # a no reaches every amount, so an answer that may be one is waited for
+            other = await self._being_asked(intent.order_id, None, caller)
+            return (None, BY_AGENT) if other is None else (self._outcome("busy", other), "")
         return self._unconfirmed(intent, order), ""
 
+    @staticmethod
+    def _put_another_aside(caller: Caller) -> bool:
+        """Whether the call brings no yes to what it asked before: who put one aside gets no other."""
+        asked = caller.answered
+        reply = None if asked is None else caller.reply_to(asked)
+        return reply not in {None, Reply.YES}
+
     async def _being_asked(
-        self, order_id: str, amount_in_cents: int, caller: Caller
+        self, order_id: str, amount_in_cents: int | None, caller: Caller
     ) -> Intent | None:
-        """The preview of this amount about which a person is being asked through another call.
+        """The preview of this amount, or of any, about which a person is asked through another call.
 
         Another wording, or a payment that changed, must not take its place before they answered.
         """
@@ -404,7 +427,8 @@ class RefundDesk:
         with said_first(NOTHING_SENT):
             intents = await off_thread(self._ledger.of_order, order_id)
         for intent in intents:
-            same = intent.state == "previewed" and intent.amount_in_cents == amount_in_cents
+            alike = amount_in_cents in {None, intent.amount_in_cents}
+            same = intent.state == "previewed" and alike
             if caller.reply_to(intent.refund_id) is not None:
                 continue  # they answered, with this call
             if same and await self._asking(intent) is Asking.OPEN:
@@ -419,10 +443,12 @@ class RefundDesk:
         since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
         return asking(history, since)
 
-    async def _ask(self, intent: Intent, order: Order, earlier: Earlier, caller: Caller) -> Outcome:
+    async def _ask(
+        self, intent: Intent, question: Question, order: Order, caller: Caller
+    ) -> Outcome:
         """Put the question to the person, without the lock: they may take their time."""
-        reply = await caller.ask(self._question(intent, order, earlier))
-        outcome, approved_by = await self._heard(intent, order, caller, reply)
+        reply = await caller.ask(question)
+        outcome, approved_by = await self._heard(intent, order, caller, reply, question.number)
         if outcome is not None:
             return outcome
         async with self._alone_with(intent.order_id) as busy:
@@ -450,41 +476,41 @@ class RefundDesk:
         asked = caller.answered
         if asked is None or caller.reply_to(asked) is not Reply.NO:
             return None
-        outcome, _ = await self._heard(await self._known(asked), None, caller, Reply.NO)
+        intent, number = await self._known(asked), caller.answered_number
+        outcome, _ = await self._heard(intent, None, caller, Reply.NO, number)
         return outcome
 
     async def _heard(
-        self, intent: Intent, order: Order | None, caller: Caller, reply: Reply
+        self, intent: Intent, order: Order | None, caller: Caller, reply: Reply, number: int
     ) -> tuple[Outcome | None, str]:
-        """Note an answer: who approved, or the outcome of not approving."""
-        trace = Trace(caller.client, caller.person)
+        """Note an answer to a question: who approved, or the outcome of not approving."""
+        trace, detail = Trace(caller.client, caller.person), answer_detail(reply, number)
         await self._settling.write(
-            self._ledger.note, intent.refund_id, ANSWERED, trace=trace, detail=reply.value
+            self._ledger.note, intent.refund_id, ANSWERED, trace=trace, detail=detail
         )
         if reply is Reply.YES:
             return None, caller.person
         if reply is Reply.NO:
-            intent = await self._settling.write(self._ledger.decline, intent.refund_id, trace=trace)
-            went = await self._sent_in_place_of(intent)
+            went = await self._sent_since(intent)
+            if went is None or not went.approved:  # nothing a person approved is undone by this
+                intent = await self._settling.write(
+                    self._ledger.decline, intent.refund_id, trace=trace
+                )
             if went is not None:
                 return self._settled(went, order), ""
             if intent.state == "failed":
-                return self._outcome("declined", intent, order=order), ""
+                return await self._look_at(intent), ""
         outcome = self._settled(await self._known(intent.refund_id), order)
         return replace(outcome, is_put_aside=reply in {Reply.DISMISSED, Reply.SILENT}), ""
 
-    async def _sent_in_place_of(self, intent: Intent) -> Intent | None:
-        """What was sent of the same wish under another id: reworded, or approved anew by a person."""
+    async def _sent_since(self, intent: Intent) -> Intent | None:
+        """What was sent of the same amount under another id since: reworded, approved anew, or more."""
         with said_first(NOTHING_SENT):
             intents = await off_thread(self._ledger.of_order, intent.order_id)
         went = [
             other
             for other in intents
             if other.amount_in_cents == intent.amount_in_cents
-            and (
-                other.in_addition_to == intent.in_addition_to
-                or intent.refund_id in other.in_addition_to
-            )
             and other.refund_id != intent.refund_id
             and (other.is_open or other.state in {"confirmed", "absent"})
             and other.sent_at is not None
@@ -492,11 +518,12 @@ class RefundDesk:
         ]
         return went[-1] if went else None
 
-    def _question(self, intent: Intent, order: Order, earlier: Earlier) -> Question:
+    def _question(self, intent: Intent, order: Order, earlier: Earlier, number: int) -> Question:
         return question(
             intent,
             order,
             earlier.doubts,
+            number,
             store=self._store,
             customer=self._shown.email(order.customer_email),
             reason=self._shown.words(intent.reason, order),
@@ -587,7 +614,8 @@ class RefundDesk:
     async def _holds(self, confirmed: Intent, earlier: Earlier, order: Order, trace: Trace) -> bool:
         """Whether what was confirmed is still to be decided, and by whom it was when it was shown."""
         now = await self._known(confirmed.refund_id)
-        decided_alike = now.needs_person or not earlier.needs_person
+        is_off = self._settings.refund_approval == "off"
+        decided_alike = is_off or now.needs_person or not earlier.needs_person
         return (
             now.state == "previewed" and decided_alike and await self._is_fresh(now, order, trace)
         )
@@ -616,12 +644,16 @@ class RefundDesk:
     async def _look_at(self, intent: Intent) -> Outcome:
         """Read the order of an intent, or of what was sent in its place, and settle what can be."""
         if intent.state in {"expired", "declined"}:
-            intent = await self._sent_in_place_of(intent) or intent
+            intent = await self._sent_since(intent) or intent
         refused = intent.state == "failed" and not self._settling.was_refused_just_now(intent)
         if refused or intent.state in {"expired", "declined", "previewed"}:
             settled = self._settled(intent, None)
-            is_asked = intent.state == "previewed" and await self._asking(intent) is Asking.OPEN
-            return self._outcome("busy", intent) if is_asked else settled
+            if intent.state != "previewed":
+                return settled
+            stands = await self._asking(intent)
+            if stands is Asking.OPEN:
+                return self._outcome("busy", intent)
+            return replace(settled, is_put_aside=stands is Asking.UNANSWERED)
         async with self._alone_with(intent.order_id) as busy:
             if busy is not None:
                 return self._outcome("busy", intent)
@@ -640,6 +672,8 @@ class RefundDesk:
         """
         if intent.state == "previewed" and self._moment().at < intent.expires_at:
             return self._unconfirmed(intent, order)
+        if _was_declined(intent):
+            return self._outcome("declined", intent, order=order)
         if intent.state in {"failed", "expired", "previewed"}:
             why = (
                 "Clawver refused it, or the request never left"
@@ -764,3 +798,8 @@ class RefundDesk:
             f"{display(limit)} ({limit} cents).",
             next_step="Wait, or ask a person: only they can raise CLAWVER_REFUND_DAILY_LIMIT_CENTS.",
         )
+
+
+def _was_declined(intent: Intent) -> bool:
+    """Whether a person said no to what Clawver had refused, so that it is not tried again unasked."""
+    return intent.state == "failed" and intent.doubted > 0

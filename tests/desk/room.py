@@ -42,6 +42,7 @@ class Host:
         self.meanwhile = meanwhile
         self.questions: list[Question] = []
         self.answered: str | None = None
+        self.answered_number = 0
 
     def reply_to(self, refund_id: str) -> Reply | None:
         if self.brought is not None:
@@ -64,15 +65,18 @@ class Left(Exception):  # noqa: N818  # no error: the call ended with its questi
 class Modern(Host):
     """A host that ends the call with the question, and brings the answer along with the next one."""
 
-    def __init__(self, answered: str | None = None, brought: Reply | None = None) -> None:
+    def __init__(
+        self, answered: str | None = None, brought: Reply | None = None, number: int = 0
+    ) -> None:
         super().__init__(brought=brought)
         self.answered = answered
+        self.answered_number = number
 
     def reply_to(self, refund_id: str) -> Reply | None:
         return self.brought if refund_id == self.answered else None
 
     async def ask(self, question: Question) -> Reply:
-        raise Left(question.about)
+        raise Left(question.about, question.number)
 
 
 class Terminal(Host):
@@ -93,6 +97,7 @@ class Room:
         self.order_id: str = self.sell(2499)
         self.parts = self.services()
         self.ledger = self.parts.ledger
+        self.question_number = 0
 
     def services(self, **changed: Any) -> Services:
         values: dict[str, Any] = {
@@ -145,7 +150,8 @@ class Room:
         """The id of a refund about which a person is being asked."""
         with pytest.raises(Left) as left:
             await self.refund(cents, Modern(), reason=reason, refund_approval="ask")
-        return str(left.value)
+        refund_id, self.question_number = left.value.args
+        return str(refund_id)
 
     async def waiting(self, cents: int = 700, **changed: Any) -> Intent:
         """A preview."""

@@ -175,15 +175,121 @@ async def test_a_late_no_tells_of_an_attempt_that_may_still_land(room: Room) -> 
     assert intent_of(told).refund_id == intent_of(sent).refund_id
 
 
-async def test_another_refund_of_the_amount_did_not_take_the_place(room: Room) -> None:
-    old = await room.waiting()
+async def test_a_late_no_tells_of_what_went_along_a_chain_of_noes(room: Room) -> None:
+    asked = await room.asked()
     room.passes(901)
-    room.shop.refund(room.order_id, 700, "By hand")
-    further = await room.refund(named=room.listed())
-    assert further.status == "refunded"
+    desk = room.desk(refund_approval="ask")
+    second = await desk.approve(asked, Terminal(Reply.NO))
+    third = await desk.approve(intent_of(second).refund_id, Terminal(Reply.YES))
+    assert (second.status, third.status) == ("declined", "refunded")
 
-    with pytest.raises(RefusedError, match=f"No money was moved by refund {old.refund_id}"):
-        await room.desk().check(old.refund_id)
+    told = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+
+    assert (told.status, told.intent) == ("refunded", third.intent)
+    assert (await desk.check(asked)).intent == third.intent
+
+
+async def test_a_no_to_what_a_person_approved_stands_in_nobodys_way(room: Room) -> None:
+    """They approve in the terminal, and then close the form that a host still shows."""
+    asked = await room.asked()
+    desk = room.desk(refund_approval="ask")
+    sent = await desk.approve(asked, Terminal(Reply.YES))
+    told = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+
+    other = await room.refund(699, refund_approval="ask")
+
+    assert (told.status, intent_of(told).refund_id) == ("refunded", asked)
+    assert intent_of(sent).refund_id == asked
+    assert (other.status, other.approver) == ("needs_confirmation", "agent")
+
+
+async def test_a_no_to_an_old_wording_of_what_a_person_approved_stands_in_nobodys_way(
+    room: Room,
+) -> None:
+    old = await room.waiting()
+    new = await room.refund(reason="Other words", refund_approval="ask")
+    desk = room.desk(refund_approval="ask")
+    await desk.approve(intent_of(new).refund_id, Terminal(Reply.YES))
+    told = [
+        await desk.decline(old.refund_id, TRACE),
+        await desk.refund(room.order_id, 700, "Torn", (), Modern(old.refund_id, Reply.NO)),
+    ]
+
+    further = await room.refund(named=room.listed(), refund_approval="ask")
+
+    assert [each.status for each in told] == ["refunded", "refunded"]
+    assert (further.status, further.approver) == ("needs_confirmation", "agent")
+
+
+async def test_a_no_to_what_an_agent_sent_holds_for_whatever_follows(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    await desk.confirm(asked, Script())
+    assert (await desk.confirm(asked, Script())).status == "refunded"
+    told = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+    host = Host(Reply.NO)
+
+    other = await room.refund(699, refund_approval="ask")
+    await room.refund(698, host, refund_approval="ask")
+
+    assert told.status == "refunded"
+    assert (other.status, other.approver) == ("needs_confirmation", "person")
+    assert "A person said no to $7.00 on this order before, when it had been sent." in (
+        host.questions[0].text.splitlines()
+    )
+
+
+async def test_what_no_person_approved_settles_no_no(room: Room) -> None:
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+    assert (await room.refund(500, refund_approval="off")).status == "refunded"
+
+    other = await room.refund(699, refund_approval="ask")
+
+    assert (other.status, other.approver) == ("needs_confirmation", "person")
+
+
+async def test_where_nobody_is_asked_a_confirmation_needs_nobody_either(room: Room) -> None:
+    waiting = await room.waiting(699)
+    await room.refund(700, Host(Reply.NO), refund_approval="ask")
+
+    assert (await room.desk().confirm(waiting.refund_id, Script())).status == "refunded"
+
+
+@pytest.mark.parametrize("where", ["host", "terminal"])
+async def test_a_no_to_what_was_refused_and_landed_late_tells_of_it(room: Room, where: str) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    await desk.confirm(asked, Script())
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await desk.confirm(asked, Script())
+    room.shop.refund(room.order_id, 700, "It landed after all")
+
+    said = (
+        await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+        if where == "host"
+        else await desk.decline(asked, TRACE)
+    )
+
+    assert (said.status, intent_of(said).refund_id) == ("refunded", asked)
+
+
+async def test_what_was_refused_and_declined_is_approved_by_a_person_after_all(room: Room) -> None:
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await room.refund()
+    (failed,) = room.ledger.of_order(room.order_id)
+    desk = room.desk(refund_approval="ask")
+    assert (await desk.decline(failed.refund_id, TRACE)).status == "declined"
+    assert (await desk.check(failed.refund_id)).status == "declined"
+
+    outcome = await desk.approve(failed.refund_id, Terminal(Reply.YES))
+
+    assert outcome.status == "refunded"
+    assert intent_of(outcome).in_addition_to == (failed.refund_id,)
+    assert room.given_back() == [700]
 
 
 # A question that nobody answered
@@ -231,10 +337,12 @@ async def test_the_answer_to_an_older_question_leaves_a_newer_one_open(
     room: Room, late: Reply
 ) -> None:
     asked = await room.asked()
+    older = room.question_number
     room.passes(121)
     assert await room.asked() == asked
     desk = room.desk(refund_approval="ask")
-    await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, late))
+    for _ in range(2):  # hosts repeat their calls
+        await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, late, older))
 
     assert (await desk.confirm(asked, Script())).status == "busy"
     no = Modern(asked, Reply.NO)
@@ -260,6 +368,59 @@ async def test_the_answer_to_an_old_wording_leaves_the_new_question_alone(
     assert room.given_back() == [700]
 
 
+async def test_a_question_that_was_lost_leaves_the_next_one_alone(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    assert await room.asked() == asked
+    desk, number = room.desk(refund_approval="ask"), room.question_number
+    dismissed = Modern(asked, Reply.DISMISSED, number)
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), dismissed)
+
+    assert (outcome.status, outcome.is_put_aside) == ("needs_confirmation", True)
+    assert (await desk.confirm(asked, Script())).status == "needs_confirmation"
+
+
+async def test_who_puts_an_old_question_aside_is_not_asked_another(room: Room) -> None:
+    old = await room.asked()
+    room.passes(901)
+    desk = room.desk(refund_approval="ask")
+    put_aside = Modern(old, Reply.DISMISSED, room.question_number)
+
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), put_aside)
+
+    assert (outcome.status, outcome.is_put_aside) == ("needs_confirmation", True)
+    assert intent_of(outcome).refund_id != old
+
+
+async def test_a_clock_that_is_set_back_a_little_ends_no_question(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(-600)
+
+    assert (await room.desk(refund_approval="ask").confirm(asked, Script())).status == "busy"
+
+
+async def test_a_question_that_nobody_answered_is_not_the_only_way(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(120)
+
+    outcome = await room.desk(refund_approval="ask").check(asked)
+
+    assert (outcome.status, outcome.is_put_aside) == ("needs_confirmation", True)
+
+
+async def test_no_agent_sends_another_amount_while_a_person_is_asked(room: Room) -> None:
+    other = await room.waiting(699)
+    asked = await room.asked(700)
+    desk = room.desk(refund_approval="ask")
+
+    outcome = await desk.confirm(other.refund_id, Script())
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("busy", asked)
+    assert room.posts() == 0
+    room.passes(120)
+    assert (await desk.confirm(other.refund_id, Script())).status == "refunded"
+
+
 async def test_a_clock_that_is_set_back_keeps_no_question_open(room: Room) -> None:
     await room.asked()
     room.passes(-6 * 3600)
@@ -274,10 +435,10 @@ async def test_a_yes_to_what_took_the_place_of_an_old_preview_is_heard(room: Roo
     desk = room.desk(refund_approval="ask")
     with pytest.raises(Left) as left:
         await desk.confirm(old.refund_id, Modern())
-    new = str(left.value)
+    new, number = left.value.args
     assert new != old.refund_id
 
-    outcome = await desk.confirm(old.refund_id, Modern(new, Reply.YES))
+    outcome = await desk.confirm(old.refund_id, Modern(new, Reply.YES, number))
 
     assert (outcome.status, intent_of(outcome).refund_id) == ("refunded", new)
     assert room.given_back() == [700]

@@ -15,6 +15,7 @@ from tests.state.conftest import Start
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.state import database
 from clawver_orders.state.ledger import (
+    BY_AGENT,
     LIFETIME,
     DailyLimitError,
     Intent,
@@ -76,6 +77,7 @@ class Desk:
         self.ledger = ledger
         self.now = now
         self.count = 0
+        self.approver = TRACE
 
     def previewed(self, order_id: str = "ord_1", cents: int = 500, reason: str = "Torn",
                   named: Sequence[str] = (), seen: str = "paid", needs_person: bool = False) -> Intent:  # fmt: skip
@@ -102,7 +104,7 @@ class Desk:
         self.count += 1
         doors: dict[str, Callable[[], Intent]] = {
             "sending": lambda: self.ledger.begin_send(
-                refund_id, ["ref_b", "ref_a"], 10_000, self.now(), TRACE
+                refund_id, ["ref_b", "ref_a"], 10_000, self.now(), self.approver
             ),
             "confirmed": lambda: self.ledger.confirm(
                 refund_id, f"ref_{self.count}", "re_1", ["ref_x"], self.now(), TRACE
@@ -303,16 +305,28 @@ def test_a_state_follows_only_from_those_before_it(
         said = desk.go(to, intent.refund_id)
         added = ledger.history(intent.refund_id)[len(history) :]
         assert replace(said, doubted=0) == replace(intent, doubted=0)
-        assert said.doubted > said.approved
-        # The no is noted, once, and what was sent stays what it is.
+        assert (said.doubted > said.approved) is (state in {"failed", "declined", "absent"})
         assert [(event.event, event.state) for event in added] == (
-            [] if state == "declined" else [("declined", state)]
+            [("declined", state)] if state == "failed" else []
         )
     else:
         with pytest.raises(MovedOnError):
             desk.go(to, intent.refund_id)
         assert ledger.find(intent.refund_id) == intent
         assert ledger.history(intent.refund_id) == history
+
+
+@pytest.mark.parametrize("state", ["sending", "confirmed", "unknown", "absent", "failed"])
+def test_a_no_to_what_no_person_approved_is_noted_and_changes_nothing_else(
+    ledger: Ledger, desk: Desk, state: State
+) -> None:
+    desk.approver = Trace("test 1.0", BY_AGENT)
+    intent = desk.at(state)
+    said = desk.go("declined", intent.refund_id)
+
+    assert replace(said, doubted=0) == replace(intent, doubted=0)
+    assert (said.approved, said.state) == (0, state)
+    assert said.doubted == ledger.history(intent.refund_id)[-1].number > intent.doubted
 
 
 @pytest.mark.parametrize("to", sorted(set(get_args(State)) - {"previewed"}))

@@ -60,7 +60,7 @@ class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on wi
         )
         return InputRequiredResult(
             input_requests={self.question.about: ElicitRequest(params=params)},
-            request_state=self.question.about,
+            request_state=f"{self.question.about}#{self.question.number}",
         )
 
 
@@ -147,12 +147,18 @@ class HostCaller:
     @property
     def answered(self) -> str | None:
         """The question whose sealed state came back with the call."""
-        return self._params.request_state
+        state = self._params.request_state
+        return None if state is None else state.partition("#")[0]
+
+    @property
+    def answered_number(self) -> int:
+        """Which question it was: the same is asked again where the first was put aside."""
+        return int((self._params.request_state or "").partition("#")[2] or 0)
 
     def reply_to(self, about: str) -> Reply | None:
         """The answer that the call brought along, where it belongs to this very question."""
         answers: Mapping[str, Any] = self._params.input_responses or {}
-        if self._params.request_state != about or about not in answers:
+        if self.answered != about or about not in answers:
             return None
         return _read(answers[about])
 

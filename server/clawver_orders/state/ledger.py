@@ -44,20 +44,24 @@ ALLOWED: dict[State, tuple[State, ...]] = {
     "expired": ("previewed",),
 }
 """Each state, and those that may come before it."""
+BY_SETTING = "setting off"
+BY_AGENT = "agent by confirm_refund"
+"""Who approved, where no person did."""
 LIFETIME = timedelta(minutes=15)
 """How long a preview can be approved."""
 DAY = timedelta(hours=24)
 
 _STATES = ", ".join(f"'{state}'" for state in get_args(State))
-_INTENTS = """
+_INTENTS = f"""
 SELECT intent.*,
     (SELECT COALESCE(MAX(number), 0) FROM history
-        WHERE history.refund_id = intent.refund_id AND event = 'sending') AS approved,
+        WHERE history.refund_id = intent.refund_id
+        AND event = 'sending' AND who NOT IN ('{BY_SETTING}', '{BY_AGENT}')) AS approved,
     (SELECT COALESCE(MAX(number), 0) FROM history
         WHERE history.refund_id = intent.refund_id
         AND (event = 'declined' OR (event = 'absent' AND intent.state = 'absent'))) AS doubted
 FROM intent
-"""
+"""  # noqa: S608  # words of ours
 _SCHEMA = Schema(
     application_id=0x636C7672,
     steps=(
@@ -142,7 +146,7 @@ class Intent:
     surplus: tuple[str, ...] = ()
     """Further new refunds of the same amount: the request was delivered more than once."""
     approved: int = 0
-    """Where in the history it was last approved, and 0 where it never was: later is larger."""
+    """Where in the history a person approved it, and 0 where none did: later is larger."""
     doubted: int = 0
     """Where in the history a person last said no to it, or it was given up and has not shown since."""
 
@@ -156,6 +160,8 @@ class Intent:
 class Event:
     """A line of the history."""
 
+    number: int
+    """Later is larger."""
     at: datetime
     process: int
     event: str
@@ -269,6 +275,7 @@ class Ledger:
             ).fetchall()
         return tuple(
             Event(
+                number=row["number"],
                 at=_time(row["at"]),
                 process=row["process"],
                 event=row["event"],
@@ -339,10 +346,14 @@ class Ledger:
             self._note(connection, refund_id, "previewed", now, trace, "")
             return self._fetch(connection, refund_id)
 
-    def note(self, refund_id: str, event: str, now: Moment, trace: Trace, detail: str = "") -> None:
-        """Add to the history of an intent without changing its state."""
+    def note(self, refund_id: str, event: str, now: Moment, trace: Trace, detail: str = "") -> int:
+        """Add to the history of an intent without changing its state.
+
+        Returns:
+            The number of the new line.
+        """
         with self._database.writing() as connection:
-            self._note(connection, refund_id, event, now, trace, detail)
+            return self._note(connection, refund_id, event, now, trace, detail)
 
     def begin_send(
         self,
@@ -430,7 +441,8 @@ class Ledger:
     def decline(self, refund_id: str, now: Moment, trace: Trace) -> Intent:
         """A person said no: to this preview, and to another of the same wish that took its place.
 
-        What was sent meanwhile stays what it is, and the no is noted all the same.
+        What was sent meanwhile stays what it is, and the no is noted all the same, unless a person
+        had approved it.
         """
         detail = f"declined by {trace.who}"
         with self._database.writing() as connection:
@@ -449,7 +461,7 @@ class Ledger:
                 self._move(connection, row["refund_id"], "declined", now, trace, detail)
             if asked.state in ALLOWED["declined"]:
                 self._move(connection, refund_id, "declined", now, trace, detail)
-            elif asked.state != "declined":
+            elif asked.state == "failed" or not (asked.state == "declined" or asked.approved):
                 self._note(connection, refund_id, "declined", now, trace, detail)
             return self._fetch(connection, refund_id)
 
@@ -505,12 +517,13 @@ class Ledger:
         now: Moment,
         trace: Trace,
         detail: str,
-    ) -> None:
-        connection.execute(
+    ) -> int:
+        line = connection.execute(
             "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
             " SELECT refund_id, ?, ?, ?, state, ?, ?, ? FROM intent WHERE refund_id = ?",
             (now.at.timestamp(), os.getpid(), event, trace.who, trace.client, detail, refund_id),
         )
+        return int(line.lastrowid or 0)
 
     def _fetch(self, connection: sqlite3.Connection, refund_id: str) -> Intent:
         row = connection.execute(f"{_INTENTS} WHERE refund_id = ?", (refund_id,)).fetchone()

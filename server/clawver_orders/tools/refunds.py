@@ -69,7 +69,15 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
     sent again: the answer is its outcome. On `unknown` or no answer call check_refund, on
     `busy` follow next_step.
     """
-    return _answer(services, await services.desk.confirm(refund_id, caller), confirmed=refund_id)
+    outcome = await services.desk.confirm(refund_id, caller)
+    answer = _answer(services, outcome, confirmed=refund_id)
+    if outcome.status == "busy" and answer.refund_id not in {None, refund_id}:
+        later = (
+            f"That is another refund than {refund_id}, which this call did not send. When it is settled, read "
+            f"get_order; call confirm_refund again with refund_id {refund_id} if it is still wanted."
+        )
+        answer = answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
+    return answer
 
 
 async def check_refund(
@@ -93,8 +101,13 @@ async def check_refund(
         )
     answer = _answer(services, await services.desk.check(refund_id, order_id))
     if refund_id and answer.refund_id != refund_id:
-        place = f"{refund_id} itself was not sent; {answer.refund_id} took its place."
-        answer = answer.model_copy(update={"message": f"{place} {answer.message}"})
+        other = f"{refund_id} itself was not sent. A refund of the same amount was sent since, as {answer.refund_id}."
+        compare = "Compare its reason and sent_ago with what was meant."
+        said = {
+            "message": f"{other} {answer.message}",
+            "next_step": f"{compare} {answer.next_step}",
+        }
+        answer = answer.model_copy(update=said)
     if order_id and answer.status == "refunded":
         latest = (
             f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If "
@@ -113,7 +126,12 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     shown = Shown.by(services.settings)
     preview = _preview(outcome, shown)
     moved = outcome.status in {"refunded", "already_refunded"}
-    replaced = bool(confirmed) and intent is not None and intent.refund_id != confirmed
+    replaced = (
+        bool(confirmed)
+        and outcome.status != "busy"
+        and intent is not None
+        and intent.refund_id != confirmed
+    )
     return RefundAnswer(
         status=outcome.status,
         message=("That preview no longer holds. " if replaced else "") + message(outcome),
@@ -225,16 +243,18 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
     if settings.read_only and outcome.status in {"needs_confirmation", "declined", "not_recorded"}:
         return ASK_THE_MERCHANT
     if outcome.status == "needs_confirmation" and intent is not None:
+        terminal = f" Or they run in a terminal: {_approval(intent, settings)}."
+        instead = terminal if outcome.is_put_aside else ""
         if outcome.approver == "agent" and outcome.order is None:
             return (
                 f"For the preview call refund_order with order_id {order_id}, amount_in_cents {cents}, "
                 f"{'the in_addition_to given here, ' if outcome.earlier else ''}and the same reason."
+                f"{instead}"
             )
         if outcome.approver == "agent":
-            instead = f" Or they run in a terminal: {_approval(intent, settings)}."
             return (
                 "Show the person the preview. Only after their yes call confirm_refund with refund_id "
-                f"{intent.refund_id}.{instead if outcome.is_put_aside else ''}"
+                f"{intent.refund_id}.{instead}"
             )
         why = ", because of an earlier no or an attempt that is not accounted for"
         return (

@@ -45,7 +45,8 @@ from clawver_orders.webhooks import EVENTS
 
 START = "Ask a person to keep this running on this machine: clawver-orders listen."
 QUESTION = "register_webhook"
-"""What the question is about, on its way through a host."""
+"""What the question is about, on its way through a host; its number is when it was asked."""
+YES_HOLDS_FOR_SECONDS = 600
 SECRETS_DIFFER = (
     "Requests arrive whose signature does not fit: either somebody is guessing, or the webhook was "
     "registered with another secret than CLAWVER_WEBHOOK_SECRET holds now."
@@ -79,11 +80,13 @@ async def register_webhook(
     allowed = services.settings.webhook_hosts
     if allowed:
         _check_host(to, allowed)
-    if caller.can_ask:  # not while others wait: people take their time
-        await _show(services, caller, to, wanted)
+    # Not while others wait: people take their time.
+    is_approved = not caller.can_ask or await _show(services, caller, to, wanted)
     async with services.registering:
         same_url = await _with_url(services, to)
         found = _with_events(same_url, wanted)
+        if found is None and not is_approved:  # it was there a moment ago
+            raise _nobody_said_yes()
         hook = found or await services.clawver.register_webhook(
             to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
         )
@@ -116,27 +119,39 @@ def _with_events(hooks: list[Webhook], wanted: list[str]) -> Webhook | None:
     return next((hook for hook in hooks if set(hook.events) == set(wanted)), None)
 
 
-async def _show(services: Services, caller: Caller, to: Address, wanted: list[str]) -> None:
-    """Let a person see where the events will go, before anything goes there."""
+async def _show(services: Services, caller: Caller, to: Address, wanted: list[str]) -> bool:
+    """Let a person see where the events will go: whether they said yes; not asked where they go there.
+
+    Raises:
+        RefusedError: They said no, or nothing.
+    """
+    now = int(services.now().timestamp())
     reply = caller.reply_to(QUESTION)
+    if reply is Reply.YES and not 0 <= now - caller.answered_number < YES_HOLDS_FOR_SECONDS:
+        reply = None  # they may have changed their mind since
     if reply is None:
         if _with_events(await _with_url(services, to), wanted) is not None:
-            return
-        reply = await caller.ask(_question(services.settings, to, wanted))
+            return False
+        reply = await caller.ask(_question(services.settings, to, wanted, now))
     if reply is Reply.NO:
         raise RefusedError(
             "Nothing was registered: a person said no to this address.",
             next_step="Do not ask again by yourself. Ask the merchant which address and which events they want.",
         )
     if reply is not Reply.YES:
-        raise RefusedError(
-            "Nothing was registered: nobody said yes to this address.",
-            next_step="Ask the merchant whether they want it, then call register_webhook again with the same "
-            "values. If they are shown nothing, they can run clawver-orders call register_webhook in a terminal.",
-        )
+        raise _nobody_said_yes()
+    return True
 
 
-def _question(settings: Settings, to: Address, wanted: list[str]) -> Question:
+def _nobody_said_yes() -> RefusedError:
+    return RefusedError(
+        "Nothing was registered: nobody said yes to this address.",
+        next_step="Ask the merchant whether they want it, then call register_webhook again with the same "
+        "values. If they are shown nothing, they can run clawver-orders call register_webhook in a terminal.",
+    )
+
+
+def _question(settings: Settings, to: Address, wanted: list[str], number: int) -> Question:
     lines = [
         f"Send events of this store to {to.url} from now on?",
         f"Store: {settings.store_name}",
@@ -148,6 +163,7 @@ def _question(settings: Settings, to: Address, wanted: list[str]) -> Question:
         "\n".join(lines),
         yes="Send the events there",
         choice="Yes registers this address. No changes nothing.",
+        number=number,
     )
 
 
