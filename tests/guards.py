@@ -80,7 +80,7 @@ GUARDS = {
         "refunds.py", "now.needs_person or not earlier.needs_person", "True"
     ),
     "preview after silence": Guard(
-        "refunds.py", "if stands is Asking.UNANSWERED:", "if False:"
+        "refunds.py", "if stands in {Asking.OPEN, Asking.UNANSWERED}:", "if False:"
     ),
     "no to what failed": Guard(
         "state/ledger.py", 'elif asked.state == "failed" or not (', "elif False and not ("

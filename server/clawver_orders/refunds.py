@@ -392,15 +392,14 @@ class RefundDesk:
             return None, BY_SETTING
         only_a_person = mode == "human" or intent.needs_person
         stands = await self._asking(intent)
-        if stands is Asking.OPEN:  # whoever calls: the answer of the person who is asked counts
-            return self._outcome("busy", intent, order=order), ""
         if self._put_another_aside(caller):
             return replace(self._unconfirmed(intent, order), is_put_aside=True), ""
         if stands is not Asking.IN_VAIN and caller.can_ask:
             return None, ""
         if only_a_person:
             return self._unconfirmed(intent, order), ""
-        if stands is Asking.UNANSWERED:  # whoever goes on without the person has to show it first
+        # Whoever goes on without the person has to show it first.
+        if stands in {Asking.OPEN, Asking.UNANSWERED}:
             trace = Trace(caller.client)
             await self._settling.write(self._ledger.note, intent.refund_id, SHOWN, trace=trace)
         elif confirmed:  # a no reaches every amount, so an answer that may be one is waited for
