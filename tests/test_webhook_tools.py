@@ -732,7 +732,7 @@ async def test_a_host_that_never_shows_it_registers_nothing(
         await anyio.sleep_forever()
         raise AssertionError
 
-    async with host(open_for_events, "legacy", silent) as client:
+    async with host(open_for_events, "legacy", silent, patience=0.2) as client:
         text = await failure(client, "register_webhook", **WANTED)
 
     assert "Nothing was registered: nobody said yes to this address." in text

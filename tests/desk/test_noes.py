@@ -7,6 +7,18 @@ from clawver_orders.approvals import ASKED, Reply, Script
 from clawver_orders.errors import RefusedError
 from clawver_orders.models import Order
 
+
+async def refused(room: Room) -> str:
+    """The id of a refund that Clawver refused, while a person was still shown the question."""
+    asked, desk = await room.asked(), room.desk(refund_approval="ask")
+    room.passes(121)
+    await desk.confirm(asked, Script())
+    room.shop.add_fault("status_before", method="POST", status=400)
+    with pytest.raises(RefusedError):
+        await desk.confirm(asked, Script())
+    return asked
+
+
 # A no
 
 
@@ -85,13 +97,7 @@ async def test_an_attempt_that_landed_late_needs_nobody_any_more(room: Room) -> 
 async def test_a_no_to_what_failed_meanwhile_holds_for_what_came_after(
     room: Room, where: str
 ) -> None:
-    asked = await room.asked()
-    room.passes(121)
-    desk = room.desk(refund_approval="ask")
-    await desk.confirm(asked, Script())
-    room.shop.add_fault("status_before", method="POST", status=400)
-    with pytest.raises(RefusedError):
-        await desk.confirm(asked, Script())
+    asked, desk = await refused(room), room.desk(refund_approval="ask")
     later = await room.waiting()
     assert later.refund_id != asked
 
@@ -108,13 +114,7 @@ async def test_a_no_to_what_failed_meanwhile_holds_for_what_came_after(
 
 
 async def test_a_no_to_what_failed_is_asked_about_again(room: Room) -> None:
-    asked = await room.asked()
-    room.passes(121)
-    desk = room.desk(refund_approval="ask")
-    await desk.confirm(asked, Script())
-    room.shop.add_fault("status_before", method="POST", status=400)
-    with pytest.raises(RefusedError):
-        await desk.confirm(asked, Script())
+    asked, desk = await refused(room), room.desk(refund_approval="ask")
     await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
 
     same = await room.refund(700, refund_approval="ask")
@@ -258,13 +258,7 @@ async def test_where_nobody_is_asked_a_confirmation_needs_nobody_either(room: Ro
 
 @pytest.mark.parametrize("where", ["host", "terminal"])
 async def test_a_no_to_what_was_refused_and_landed_late_tells_of_it(room: Room, where: str) -> None:
-    asked = await room.asked()
-    room.passes(121)
-    desk = room.desk(refund_approval="ask")
-    await desk.confirm(asked, Script())
-    room.shop.add_fault("status_before", method="POST", status=400)
-    with pytest.raises(RefusedError):
-        await desk.confirm(asked, Script())
+    asked, desk = await refused(room), room.desk(refund_approval="ask")
     room.shop.refund(room.order_id, 700, "It landed after all")
 
     said = (
