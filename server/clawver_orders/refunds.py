@@ -206,7 +206,8 @@ class RefundDesk:
         """Let a person decide about an intent, whatever became of it before.
 
         One that was declined, has expired, failed or is not accounted for is previewed anew, on top
-        of what it was on top of, and of itself where it may still count. Whatever else there is of
+        of what it was on top of, of itself where it may still count, and of other wordings that
+        were declined. Whatever else there is of
         its amount came meanwhile: then this is a repeat, as from anybody else.
 
         Args:
@@ -219,13 +220,22 @@ class RefundDesk:
         intent = await self._known(refund_id)
         if intent.is_open or intent.state == "confirmed":
             return await self._look_at(intent)
-        never_went = intent.state in {"declined", "absent"} or _was_declined(intent)
-        stands = (intent.refund_id,) if never_went else ()
+        with said_first(NOTHING_SENT):
+            intents = await off_thread(self._ledger.of_order, intent.order_id)
+        stand = [
+            each.refund_id
+            for each in intents
+            if each.amount_in_cents == intent.amount_in_cents
+            and each.in_addition_to == intent.in_addition_to
+            and (each.state == "declined" or _was_declined(each))
+        ]
+        if intent.state == "absent":
+            stand.append(intent.refund_id)
         return await self._refund(
             intent.order_id,
             intent.amount_in_cents,
             intent.reason,
-            (*intent.in_addition_to, *stands),
+            (*intent.in_addition_to, *stand),
             caller,
         )
 
@@ -239,10 +249,9 @@ class RefundDesk:
         went = await self._sent_since(intent)
         if went is not None:  # it is too late, and a no to an id that is long settled says nothing
             return self._settled(went, None)
-        if intent.state in {"previewed", "expired", "failed"}:
-            intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
+        intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
         if intent.state in {"declined", "failed"}:
-            return await self._look_at(intent)
+            return await self._look_after_a_no(intent)
         raise RefusedError(
             f"Refund {refund_id} can no longer be declined: it is {intent.state}.",
             next_step=f"See what happened with: clawver-orders refunds show {refund_id}.",
@@ -498,22 +507,26 @@ class RefundDesk:
             if went is not None:
                 return self._settled(went, order), ""
             if intent.state == "failed":
-                return await self._look_at(intent), ""
+                return await self._look_after_a_no(intent), ""
         outcome = self._settled(await self._known(intent.refund_id), order)
         return replace(outcome, is_put_aside=reply in {Reply.DISMISSED, Reply.SILENT}), ""
+
+    async def _look_after_a_no(self, intent: Intent) -> Outcome:
+        """How it stands: what was refused may have landed all the same, and the no is noted anyway."""
+        outcome = await self._look_at(intent)
+        return self._settled(intent, None) if outcome.status == "busy" else outcome
 
     async def _sent_since(self, intent: Intent) -> Intent | None:
         """What was sent of the same amount under another id since: reworded, approved anew, or more."""
         with said_first(NOTHING_SENT):
             intents = await off_thread(self._ledger.of_order, intent.order_id)
+        # By their place in the ledger: a preview ends those of its amount before it, and clocks are set.
+        later = intents[[each.refund_id for each in intents].index(intent.refund_id) + 1 :]
         went = [
             other
-            for other in intents
+            for other in later
             if other.amount_in_cents == intent.amount_in_cents
-            and other.refund_id != intent.refund_id
             and (other.is_open or other.state in {"confirmed", "absent"})
-            and other.sent_at is not None
-            and other.sent_at >= intent.created_at
         ]
         return went[-1] if went else None
 

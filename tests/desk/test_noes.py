@@ -240,6 +240,89 @@ async def test_a_no_to_what_an_agent_sent_holds_for_whatever_follows(room: Room)
     )
 
 
+async def test_a_no_to_an_old_wording_of_what_an_agent_sent_holds(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    new = await desk.refund(room.order_id, 700, "Other words", (), Script())
+    assert (await desk.confirm(intent_of(new).refund_id, Script())).status == "refunded"
+    told = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+
+    other = await room.refund(699, refund_approval="ask")
+
+    assert (told.status, intent_of(told).refund_id) == ("refunded", intent_of(new).refund_id)
+    assert (other.status, other.approver) == ("needs_confirmation", "person")
+
+
+async def test_a_no_in_the_terminal_to_what_an_agent_sent_holds_too(room: Room) -> None:
+    intent = await room.waiting()
+    desk = room.desk(refund_approval="ask")
+    assert (await desk.confirm(intent.refund_id, Script())).status == "refunded"
+    with pytest.raises(RefusedError, match="can no longer be declined: it is confirmed"):
+        await desk.decline(intent.refund_id, TRACE)
+
+    other = await room.refund(699, refund_approval="ask")
+
+    assert (other.status, other.approver) == ("needs_confirmation", "person")
+
+
+@pytest.mark.parametrize("where", ["host", "terminal"])
+async def test_a_clock_that_is_set_back_takes_no_earlier_refund_for_a_later_one(
+    room: Room, where: str
+) -> None:
+    first = await room.refund()
+    room.passes(-300)
+    further = intent_of(await room.refund(named=first.earlier, refund_approval="ask"))
+    desk = room.desk(refund_approval="ask")
+
+    said = (
+        await desk.confirm(further.refund_id, Modern(further.refund_id, Reply.NO))
+        if where == "host"
+        else await desk.decline(further.refund_id, TRACE)
+    )
+
+    assert (said.status, intent_of(said).refund_id) == ("declined", further.refund_id)
+    assert (await desk.confirm(further.refund_id, Script())).status == "declined"
+    assert room.given_back() == [700]
+
+
+async def test_a_clock_that_is_set_back_hides_nothing_that_was_sent(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    new = await desk.refund(room.order_id, 700, "Other words", (), Script())
+    room.passes(-300)
+    sent = await desk.confirm(intent_of(new).refund_id, Script())
+
+    told = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+
+    assert (sent.status, told.status, told.intent) == ("refunded", "refunded", sent.intent)
+
+
+async def test_a_no_to_what_was_refused_is_noted_while_another_call_is_at_it(room: Room) -> None:
+    asked, desk = await refused(room), room.desk(refund_approval="ask")
+    async with room.parts.locks.held(room.order_id, 1.0):
+        said = await desk.decline(asked, TRACE)
+
+    assert (said.status, room.given_back()) == ("declined", [])
+    assert room.ledger.history(asked)[-1].event == "declined"
+
+
+async def test_a_person_approves_after_all_what_was_declined_in_two_wordings(room: Room) -> None:
+    asked = await room.asked()
+    room.passes(121)
+    desk = room.desk(refund_approval="ask")
+    new = intent_of(await desk.refund(room.order_id, 700, "Other words", (), Script()))
+    await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, Reply.NO))
+    assert room.found(new).state == "declined"
+
+    sent = await desk.approve(asked, Terminal(Reply.YES))
+    again = await desk.approve(new.refund_id, Terminal(Reply.YES))
+
+    assert (sent.status, again.status) == ("refunded", "already_refunded")
+    assert room.given_back() == [700]
+
+
 async def test_what_no_person_approved_settles_no_no(room: Room) -> None:
     await room.refund(700, Host(Reply.NO), refund_approval="ask")
     assert (await room.refund(500, refund_approval="off")).status == "refunded"
