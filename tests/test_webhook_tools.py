@@ -596,6 +596,19 @@ async def test_an_event_alone_proves_nothing_and_is_a_reason_once(
     assert shop.refunds() == []
 
 
+async def test_a_refund_that_another_call_is_at_work_on_is_not_said_to_be_settled(
+    configure: Configure, shop: Shop
+) -> None:
+    async with opened(configure()) as services:
+        await unknown_refund(services, shop, "drop_after")
+        services.inbox.note("r", [arrival(1, "order.refunded")])
+        async with services.locks.held("ord_shirt", 1.0):
+            answer = await listed(services)
+
+    assert [each["status"] for each in answer["refunds_checked"]] == ["busy"]
+    assert "Tell the person" not in answer["next_step"]
+
+
 async def test_an_event_from_before_the_refund_is_no_reason(
     configure: Configure, shop: Shop
 ) -> None:

@@ -109,7 +109,7 @@ class Outcome:
     unwritten: bool = False
     """Whether the ledger could not take down what happened."""
     is_put_aside: bool = False
-    """Whether a person was asked just now and gave no answer."""
+    """Whether a person was asked about it and has said neither yes nor no."""
 
 
 class RefundDesk:

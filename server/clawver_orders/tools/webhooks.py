@@ -291,7 +291,7 @@ async def list_order_events(
 
 def _about_money(checked: tuple[Looked, ...]) -> str:
     """What comes before anything else: a refund that was waited for is settled."""
-    settled = [each.intent.refund_id for each in checked if each.status != "unknown"]
+    settled = [each.intent.refund_id for each in checked if each.status not in {"unknown", "busy"}]
     if not settled:
         return ""
     return f"Tell the person what became of refund {', '.join(settled)}: see refunds_checked. "
