@@ -48,12 +48,9 @@ async def refund_order(
     outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
     answer = _answer(services, outcome)
     if outcome.status == "busy" and outcome.amount_in_cents not in {None, amount_in_cents}:
-        later = (
-            f"That is another refund than this one of {display(amount_in_cents)}, which this call did not begin. "
-            "When it is settled, read get_order; call refund_order again with amount_in_cents "
-            f"{amount_in_cents} if it is still wanted."
-        )
-        answer = answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
+        wanted = f"this one of {display(amount_in_cents)}, which this call did not begin"
+        again = f"refund_order again with amount_in_cents {amount_in_cents}"
+        return _after_another(answer, wanted, again)
     return answer
 
 
@@ -72,11 +69,9 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
     outcome = await services.desk.confirm(refund_id, caller)
     answer = _answer(services, outcome, confirmed=refund_id)
     if outcome.status == "busy" and answer.refund_id not in {None, refund_id}:
-        later = (
-            f"That is another refund than {refund_id}, which this call did not send. When it is settled, read "
-            f"get_order; call confirm_refund again with refund_id {refund_id} if it is still wanted."
-        )
-        answer = answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
+        wanted = f"{refund_id}, which this call did not send"
+        again = f"confirm_refund again with refund_id {refund_id}"
+        return _after_another(answer, wanted, again)
     return answer
 
 
@@ -115,6 +110,15 @@ async def check_refund(
         )
         answer = answer.model_copy(update={"next_step": f"{latest} {answer.next_step}"})
     return answer
+
+
+def _after_another(answer: RefundAnswer, wanted: str, again: str) -> RefundAnswer:
+    """The answer about a refund that is in the way, and what becomes of the one that was wanted."""
+    later = (
+        f"That is another refund than {wanted}. When it is settled, read get_order; call {again} if it is "
+        "still wanted."
+    )
+    return answer.model_copy(update={"next_step": f"{answer.next_step} {later}"})
 
 
 def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> RefundAnswer:
