@@ -53,7 +53,7 @@ DECLINE = ElicitResult(action="decline")
 CANCEL = ElicitResult(action="cancel")
 MALFORMED = [
     ElicitResult(action="accept"),
-    ElicitResult(action="accept", content={"approve": "yes"}),
+    ElicitResult(action="accept", content={"approve": "maybe"}),
     ElicitResult(action="accept", content={"approve": 1}),
     ElicitResult(action="accept", content={"other": True}),
 ]
@@ -72,13 +72,26 @@ async def host(
     time: Time | None = None,
     *,
     patience: float = 60.0,
+    thinks: float = 4.0,
 ) -> AsyncIterator[Client]:
-    clocks = {"now": lambda: time.at, "uptime": lambda: time.up} if time else {}
-    server = build_server(settings, answer_within_seconds=patience, **clocks)  # type: ignore[arg-type]  # by name
+    """A client of a server, behind which a person takes some seconds for each answer."""
+    clock = time or Time()
+
+    async def thinking(context: ClientRequestContext, params: ElicitRequestParams) -> Any:
+        answer = await person(context, params)
+        clock.pass_by(thinks)
+        return answer
+
+    server = build_server(
+        settings,
+        answer_within_seconds=patience,
+        now=lambda: clock.at,
+        uptime=lambda: clock.up,
+    )
     async with Client(
         server,
         mode=era,
-        elicitation_callback=person,
+        elicitation_callback=person and thinking,
         client_info=mcp_types.Implementation(name="Test host\x1b[31m", version="7"),
     ) as client:
         yield client
@@ -231,20 +244,6 @@ async def test_a_dismissed_question_sends_nothing_and_is_asked_anew(
     assert dismissed["status"] == confirmed["status"] == "needs_confirmation"
     assert again["status"] == "refunded"
     assert dismissed["refund_id"] == confirmed["refund_id"] == again["refund_id"]
-
-
-@pytest.mark.parametrize("answer", MALFORMED)
-async def test_an_answer_without_sense_sends_nothing(
-    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, answer: ElicitResult
-) -> None:
-    async with host(configure(refund_approval="ask"), era, Asked(answer)) as client:
-        asked = await call(client, "refund_order", **wanted)
-        assert posts(shop) == []
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
-
-    assert asked["status"] == "needs_confirmation"
-    assert f"confirm_refund with refund_id {asked['refund_id']}" in asked["next_step"]
-    assert confirmed["status"] == "refunded"
 
 
 async def test_a_host_that_claims_to_ask_and_fails_sends_nothing(
@@ -614,8 +613,9 @@ async def test_a_form_that_is_put_aside_is_not_the_only_way(
         first = await call(client, "refund_order", **wanted)
         again = await call(client, "confirm_refund", refund_id=first["refund_id"])
 
+    assert f"call confirm_refund with refund_id {first['refund_id']}" in first["next_step"]
+    assert "confirm_refund" not in again["next_step"]
     for answer in (first, again):
-        assert f"call confirm_refund with refund_id {first['refund_id']}" in answer["next_step"]
         assert f"clawver-orders approve {first['refund_id']}" in answer["next_step"]
     assert posts(shop) == []
 

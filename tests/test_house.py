@@ -74,7 +74,7 @@ MAP = {
         "errors", "references", "search", "services", "settling", "tools.answers", "tools.arguments",
         "tools.contract", "tools.orders",
     },
-    "serving.asking": {"approvals", "state.keys", "text"},
+    "serving.asking": {"approvals", "refund_rules", "state.keys", "text"},
     "serving.strict": {
         "approvals", "errors", "missing", "services", "serving.asking", "tools.answers", "tools.contract",
     },

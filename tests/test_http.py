@@ -131,6 +131,7 @@ def test_any_process_takes_the_answer_to_a_question_of_another(
             "inputResponses": {refund_id: {"action": "accept", "content": {"approve": True}}},
             "requestState": asked["requestState"],
         }
+        time.sleep(1.05)  # a person takes a while
         answers = [each.ask("2026-07-28", "tools/call", **reply) for each in (another, one)]
 
     assert [answer.json()["result"]["structuredContent"]["status"] for answer in answers] == [

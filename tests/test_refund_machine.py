@@ -162,6 +162,7 @@ class Person:
     client, is_person, can_ask, person = "host 1", False, True, "person by elicitation"
     answered: str | None = None
     answered_number = 0
+    answered_after_seconds = 4.0
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply

@@ -738,6 +738,18 @@ async def test_no_clear_yes_registers_nothing(
     assert later["status"] == "registered"
 
 
+@pytest.mark.parametrize("answer", [YES, NO, DECLINE, CANCEL])
+async def test_an_answer_sooner_than_anybody_reads_is_no_persons(
+    open_for_events: Settings, shop: Shop, era: str, answer: ElicitResult
+) -> None:
+    async with host(open_for_events, era, Asked(answer), thinks=0.9) as client:
+        text = await failure(client, "register_webhook", **WANTED)
+
+    assert "Nothing was registered: nobody said yes to this address." in text
+    assert "clawver-orders call register_webhook in a terminal" in text
+    assert written(shop) == []
+
+
 async def test_a_host_that_never_shows_it_registers_nothing(
     open_for_events: Settings, shop: Shop
 ) -> None:

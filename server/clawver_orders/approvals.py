@@ -19,18 +19,41 @@ ANSWERED = "answered"
 SHOWN = "shown"
 """Its preview went to whoever called, after a question that nobody answered with yes or no."""
 
+A_PERSON_TAKES_SECONDS = 1.0
+"""Nobody reads a question and answers it sooner than this: then the program answered by itself."""
+
 
 class Reply(Enum):
     """What came back when a person was asked."""
 
     YES = "yes"
     NO = "no"
+    HOST_YES = "yes of the program itself"
+    """It came too soon for a person: worth an agent's word, and no more."""
+    HOST_NO = "no of the program itself"
+    """Anything but a yes that came too soon for a person: nobody declined anything."""
     DISMISSED = "dismissed"
     """Put aside without a choice."""
+    UNCLEAR = "unclear"
+    """Answered with something that is neither a yes nor a no."""
     SILENT = "silent"
     """Nobody answered in time."""
     FAILED = "failed"
-    """The program that should have asked did not, or its answer made no sense."""
+    """The program that should have asked said that it could not."""
+
+    def after(self, seconds: float) -> "Reply":
+        """What this answer is worth when it took so long.
+
+        Args:
+            seconds: From the question to the answer.
+        """
+        if seconds >= A_PERSON_TAKES_SECONDS or self in {Reply.SILENT, Reply.FAILED}:
+            return self
+        return Reply.HOST_YES if self is Reply.YES else Reply.HOST_NO
+
+
+BY_PROGRAM = frozenset({Reply.HOST_YES, Reply.HOST_NO})
+"""Answers that no person gave."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,10 @@ class Caller(Protocol):
     def answered_number(self) -> int:
         """The number of that question; 0 where there is none, or it is not known."""
 
+    @property
+    def answered_after_seconds(self) -> float:
+        """How long the last answer took, from its question on; 0 where nothing was answered."""
+
     def reply_to(self, about: str) -> Reply | None:
         """The answer to a question of an earlier round, where the call brought one along."""
 
@@ -99,6 +126,7 @@ class Script:
     person: str = ""
     answered: str | None = None
     answered_number: int = 0
+    answered_after_seconds: float = 0.0
 
     def reply_to(self, about: str) -> Reply | None:  # noqa: ARG002  # the protocol's
         """Nothing."""
@@ -119,7 +147,7 @@ class Asking(Enum):
     OPEN = "open"
     """A question was put a moment ago, and its answer may still come."""
     IN_VAIN = "in vain"
-    """Nobody was asked, though the program said that it could: it is not tried again."""
+    """Nobody was asked: the program said that it could, and then that it could not."""
     UNANSWERED = "unanswered"
     """A person was asked, and said neither yes nor no; whoever goes on has not seen the preview."""
 
@@ -143,13 +171,20 @@ def asking(history: tuple[Event, ...], seconds_since_asked: float) -> Asking:
     return Asking.IN_VAIN if replies[-1:] == [Reply.FAILED.value] else Asking.UNANSWERED
 
 
-def answer_detail(reply: Reply, number: int) -> str:
-    """How the history keeps an answer: what it was, and to which question where that is known."""
-    return f"{reply.value} to question {number}" if number else reply.value
+def answer_detail(reply: Reply, number: int, seconds: float = 0.0) -> str:
+    """How the history keeps an answer.
+
+    Args:
+        reply: What it was.
+        number: To which question; 0 where that is not known.
+        seconds: How long it took; kept where it shows that no person answered.
+    """
+    to = f"{reply.value} to question {number}" if number else reply.value
+    return f"{to}, after {seconds:.3f} s" if reply in BY_PROGRAM else to
 
 
 def _answer(detail: str) -> tuple[str, int]:
-    reply, _, number = detail.partition(" to question ")
+    reply, _, number = detail.partition(", after ")[0].partition(" to question ")
     return reply, int(number or 0)
 
 

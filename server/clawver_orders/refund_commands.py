@@ -158,6 +158,7 @@ class _Terminal:
     person: str = "person in the terminal"
     answered: str | None = None
     answered_number: int = 0
+    answered_after_seconds: float = 0.0
 
     def reply_to(self, about: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""

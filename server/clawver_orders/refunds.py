@@ -19,6 +19,7 @@ from typing import Literal
 from clawver_orders.approvals import (
     ANSWERED,
     ASKED,
+    BY_PROGRAM,
     SHOWN,
     Asking,
     Caller,
@@ -110,6 +111,8 @@ class Outcome:
     """Whether the ledger could not take down what happened."""
     is_put_aside: bool = False
     """Whether a person was asked about it and has said neither yes nor no."""
+    only_in_terminal: bool = False
+    """Whether the same call again would change nothing, so that the person needs another way."""
 
 
 class RefundDesk:
@@ -358,9 +361,9 @@ class RefundDesk:
             if isinstance(examined, Outcome):
                 return examined
             order, earlier = examined
-            asked = await self._being_asked(order_id, amount_in_cents, caller)
-            if asked is not None:
-                return self._outcome("busy", asked, order=order)
+            other = await self._being_asked(order_id, amount_in_cents, caller)
+            if other is not None:
+                return self._outcome("busy", other, order=order)
             is_confirmed = confirmed is not None and await self._holds(
                 confirmed, earlier, order, trace
             )
@@ -383,9 +386,8 @@ class RefundDesk:
             number = await self._settling.write(
                 self._ledger.note, intent.refund_id, ASKED, trace=trace
             )
-        return await self._ask(
-            intent, self._question(intent, order, earlier, number), order, caller
-        )
+        asked = self._question(intent, order, earlier, number)
+        return await self._ask(intent, asked, order, caller, confirmed=is_confirmed)
 
     async def _approval(
         self, intent: Intent, order: Order, caller: Caller, *, confirmed: bool
@@ -393,35 +395,59 @@ class RefundDesk:
         """What is decided without asking: an outcome, or who approved; neither where a person is asked."""
         reply = caller.reply_to(intent.refund_id)
         if reply is not None:
-            return await self._heard(intent, order, caller, reply, caller.answered_number)
+            number = caller.answered_number
+            return await self._heard(intent, order, caller, reply, number, confirmed=confirmed)
         if caller.is_person:
             return None, ""
         mode = self._settings.refund_approval
         if mode == "off":
             return None, BY_SETTING
-        only_a_person = mode == "human" or intent.needs_person
         stands = await self._asking(intent)
-        if self._put_another_aside(caller):
-            return replace(self._unconfirmed(intent, order), is_put_aside=True), ""
+        if (aside := self._another_aside(caller)) is not None:
+            return self._put_aside(self._unconfirmed(intent, order), aside, confirmed=False), ""
         if stands is not Asking.IN_VAIN and caller.can_ask:
             return None, ""
-        if only_a_person:
+        if self._only_a_person(intent):
             return self._unconfirmed(intent, order), ""
         # Whoever goes on without the person has to show it first.
         if stands in {Asking.OPEN, Asking.UNANSWERED}:
             trace = Trace(caller.client)
             await self._settling.write(self._ledger.note, intent.refund_id, SHOWN, trace=trace)
-        elif confirmed:  # a no reaches every amount, so an answer that may be one is waited for
-            other = await self._being_asked(intent.order_id, None, caller)
-            return (None, BY_AGENT) if other is None else (self._outcome("busy", other), "")
+        elif confirmed:
+            return await self._by_agent(intent, caller)
         return self._unconfirmed(intent, order), ""
 
+    def _only_a_person(self, intent: Intent) -> bool:
+        """Whether an agent's word is not enough for it."""
+        return self._settings.refund_approval == "human" or intent.needs_person
+
+    async def _by_agent(self, intent: Intent, caller: Caller) -> tuple[Outcome | None, str]:
+        """An agent's word, where that is enough.
+
+        A no reaches every amount, so an answer that may be one is waited for.
+        """
+        other = await self._being_asked(intent.order_id, None, caller)
+        return (None, BY_AGENT) if other is None else (self._outcome("busy", other), "")
+
     @staticmethod
-    def _put_another_aside(caller: Caller) -> bool:
-        """Whether the call brings no yes to what it asked before: who put one aside gets no other."""
+    def _another_aside(caller: Caller) -> Reply | None:
+        """How the call put aside what it asked before, where it did: then it gets no other question."""
         asked = caller.answered
         reply = None if asked is None else caller.reply_to(asked)
-        return reply not in {None, Reply.YES}
+        return None if reply in {Reply.YES, Reply.HOST_YES} else reply
+
+    @staticmethod
+    def _put_aside(outcome: Outcome, reply: Reply, *, confirmed: bool) -> Outcome:
+        """An outcome after an answer that is neither a person's yes nor their no.
+
+        Args:
+            outcome: How the refund stands.
+            reply: The answer.
+            confirmed: Whether the call already was the confirmation that is asked for otherwise.
+        """
+        is_put_aside = reply not in {Reply.NO, Reply.FAILED}
+        only_in_terminal = reply in BY_PROGRAM or (confirmed and is_put_aside)
+        return replace(outcome, is_put_aside=is_put_aside, only_in_terminal=only_in_terminal)
 
     async def _being_asked(
         self, order_id: str, amount_in_cents: int | None, caller: Caller
@@ -452,11 +478,19 @@ class RefundDesk:
         return asking(history, since)
 
     async def _ask(
-        self, intent: Intent, question: Question, order: Order, caller: Caller
+        self,
+        intent: Intent,
+        question: Question,
+        order: Order,
+        caller: Caller,
+        *,
+        confirmed: bool,
     ) -> Outcome:
         """Put the question to the person, without the lock: they may take their time."""
         reply = await caller.ask(question)
-        outcome, approved_by = await self._heard(intent, order, caller, reply, question.number)
+        outcome, approved_by = await self._heard(
+            intent, order, caller, reply, question.number, confirmed=confirmed
+        )
         if outcome is not None:
             return outcome
         async with self._alone_with(intent.order_id) as busy:
@@ -469,7 +503,12 @@ class RefundDesk:
             )
             if isinstance(examined, Outcome):
                 return examined
-            order, _ = examined
+            order, earlier = examined
+            if approved_by == BY_AGENT and earlier.needs_person:  # they said no meanwhile
+                return self._put_aside(
+                    replace(self._unconfirmed(intent, order), approver="person"), reply,
+                    confirmed=confirmed,
+                )  # fmt: skip
             if intent.state != "previewed" or not await self._is_fresh(intent, order, trace):
                 raise RefusedError(
                     f"No money was moved: order {intent.order_id} changed, or the preview expired, "
@@ -485,19 +524,29 @@ class RefundDesk:
         if asked is None or caller.reply_to(asked) is not Reply.NO:
             return None
         intent, number = await self._known(asked), caller.answered_number
-        outcome, _ = await self._heard(intent, None, caller, Reply.NO, number)
+        outcome, _ = await self._heard(intent, None, caller, Reply.NO, number, confirmed=False)
         return outcome
 
     async def _heard(
-        self, intent: Intent, order: Order | None, caller: Caller, reply: Reply, number: int
+        self,
+        intent: Intent,
+        order: Order | None,
+        caller: Caller,
+        reply: Reply,
+        number: int,
+        *,
+        confirmed: bool,
     ) -> tuple[Outcome | None, str]:
         """Note an answer to a question: who approved, or the outcome of not approving."""
-        trace, detail = Trace(caller.client, caller.person), answer_detail(reply, number)
+        trace = Trace(caller.client, "" if reply in BY_PROGRAM else caller.person)
+        detail = answer_detail(reply, number, caller.answered_after_seconds)
         await self._settling.write(
             self._ledger.note, intent.refund_id, ANSWERED, trace=trace, detail=detail
         )
         if reply is Reply.YES:
             return None, caller.person
+        if reply is Reply.HOST_YES and not self._only_a_person(intent):
+            return await self._by_agent(intent, caller)
         if reply is Reply.NO:
             went = await self._sent_since(intent)
             if went is None or not went.approved:  # nothing a person approved is undone by this
@@ -509,7 +558,7 @@ class RefundDesk:
             if intent.state == "failed":
                 return await self._look_after_a_no(intent), ""
         outcome = self._settled(await self._known(intent.refund_id), order)
-        return replace(outcome, is_put_aside=reply in {Reply.DISMISSED, Reply.SILENT}), ""
+        return self._put_aside(outcome, reply, confirmed=confirmed), ""
 
     async def _look_after_a_no(self, intent: Intent) -> Outcome:
         """How it stands: what was refused may have landed all the same, and the no is noted anyway."""
@@ -710,12 +759,11 @@ class RefundDesk:
         return self._outcome(status, intent, order=order, unwritten=unwritten)
 
     def _unconfirmed(self, intent: Intent, order: Order | None) -> Outcome:
-        only_a_person = self._settings.refund_approval == "human" or intent.needs_person
         return self._outcome(
             "needs_confirmation",
             intent,
             order=order,
-            approver="person" if only_a_person else "agent",
+            approver="person" if self._only_a_person(intent) else "agent",
         )
 
     def _outcome(

@@ -178,7 +178,9 @@ class Host:
     def _hear(self, message: dict[str, Any]) -> None:
         if message.get("method") == "elicitation/create":
             yes = {"action": "accept", "content": {"approve": self._person}}
-            self._say({"id": message["id"], "result": yes})
+            answer = {"id": message["id"], "result": yes}
+            # A person takes a while; what comes at once is the host's own.
+            threading.Timer(1.05, self._say, [answer]).start()
         elif "method" not in message:
             with self._guard:
                 call = self._calls.pop(message["id"], None)

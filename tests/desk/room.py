@@ -28,6 +28,7 @@ class Host:
     client = "host 1"
     is_person = False
     person = PERSON
+    answered_after_seconds = 4.0
 
     def __init__(
         self,

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.desk.room import PERSON, TRACE, Host, Room, Terminal, intent_of
+from tests.desk.room import PERSON, TRACE, Host, Modern, Room, Terminal, intent_of
 
-from clawver_orders.approvals import ASKED, Asking, Question, Reply, Script, asking
+from clawver_orders.approvals import ASKED, Asking, Question, Reply, Script, answer_detail, asking
 from clawver_orders.errors import NotFoundError, RefusedError, SetupError
 from clawver_orders.refunds import Outcome
 from clawver_orders.state.ledger import Event, Intent, Moment, Trace
@@ -164,7 +164,7 @@ async def test_a_second_no_comes_on_top_of_the_first(room: Room) -> None:
     assert again.intent == second.intent
 
 
-@pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.SILENT, Reply.FAILED])
+@pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.UNCLEAR, Reply.SILENT, Reply.FAILED])
 async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
     outcome = await room.refund(caller=Host(reply), refund_approval="ask")
 
@@ -635,6 +635,11 @@ def event(name: str, detail: str = "") -> Event:
         ((event("asked"), event("answered", "failed"), event("asked")), 1, Asking.OPEN),
         ((event("asked"), event("answered", "failed"), event("surplus")), 1, Asking.IN_VAIN),
         ((event("asked"), event("declined", "failed")), 120, Asking.UNANSWERED),
+        (
+            (event("asked"), event("answered", answer_detail(Reply.HOST_NO, 1, 0.09))),
+            1,
+            Asking.UNANSWERED,
+        ),
     ],
 )
 def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stands: Asking) -> None:
@@ -645,7 +650,43 @@ def test_how_the_asking_stands(history: tuple[Event, ...], seconds: float, stand
 
 def test_what_is_kept_of_a_reply_does_not_change() -> None:
     """Ledgers hold these words, and other versions of this program read them."""
-    assert [reply.value for reply in Reply] == ["yes", "no", "dismissed", "silent", "failed"]
+    assert [reply.value for reply in Reply] == [
+        "yes", "no", "yes of the program itself", "no of the program itself", "dismissed", "unclear", "silent",
+        "failed",
+    ]  # fmt: skip
+
+
+async def test_a_host_that_says_yes_by_itself_is_overruled_by_a_no_meanwhile(room: Room) -> None:
+    other = await room.waiting(300)
+
+    def meanwhile(_: str) -> None:
+        room.ledger.decline(other.refund_id, room.now(), TRACE)
+
+    caller = Host(Reply.HOST_YES, meanwhile=meanwhile)
+    outcome = await room.refund(caller=caller, refund_approval="ask")
+
+    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert outcome.only_in_terminal
+    assert room.posts() == 0
+
+
+async def test_a_host_that_says_yes_by_itself_waits_for_a_person_who_is_asked(room: Room) -> None:
+    asked = await room.asked(300)
+
+    outcome = await room.refund(caller=Host(Reply.HOST_YES), refund_approval="ask")
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("busy", asked)
+    assert room.posts() == 0
+
+
+async def test_a_host_that_puts_a_question_aside_by_itself_is_told_of_the_terminal(
+    room: Room,
+) -> None:
+    caller = Modern("rfi_another", Reply.HOST_NO)
+
+    outcome = await room.refund(caller=caller, refund_approval="ask")
+
+    assert (outcome.status, outcome.only_in_terminal) == ("needs_confirmation", True)
 
 
 async def test_while_a_person_is_asked_no_other_program_takes_an_agents_word(room: Room) -> None:

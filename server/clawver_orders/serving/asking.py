@@ -4,12 +4,14 @@ On 2026-07-28 a question is an answer: the call ends with it, and the host calls
 person's reply and the state it was given. The state is sealed with a key that the processes of
 the store share, so that any of them can take the reply and nobody else can have written it.
 Before that, the question travels to the host while the call waits. What a host does with it is
-its own affair: whatever is no clear yes or no is none.
+its own affair. Whatever is no clear yes or no is none, and what comes sooner than a person could
+answer is the host's own. Only an error says that nobody was asked.
 """
 
 import logging
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,11 @@ from mcp.server.request_state import (
     RequestStateBoundary,
     RequestStateSecurity,
 )
+from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    REQUEST_TIMEOUT,
     CallToolRequestParams,
     ElicitRequest,
     ElicitRequestFormParams,
@@ -30,6 +36,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Question, Reply
+from clawver_orders.refund_rules import passed_at_least
 from clawver_orders.state.keys import LENGTH, kept_key
 from clawver_orders.text import clean
 
@@ -38,6 +45,20 @@ log = logging.getLogger(__name__)
 FIELD = "approve"
 ANSWER_HEARD_FOR_SECONDS = 86400.0
 """How long a seal holds: a no is heard however late; whether a yes still counts the asker decides."""
+_YES = frozenset({"true", "yes"})
+_NO = frozenset({"false", "no", "off", "n", "0"})
+"""What hosts send that draw a box for text where a box to tick was asked for."""
+_CANNOT_ASK = frozenset(range(-32768, -32000 + 1)) - {
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    REQUEST_TIMEOUT,
+}
+"""Errors that say that the host could not ask: JSON-RPC keeps these codes for the protocol.
+
+Any other code is the host's own and may tell of a person, such as "rejected by the user". A host
+that went away, took too long, or failed within itself may well have shown the question.
+https://www.jsonrpc.org/specification#error_object
+"""
 
 
 def _form(question: Question) -> dict[str, Any]:
@@ -49,8 +70,9 @@ def _form(question: Question) -> dict[str, Any]:
 class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on with the next round
     """The call ends here with a question, and comes back with its answer."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, asked_uptime: float) -> None:
         self.question = question
+        self.asked_uptime = asked_uptime
         super().__init__(question.about)
 
     def result(self) -> InputRequiredResult:
@@ -60,7 +82,7 @@ class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on wi
         )
         return InputRequiredResult(
             input_requests={self.question.about: ElicitRequest(params=params)},
-            request_state=f"{self.question.about}#{self.question.number}",
+            request_state=f"{self.question.about}#{self.question.number}@{self.asked_uptime}",
         )
 
 
@@ -106,6 +128,7 @@ class HostCaller:
         context: The call's context.
         params: The call itself, which may bring answers along.
         answer_within_seconds: How long to wait for a host that is asked while the call waits.
+        uptime: Seconds since this machine started, for all its processes alike.
     """
 
     person = "person by elicitation"
@@ -116,10 +139,16 @@ class HostCaller:
         context: ServerRequestContext[Any, Any],
         params: CallToolRequestParams,
         answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
+        uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context
         self._params = params
         self._answer_within = answer_within_seconds
+        self._uptime = uptime
+        state, _, asked = (params.request_state or "").partition("@")
+        self._answered, _, number = state.partition("#")
+        self._answered_number = int(number or 0)
+        self._seconds = passed_at_least(float(asked), uptime()) if asked else 0.0
 
     @property
     def client(self) -> str:
@@ -147,20 +176,24 @@ class HostCaller:
     @property
     def answered(self) -> str | None:
         """The question whose sealed state came back with the call."""
-        state = self._params.request_state
-        return None if state is None else state.partition("#")[0]
+        return self._answered or None
 
     @property
     def answered_number(self) -> int:
         """Which question it was: the same is asked again where the first was put aside."""
-        return int((self._params.request_state or "").partition("#")[2] or 0)
+        return self._answered_number
+
+    @property
+    def answered_after_seconds(self) -> float:
+        """How long the last answer took, from its question on."""
+        return self._seconds
 
     def reply_to(self, about: str) -> Reply | None:
         """The answer that the call brought along, where it belongs to this very question."""
         answers: Mapping[str, Any] = self._params.input_responses or {}
         if self.answered != about or about not in answers:
             return None
-        return _read(answers[about])
+        return _read(answers[about]).after(self._seconds)
 
     async def progress(self, done: int, total: int) -> None:
         """Tell the host, where it asked for that."""
@@ -172,28 +205,38 @@ class HostCaller:
         Raises:
             QuestionPending: The host answers with another call.
         """
+        asked = self._uptime()
         if self._is_modern:
-            raise QuestionPending(question)
+            raise QuestionPending(question, asked)
         try:
             with anyio.fail_after(self._answer_within):
                 result = await self._context.session.elicit_form(
                     question.text, _form(question), self._context.request_id
                 )
+            reply = _read(result)
         except TimeoutError:
-            return Reply.SILENT
-        except Exception as error:  # noqa: BLE001  # a host that claims it and fails, in whatever way
-            log.warning("the host did not answer the question: %s", type(error).__name__)
-            return Reply.FAILED
-        return _read(result)
+            reply = Reply.SILENT
+        except MCPError as error:
+            log.warning("the host did not answer the question: error %s", error.code)
+            reply = Reply.FAILED if error.code in _CANNOT_ASK else Reply.UNCLEAR
+        except Exception as error:  # noqa: BLE001  # what cannot be read, in whatever way, is no answer
+            log.warning("the host's answer cannot be read: %s", type(error).__name__)
+            reply = Reply.UNCLEAR
+        self._seconds = self._uptime() - asked
+        return reply.after(self._seconds)
 
 
 def _read(result: object) -> Reply:
     """What a host's answer means. Only a clear yes is one."""
     if not isinstance(result, ElicitResult):
-        return Reply.FAILED
+        return Reply.UNCLEAR
     if result.action != "accept":
         return Reply.NO if result.action == "decline" else Reply.DISMISSED
     chosen = (result.content or {}).get(FIELD)
-    if chosen is True:
+    word = str(chosen).strip().casefold()
+    if chosen is True or (isinstance(chosen, str) and word in _YES):
         return Reply.YES
-    return Reply.NO if chosen is False else Reply.FAILED
+    is_no = (
+        chosen == 0 if isinstance(chosen, int | float) else isinstance(chosen, str) and word in _NO
+    )
+    return Reply.NO if is_no else Reply.UNCLEAR

@@ -92,7 +92,7 @@ def build_server(
     async def call_tool(
         context: ServerRequestContext[Services, Any], params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
-        caller = HostCaller(context, params, answer_within_seconds)
+        caller = HostCaller(context, params, answer_within_seconds, context.lifespan_context.uptime)
         return await answer(
             tools, context.lifespan_context, params.name, params.arguments or {}, caller
         )

@@ -246,6 +246,11 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
         )
     if settings.read_only and outcome.status in {"needs_confirmation", "declined", "not_recorded"}:
         return ASK_THE_MERCHANT
+    if outcome.status == "needs_confirmation" and outcome.only_in_terminal and intent is not None:
+        return (
+            "No person answered the question, and asking again here would not change that. Ask the "
+            f"person to run in a terminal: {_approval(intent, settings)}. Then call {check}."
+        )
     if outcome.status == "needs_confirmation" and intent is not None:
         terminal = f" Or they run in a terminal: {_approval(intent, settings)}."
         instead = terminal if outcome.is_put_aside else ""
