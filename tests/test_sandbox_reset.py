@@ -65,7 +65,7 @@ async def test_the_address_that_is_served_again_is_forgotten_and_others_are_not(
 
     reset_sandbox(settings_for(state, sandbox=True), 8787)
 
-    assert stores(state) == {"http-localhost-8788", "api.clawver.store"}
+    assert stores(state) == {"http+localhost+8788", "https+api.clawver.store+443"}
 
 
 async def test_a_refund_over_the_served_address_is_forgotten_with_its_order(state: Path) -> None:

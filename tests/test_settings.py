@@ -1,11 +1,15 @@
 """A person's decisions, checked once and never repeated aloud."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from platformdirs import user_state_path
 
+from clawver_orders.addresses import one_spelling
 from clawver_orders.errors import SetupError
 from clawver_orders.settings import VARIABLES, Settings
 
@@ -178,18 +182,101 @@ def test_a_state_folder_may_begin_at_home() -> None:
 
 
 @pytest.mark.parametrize(
-    ("urls", "name"),
+    ("urls", "name", "folder"),
     [
-        (("https://api.clawver.store/v1", "https://API.clawver.store:443/v1"), "api.clawver.store"),
-        (("http://127.0.0.1:80/v1", "http://localhost/v1", "http://[::1]/v1"), "http-localhost"),
-        (("http://127.0.0.1:8787/v1", "http://localhost:8787/v1"), "http-localhost-8787"),
-        (("https://localhost:80/v1",), "localhost-80"),
+        (
+            ("https://api.clawver.store/v1", "https://API.clawver.store:443/v1/", "https://api.clawver.store:/"),
+            "api.clawver.store",
+            "https+api.clawver.store+443",
+        ),
+        (
+            ("http://127.0.0.1:80/v1", "http://localhost/v1", "HTTP://LocalHost:080", "http://[::1]/v1", "http://[0:0::1]"),
+            "http://localhost",
+            "http+localhost+80",
+        ),
+        (("http://127.0.0.1:8787/v1", "http://localhost:8787/v1"), "http://localhost:8787", "http+localhost+8787"),
+        (("https://localhost:80/v1",), "localhost:80", "https+localhost+80"),
+        (("http://127.0.0.2:8787/v1",), "http://127.0.0.2:8787", "http+127.0.0.2+8787"),
     ],
-)
-def test_one_store_has_one_folder_however_its_address_is_spelt(
-    urls: tuple[str, ...], name: str
+)  # fmt: skip
+def test_one_store_has_one_folder_however_its_address_is_spelled(
+    urls: tuple[str, ...], name: str, folder: str, tmp_path: Path
 ) -> None:
-    assert {Settings(api_url=url).store_name for url in urls} == {name}
+    found = [Settings(api_url=url, state_dir=tmp_path) for url in urls]
+
+    assert {each.store_name for each in found} == {name}
+    assert {each.store_dir for each in found} == {tmp_path / "stores" / folder}
+
+
+def test_an_address_on_ipv4_is_the_same_when_it_is_written_in_ipv6() -> None:
+    assert one_spelling("::ffff:127.0.0.1") == one_spelling("127.0.0.1") == "localhost"
+    assert one_spelling("::ffff:127.0.0.2") == "127.0.0.2"
+
+
+@pytest.mark.parametrize(
+    "host", ["api.clawver.store.", "localhost.", "a+b", "a_b", "b\u00fccher.example"]
+)
+def test_a_host_that_could_give_the_folder_of_another_is_refused(host: str) -> None:
+    with pytest.raises(SetupError, match="CLAWVER_API_URL cannot be used"):
+        read(CLAWVER_API_URL=f"https://{host}/v1", CLAWVER_ALLOW_HOST="a.example")
+
+
+THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]", "127.0.0.2")
+HOSTS = st.one_of(
+    st.sampled_from(
+        ["sandbox", "the-sandbox", "con", "nul.example", "gw", "gw-8443", "gw.8443", "http-localhost", *THIS_MACHINE]
+    ),
+    st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,9}[a-z0-9])?", fullmatch=True),
+)  # fmt: skip
+Store = tuple[str, str, int]
+
+
+@st.composite
+def addresses(draw: st.DrawFn) -> tuple[Store, str]:
+    """A store by scheme, host and port, and one of the spellings of its address."""
+    host = draw(HOSTS)
+    scheme = draw(st.sampled_from(["http", "https"])) if host in THIS_MACHINE else "https"
+    usual = {"http": 80, "https": 443}[scheme]
+    port = draw(st.sampled_from([80, 443, 8443, 8787]) | st.integers(1, 65_535))
+    written = "" if port == usual and draw(st.booleans()) else f":{port}"
+    spelled = host.upper() if draw(st.booleans()) else host
+    path = draw(st.sampled_from(["", "/", "/v1", "/v1/", "/v2"]))
+    one = "localhost" if host in THIS_MACHINE[:3] else host
+    return (scheme, one, port), f"{scheme}://{spelled}{written}{path}"
+
+
+GW = (("https", "gw", 8443), "https://gw:8443/v1"), (("https", "gw-8443", 443), "https://gw-8443")
+PLAIN = (("http", "localhost", 80), "http://[::1]"), (("https", "http-localhost", 443), "https://http-localhost")  # fmt: skip
+
+
+@given(one=addresses(), other=addresses())
+@example(*GW)
+@example(*PLAIN)
+def test_two_stores_share_a_folder_and_a_name_only_when_they_are_the_same(
+    one: tuple[Store, str], other: tuple[Store, str]
+) -> None:
+    (store, first), (another, second) = (
+        (each, Settings(api_url=url, state_dir=Path("/state"))) for each, url in (one, other)
+    )
+    same = store == another
+
+    assert (str(first.store_dir).casefold() == str(second.store_dir).casefold()) is same
+    assert (first.store_name.casefold() == second.store_name.casefold()) is same
+
+
+@given(found=addresses())
+@example((("https", "sandbox", 443), "https://sandbox/v1"))
+def test_no_address_has_the_folder_of_the_sandbox_or_one_that_a_file_system_refuses(
+    found: tuple[Store, str],
+) -> None:
+    settings = Settings(api_url=found[1], state_dir=Path("/state"))
+    sandbox = settings.model_copy(update={"sandbox": True})
+
+    assert settings.store_dir.parent == sandbox.store_dir.parent == Path("/state/stores")
+    assert settings.store_dir != sandbox.store_dir
+    assert settings.store_name != sandbox.store_name
+    # Windows keeps the names of devices for itself, with any ending, and drops dots at an end.
+    assert re.fullmatch(r"https?\+[a-z0-9.-]+\+[0-9]{1,5}", settings.store_dir.name)
 
 
 def test_webhook_secrets_are_one_or_several_and_never_shown() -> None:

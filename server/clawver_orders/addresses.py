@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 LONGEST = 2048
 _NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_OWN = {int(ipaddress.ip_address(each)) for each in ("127.0.0.1", "::1")}
 _LOCAL = frozenset(
     [
         "localhost",
@@ -93,3 +94,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def one_spelling(host: str) -> str:
+    """A host name or address as all its spellings have it: this machine's own has three."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    address = getattr(address, "ipv4_mapped", None) or address
+    # All of 127.0.0.0/8 is this machine too, but something else can listen at each of them.
+    return "localhost" if address.is_loopback and int(address) in _OWN else str(address)

@@ -23,7 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
-from clawver_orders.addresses import is_loopback
+from clawver_orders.addresses import is_loopback, one_spelling
 from clawver_orders.errors import SetupError
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
@@ -32,6 +32,7 @@ _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
 _SECRET = re.compile(r"[!-~]{16,256}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+_USUAL_PORTS = {"https": 443, "http": 80}
 _SWITCHES = {
     "1": True, "true": True, "yes": True, "on": True,
     "0": False, "false": False, "no": False, "off": False,
@@ -252,19 +253,29 @@ class Settings(BaseModel):
 
     @property
     def store_name(self) -> str:
-        """The store as a person and a folder name it: by where its API is, not by its key."""
+        """The store as a person knows it: by where its API is, not by its key."""
         if self.sandbox:
-            return "sandbox"
-        parts = urlsplit(self.api_url)
-        host = "localhost" if is_loopback(self.api_host) else self.api_host.replace(":", "-")
-        usual = {"https": 443, "http": 80}[parts.scheme]
-        port = "" if parts.port in {None, usual} else f"-{parts.port}"
-        return f"{'http-' if parts.scheme == 'http' else ''}{host}{port}"
+            return "the sandbox"  # no host name holds a space
+        scheme, host, port = self._origin
+        place = host if port == _USUAL_PORTS[scheme] else f"{host}:{port}"
+        return place if scheme == "https" else f"{scheme}://{place}"
 
     @property
     def store_dir(self) -> Path:
-        """Where this store's state is kept: a new key forgets nothing, and the sandbox is apart."""
-        return self.state_dir / "stores" / self.store_name
+        """Where this store's state is kept: a new key forgets nothing, and no two stores share it.
+
+        No host name holds a plus sign, so no two origins give one name, on a file system that
+        ignores case either, and none gives that of the sandbox or of a device on Windows.
+        """
+        name = "sandbox" if self.sandbox else "+".join(map(str, self._origin))
+        return self.state_dir / "stores" / name
+
+    @property
+    def _origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port of the API, the same for all spellings of its address."""
+        parts = urlsplit(self.api_url)
+        port = _USUAL_PORTS[parts.scheme] if parts.port is None else parts.port
+        return parts.scheme, one_spelling(self.api_host), port
 
     def check_host(self) -> None:
         """Refuse to send the key to a host that nobody named.
