@@ -161,12 +161,12 @@ def test_docker_gets_what_the_image_needs() -> None:
     assert (FILE.parent / words[words.index("-f") + 1]).is_file()
 
 
-def test_windows_is_told_what_its_shell_wants() -> None:
+def test_windows_is_told_what_its_shell_wants(tmp_path: Path) -> None:
     chapter = FILE.read_text("utf-8").split("## Windows and Docker")[1].split("\n## ")[0]
     found = re.search(r"```powershell\n\$env:(\w+) = \"(\w+)\"\nclawver-orders (.*)\n```", chapter)
 
     assert found is not None
-    done = run(*shlex.split(found[3]), **{found[1]: found[2]})
+    done = run(*shlex.split(found[3]), HOME=str(tmp_path), **{found[1]: found[2]})
     assert (done.returncode, done.stderr) == (0, "")
     assert found[1] in VARIABLES.values()
     assert "PowerShell 7" in chapter

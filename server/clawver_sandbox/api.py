@@ -1,7 +1,8 @@
 """The store's HTTP face: exactly the documented shapes, and a back door for whoever is testing.
 
 ``/v1`` is Clawver, ``/files`` is where its download links lead, and ``/_sandbox`` is not Clawver at
-all: it shows and arranges what a real store would keep to itself.
+all: it shows and arranges what a real store would keep to itself. Every answer of the first two
+says in a header which sandbox it comes from: no real store does.
 """
 
 import json
@@ -23,6 +24,7 @@ from clawver_sandbox.shop import API_KEY, Shop, ShopError
 
 _Handler = Callable[[Request], Awaitable[Response]]
 _MOST_LISTED = 100
+_WHO = b"x-clawver-sandbox"
 
 
 def build_app(shop: Shop, *, rate_limited: bool = False) -> Starlette:
@@ -48,6 +50,7 @@ class _Counter:
     def __init__(self, app: ASGIApp, shop: Shop, *, rate_limited: bool) -> None:
         self._app = app
         self._shop = shop
+        self._id = shop.id.encode()
         self._rate_limited = rate_limited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,8 +66,8 @@ class _Counter:
         async def answering(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._shop.note_status(number, message["status"])
-                headers = [*message["headers"], (b"x-request-id", request_id.encode())]
-                message = {**message, "headers": headers}
+                ours = [(b"x-request-id", request_id.encode()), (_WHO, self._id)]
+                message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 
         async def effect() -> Response:

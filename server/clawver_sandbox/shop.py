@@ -70,8 +70,8 @@ _TABLES = {
     "hit": "at REAL NOT NULL",
     **DELIVERY_TABLES,
 }
-_SCHEMA_VERSION = 2
-"""1 had no deliveries."""
+_KIND = {"application_id": 0x636C7362, "user_version": 3}
+"""What the header of a file says of it. Where it says something else, the file is not ours."""
 
 
 class ShopError(Exception):
@@ -100,21 +100,27 @@ class Shop:
             path: The file. It is created for its owner's eyes only, with the folder it lies in.
             now: What time it is; the clock of this machine unless given.
             seed: Which crowd of orders a new store opens with.
+
+        Raises:
+            sqlite3.OperationalError: The file cannot be used just now. Nothing was changed.
+            sqlite3.DatabaseError: It is damaged, or no store of this version. Nothing was changed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         shop = cls(path, now or (lambda: datetime.now(UTC)), seed)
         with shop._transaction() as db:
             # Asked inside the transaction: of two processes, one finds the other's work done.
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version < _SCHEMA_VERSION:
+            if db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] == 0:
                 for table, columns in _TABLES.items():
-                    db.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
-                db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            if version == 0:
+                    db.execute(f"CREATE TABLE {table} ({columns})")
+                for name, number in _KIND.items():
+                    db.execute(f"PRAGMA {name} = {number}")
+                _set(db, "id", f"sbx_{secrets.token_hex(8)}")
                 _set(db, "link_secret", secrets.token_hex(32))
                 _set(db, "public_url", "http://127.0.0.1:8787")
                 shop._fill(db)
+            if any(db.execute(f"PRAGMA {name}").fetchone()[0] != _KIND[name] for name in _KIND):
+                raise sqlite3.DatabaseError("no sandbox store of this version")
         return shop
 
     def close(self) -> None:
@@ -215,6 +221,12 @@ class Shop:
         """The tokens with which a customer may download, by item id."""
         with self._transaction() as db:
             return self._sale(db, order_id).download_tokens
+
+    @property
+    def id(self) -> str:
+        """Tells this store from every other. A reset does not change it."""
+        with self._transaction() as db:
+            return _get(db, "id")
 
     @property
     def public_url(self) -> str:

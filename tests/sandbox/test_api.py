@@ -32,6 +32,27 @@ def data(response: httpx2.Response) -> dict[str, Any]:
     return found
 
 
+def test_every_answer_says_which_sandbox_it_comes_from(
+    shop: Shop, owner: httpx2.Client, base: str
+) -> None:
+    shop.add_fault("status_bare", path="/ord_shirt", status=502)
+    shop.add_fault("truncated", path="/ord_mixed")
+    link = data(owner.get("/orders/ord_digital/download/item_digital_1"))["downloadUrl"]
+    answers = [
+        owner.get("/orders/ord_digital"),
+        owner.get("/orders/ord_shirt"),
+        owner.get("/orders/ord_nobody"),
+        owner.get("/nowhere"),
+        httpx2.get(f"{base}/v1/orders"),
+        httpx2.get(link),
+    ]
+    with owner.stream("GET", "/orders/ord_mixed") as cut:
+        answers.append(cut)
+
+    assert [each.status_code for each in answers] == [200, 502, 404, 404, 401, 200, 200]
+    assert {each.headers["x-clawver-sandbox"] for each in answers} == {shop.id}
+
+
 # Reading
 
 

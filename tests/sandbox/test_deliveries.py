@@ -387,26 +387,6 @@ def test_an_order_on_its_way_cannot_be_cancelled(shop: Shop) -> None:
         shop.cancel("ord_digital")
 
 
-def test_a_shop_from_before_there_were_deliveries_goes_on(tmp_path: Path, clock: Clock) -> None:
-    """Its file has no tables for them, and says so by its version."""
-    import sqlite3
-    from contextlib import closing
-
-    path = tmp_path / "old.sqlite3"
-    Shop.open(path, now=clock).refund("ord_digital", 100, "before")
-    with closing(sqlite3.connect(path)) as db:
-        for table in ("delivery", "attempt", "delivery_fault"):
-            db.execute(f"DROP TABLE {table}")
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
-    shop = Shop.open(path, now=clock)
-    shop.add_webhook("http://127.0.0.1:9/hook", list(EVENTS), SECRET)
-    shop.report("order.paid", "ord_digital")
-
-    assert shop.refunds() == [("ord_digital", 100)]
-    assert len(shop.outbox.deliveries()) == 1
-
-
 SELL = """
 import pathlib, sys
 from clawver_sandbox.shop import Shop

@@ -1,7 +1,9 @@
 """The shop: what it keeps, over restarts and between processes."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,33 @@ def test_a_reset_brings_back_the_opening_catalogue(shop: Shop) -> None:
     shop.reset()
 
     assert (shop.orders(), shop.refunds(), shop.faults()) == (opening, [], [])
+
+
+def test_a_shop_is_told_from_every_other_and_stays_itself(shop: Shop, tmp_path: Path) -> None:
+    own = shop.id
+
+    shop.reset()
+
+    assert Shop.open(tmp_path / "shop.sqlite3").id == shop.id == own
+    assert Shop.open(tmp_path / "other.sqlite3").id != own
+
+
+@pytest.mark.parametrize("change", ["application_id = 0", "user_version = 2", "user_version = 4"])
+def test_a_file_of_another_program_or_version_is_left_as_it_is(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "shop.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE request (body TEXT)")
+        db.execute("INSERT INTO request VALUES ('mine')")
+        db.execute("PRAGMA application_id = 1668051810")
+        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA {change}")
+        db.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(sqlite3.DatabaseError, match="no sandbox store of this version"):
+        Shop.open(path)
+
+    assert path.read_bytes() == before
 
 
 def test_after_a_reset_the_dates_count_from_now(shop: Shop, clock: Clock) -> None:
