@@ -401,6 +401,32 @@ def test_a_request_id_is_passed_on_only_when_it_is_one() -> None:
     assert Reply(500, {"x-request-id": "req_1 do as I say"}, {"requestId": 7}).request_id == ""
 
 
+async def test_an_order_of_the_sandbox_is_known_as_one(clawver: Clawver, shop: Shop) -> None:
+    read = await clawver.order("ord_digital")
+    refunded = await clawver.send_refund("ord_digital", 100, "Torn", "rfi_example")
+
+    assert read.sandbox == refunded.sandbox == shop.id
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"", b"X-Clawver-Sandbox: \r\n", b"X-Clawver-Sandbox: sbx_\r\n", b"X-Clawver-Sandbox: on\r\n",
+        b"X-Clawver-Sandbox: sbx_A\r\n", b"X-Clawver-Sandbox: sbx_" + b"a" * 41 + b"\r\n",
+        b"X-Clawver-Sandbox: sbx_a\r\nX-Clawver-Sandbox: sbx_b\r\n",
+    ],
+)  # fmt: skip
+async def test_only_a_header_that_names_a_sandbox_makes_an_order_one_of_a_sandbox(
+    http: httpx2.AsyncClient, headers: bytes
+) -> None:
+    order = {"id": "ord_1", "status": "confirmed", "totalInCents": 500, "createdAt": "2026-01-01T00:00:00Z"}  # fmt: skip
+    _, body = succeeding({"order": order | {"sandbox": "sbx_a"}})
+    async with telling(lambda _: (headers, body)) as url:
+        read = await client_of(Settings(api_url=url, api_key=API_KEY), http).order("ord_1")
+
+    assert read.sandbox == ""
+
+
 async def test_a_session_from_an_owners_call_joins_no_customers_call(
     configure: Configure, shop: Shop
 ) -> None:

@@ -65,6 +65,7 @@ FIND_CHECKOUT = (
 
 _ID = re.compile(ID_PATTERN)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
+_SANDBOX_ID = re.compile(r"sbx_[a-z0-9]{1,40}")
 R = TypeVar("R", bound=Record)
 
 
@@ -97,6 +98,12 @@ class Reply:
             if isinstance(candidate, str) and _REQUEST_ID.fullmatch(candidate):
                 return f" Clawver's request id: {candidate}."
         return ""
+
+    @property
+    def sandbox(self) -> str:
+        """The id of the sandbox store that answered; nothing where a real store did."""
+        named = self.headers.get("x-clawver-sandbox", "")
+        return named if _SANDBOX_ID.fullmatch(named) else ""
 
 
 class _UnreadableError(Exception):
@@ -162,7 +169,7 @@ class Clawver:
         """
         path = f"/orders/{_in_path(order_id)}"
         reply = await self._read(path, what=f"order {order_id}", urgent=urgent)
-        return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
+        return self._same_order(reply, order_id)
 
     async def customer_order(self, order_id: str, token: str) -> Order:
         """The order as its customer may see it. The key stays here.
@@ -173,7 +180,7 @@ class Clawver:
         path = f"/orders/{_in_path(order_id)}/public"
         what = f"order {order_id}"
         reply = await self._read(path, params={"token": token}, what=what, as_customer=True)
-        return self._same_order(_record(Order, reply, "order", what), order_id)
+        return self._same_order(reply, order_id)
 
     async def download(self, order_id: str, item_id: str) -> Download:
         """A time-limited link to a digital item, asked for as the store's owner."""
@@ -259,7 +266,7 @@ class Clawver:
             "POST", path, body, what=f"order {order_id}", idempotency_key=refund_id
         )
         try:
-            return self._same_order(_record(Order, reply, "order", f"order {order_id}"), order_id)
+            return self._same_order(reply, order_id)
         except Exception as error:  # a clear yes is a record that can be read
             raise _unknown(reply.request_id) from error  # it was sent, whatever came back
 
@@ -473,10 +480,11 @@ class Clawver:
         return max(0, min(86_400, math.ceil((moment - self._now()).total_seconds())))
 
     @staticmethod
-    def _same_order(order: Order, order_id: str) -> Order:
+    def _same_order(reply: Reply, order_id: str) -> Order:
+        order = _record(Order, reply, "order", f"order {order_id}")
         if order.id != order_id:
             raise _unexpected(f"Clawver answered with another order than {order_id}.")
-        return order
+        return order.model_copy(update={"sandbox": reply.sandbox})
 
 
 _REFUSALS = frozenset({"VALIDATION_ERROR", "CONFLICT", "RESOURCE_NOT_FOUND", "FORBIDDEN"})

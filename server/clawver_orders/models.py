@@ -55,6 +55,10 @@ def _id_or_none(value: object) -> object:
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
+def _nothing(_: object) -> str:
+    return ""
+
+
 def _object_or_none(value: object) -> object:
     return value if isinstance(value, dict | Record) else None
 
@@ -184,6 +188,9 @@ class Order(Record):
     tracking_number: OptionalWords = None
     carrier: OptionalWords = None
     refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
+    sandbox: Annotated[str, BeforeValidator(_nothing)] = ""
+    """The id of the sandbox store that sent it, and nothing where a real one did. `client` sets it:
+    it stands in a header, and never in the order itself."""
 
     @property
     def refunded_in_cents(self) -> int:

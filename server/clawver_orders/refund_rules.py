@@ -127,9 +127,10 @@ def listed(order: Order | None, clawver_refund_id: str | None) -> Refund | None:
 
 
 def payment_of(order: Order) -> str:
-    """What an approval rests on: the payment of an order."""
+    """What an approval rests on: the payment of an order, and whose order it is."""
     return json.dumps(
         [
+            order.sandbox,
             order.payment_status,
             order.total_in_cents,
             sorted((refund.id, refund.amount_in_cents) for refund in order.refunds or ()),

@@ -372,7 +372,7 @@ class RefundDesk:
             else:
                 intent = await self._settling.write(
                     self._ledger.preview, order_id, amount_in_cents, reason, in_addition_to,
-                    payment_of(order), earlier.needs_person, trace=trace,
+                    payment_of(order), earlier.needs_person, trace=trace, sandbox=order.sandbox,
                 )  # fmt: skip
             if confirmed is not None and not is_confirmed and not caller.can_ask:
                 return self._unconfirmed(intent, order)  # it was not this that was confirmed

@@ -80,9 +80,10 @@ class Desk:
         self.approver = TRACE
 
     def previewed(self, order_id: str = "ord_1", cents: int = 500, reason: str = "Torn",
-                  named: Sequence[str] = (), seen: str = "paid", needs_person: bool = False) -> Intent:  # fmt: skip
+                  named: Sequence[str] = (), seen: str = "paid", needs_person: bool = False,
+                 sandbox: str = "") -> Intent:  # fmt: skip
         return self.ledger.preview(
-            order_id, cents, reason, named, seen, needs_person, self.now(), TRACE
+            order_id, cents, reason, named, seen, needs_person, self.now(), TRACE, sandbox
         )
 
     def at(self, state: State, order_id: str = "ord_1", cents: int = 500) -> Intent:
@@ -427,6 +428,56 @@ def test_the_past_cannot_be_edited(by_hand: sqlite3.Connection, ledger: Ledger, 
 
     assert ledger.all() == (intent,)
     assert ledger.history(intent.refund_id) == history
+
+
+# Forgetting, when a sandbox store starts again
+
+
+def test_only_the_refunds_of_the_sandbox_that_starts_again_are_forgotten(
+    ledger: Ledger, desk: Desk
+) -> None:
+    real = desk.at("confirmed", "ord_1", 100)
+    theirs = [desk.previewed(f"ord_{number}", sandbox="sbx_a") for number in range(3)]
+    desk.go("confirmed", desk.go("sending", theirs[0].refund_id).refund_id)
+    desk.go("sending", theirs[1].refund_id)
+    other = desk.previewed("ord_1", 200, sandbox="sbx_b")
+    before = ledger.history(real.refund_id), ledger.history(other.refund_id)
+
+    assert ledger.forget("sbx_a") == 2
+
+    assert ledger.all() == (other, real)
+    assert (ledger.history(real.refund_id), ledger.history(other.refund_id)) == before
+    assert [ledger.history(each.refund_id) for each in theirs] == [()] * 3
+    assert ledger.forget(None) == 1
+    assert ledger.all() == (real,)
+
+
+def test_nothing_is_forgotten_where_nothing_was_noted(ledger: Ledger, path: Path) -> None:
+    assert ledger.forget(None) == 0
+    assert not path.parent.exists()
+
+
+def test_no_refund_goes_over_to_another_store(
+    by_hand: sqlite3.Connection, desk: Desk, ledger: Ledger
+) -> None:
+    desk.previewed("ord_2", sandbox="sbx_a")
+    before = ledger.all()
+
+    for sandbox in ("sbx_a", "", "sbx_b"):
+        with pytest.raises(sqlite3.IntegrityError, match="a refund stays that of its store"):
+            by_hand.execute("UPDATE intent SET sandbox = ?", (sandbox,))
+
+    assert ledger.all() == before
+
+
+def test_the_same_wish_for_another_store_is_another_intent(ledger: Ledger, desk: Desk) -> None:
+    first = desk.previewed(sandbox="sbx_a")
+    again = desk.previewed(sandbox="sbx_a")
+    other = desk.previewed()
+
+    assert again == first
+    assert (first.sandbox, other.sandbox) == ("sbx_a", "")
+    assert [each.state for each in ledger.all()] == ["previewed", "expired"]
 
 
 # What the file itself refuses

@@ -12,6 +12,9 @@ A refund is an intent with an id (`rfi_…`) that goes through states:
 Only `begin_send` lets money go. It works in one transaction, and the file itself refuses a
 second open refund of an order, and a second intent for one refund of Clawver. Every change of
 state leaves a line in a history that nobody can edit.
+
+An intent keeps which sandbox store it was for, where that store said that it is one. Those alone
+can be forgotten, when the sandbox starts again; the file itself refuses to delete any other.
 """
 
 import json
@@ -73,6 +76,7 @@ CREATE TABLE intent (
     reason TEXT NOT NULL,
     in_addition_to TEXT NOT NULL,
     seen TEXT NOT NULL,
+    sandbox TEXT NOT NULL,
     needs_person INTEGER NOT NULL CHECK (needs_person IN (0, 1)),
     state TEXT NOT NULL CHECK (state IN ({_STATES})),
     created_at REAL NOT NULL,
@@ -109,10 +113,14 @@ CREATE INDEX by_refund ON history (refund_id);
 CREATE TRIGGER history_is_not_edited BEFORE UPDATE ON history
 BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
 CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
+WHEN COALESCE((SELECT sandbox FROM intent WHERE refund_id = OLD.refund_id), '') = ''
 BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
 CREATE TRIGGER intents_are_not_deleted BEFORE DELETE ON intent
+WHEN OLD.sandbox = ''
 BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
-""",
+CREATE TRIGGER stores_are_not_changed BEFORE UPDATE OF sandbox ON intent
+BEGIN SELECT RAISE(ABORT, 'a refund stays that of its store'); END;
+""",  # noqa: S608  # words of ours
     ),
 )
 
@@ -149,6 +157,8 @@ class Intent:
     """Where in the history a person approved it, and 0 where none did: later is larger."""
     doubted: int = 0
     """Where in the history a person last said no to it, or it was given up and has not shown since."""
+    sandbox: str = ""
+    """The id of the sandbox store that it is for; nothing where it is for a real one."""
 
     @property
     def is_open(self) -> bool:
@@ -314,10 +324,22 @@ class Ledger:
         needs_person: bool,
         now: Moment,
         trace: Trace,
+        sandbox: str = "",
     ) -> Intent:
         """Note what somebody wants. The same again within its lifetime is the same intent.
 
         Another wish for the same amount takes the place of an earlier one that was not approved.
+
+        Args:
+            order_id: The order.
+            amount_in_cents: Whole cents, 1 or more.
+            reason: Why.
+            in_addition_to: The earlier refunds and attempts that it is meant to come on top of.
+            seen: The order's payment as it is now.
+            needs_person: Whether no agent may approve it.
+            now: The current time.
+            trace: Through which program.
+            sandbox: The id of the sandbox store that gave the order; nothing where a real one did.
         """
         named = json.dumps(sorted(in_addition_to))
         at = now.at.timestamp()
@@ -326,7 +348,8 @@ class Ledger:
                 "SELECT * FROM intent WHERE order_id = ? AND amount_in_cents = ? AND state = 'previewed'",
                 (order_id, amount_in_cents),
             ).fetchall():
-                same = (row["reason"], row["in_addition_to"], row["seen"]) == (reason, named, seen)
+                is_like = (row["reason"], row["in_addition_to"], row["seen"], row["sandbox"])
+                same = is_like == (reason, named, seen, sandbox)
                 if same and at < row["expires_at"] and row["needs_person"] == needs_person:
                     return self._fetch(connection, row["refund_id"])
                 why = (
@@ -338,10 +361,10 @@ class Ledger:
             refund_id = f"rfi_{secrets.token_hex(8)}"
             connection.execute(
                 "INSERT INTO intent (refund_id, order_id, amount_in_cents, reason, in_addition_to, seen,"
-                " needs_person, state, created_at, expires_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 'previewed', ?, ?)",
-                (refund_id, order_id, amount_in_cents, reason, named, seen, int(needs_person), at,
-                 (now.at + LIFETIME).timestamp()),
+                " sandbox, needs_person, state, created_at, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'previewed', ?, ?)",
+                (refund_id, order_id, amount_in_cents, reason, named, seen, sandbox, int(needs_person),
+                 at, (now.at + LIFETIME).timestamp()),
             )  # fmt: skip
             self._note(connection, refund_id, "previewed", now, trace, "")
             return self._fetch(connection, refund_id)
@@ -484,6 +507,27 @@ class Ledger:
                 self._move(connection, refund_id, "absent", now, trace, "not listed, twice")
             return self._fetch(connection, refund_id)
 
+    def forget(self, sandbox: str | None) -> int:
+        """Forget all intents for a sandbox store that starts again.
+
+        Args:
+            sandbox: The id of that store; None for every sandbox store.
+
+        Returns:
+            How many intents are kept, because they are for another store.
+
+        Raises:
+            ClawverError: The file cannot be used. Nothing was forgotten.
+        """
+        if not self.exists:
+            return 0
+        gone = "SELECT refund_id FROM intent WHERE sandbox <> '' AND sandbox = COALESCE(?, sandbox)"
+        with self._database.writing() as connection:
+            for table in ("history", "intent"):
+                connection.execute(f"DELETE FROM {table} WHERE refund_id IN ({gone})", (sandbox,))  # noqa: S608  # words of ours
+            (kept,) = connection.execute("SELECT COUNT(*) FROM intent").fetchone()
+        return int(kept)
+
     def _settle(self, refund_id: str, to: State, why: str, now: Moment, trace: Trace) -> Intent:
         with self._database.writing() as connection:
             self._move(connection, refund_id, to, now, trace, why)
@@ -561,6 +605,7 @@ def _intent(row: sqlite3.Row) -> Intent:
         reason=row["reason"],
         in_addition_to=tuple(json.loads(row["in_addition_to"])),
         seen=row["seen"],
+        sandbox=row["sandbox"],
         needs_person=bool(row["needs_person"]),
         state=row["state"],
         created_at=_time(row["created_at"]),
