@@ -1,7 +1,7 @@
 """What an order and the ledger together say about a refund. No I/O."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clawver_orders.errors import RefusedError, UnexpectedAnswerError
@@ -83,11 +83,24 @@ def _doubts(intents: Sequence[Intent]) -> list[Intent]:
     return [i for i in intents if i.doubted > last_yes]
 
 
-def new_refunds(intent: Intent, order: Order) -> list[Refund]:
-    """The refunds of the intent's amount that were not there when it was sent."""
+def united(order: Order, seen: Iterable[Refund]) -> Order:
+    """The order with every refund of it that was ever seen: refunds are only ever added.
+
+    A read can be older than what is known. An order that does not tell its refunds stays so: what
+    is known from before need not be all.
+    """
+    if not order.lists_its_refunds:
+        return order
+    listed = {refund.id for refund in order.refunds or ()}
+    older = tuple(refund for refund in seen if refund.id not in listed)
+    return order.model_copy(update={"refunds": (order.refunds or ()) + older}) if older else order
+
+
+def new_refunds(intent: Intent, refunds: Iterable[Refund]) -> list[Refund]:
+    """Those of the intent's amount that were not there when it was sent."""
     return [
         refund
-        for refund in order.refunds or ()
+        for refund in refunds
         if refund.id not in intent.baseline and refund.amount_in_cents == intent.amount_in_cents
     ]
 
@@ -116,7 +129,7 @@ def surplus_of(intent: Intent, intents: Sequence[Intent], order: Order) -> set[s
         for other in same
         if other.refund_id in intent.in_addition_to or intent.refund_id in other.in_addition_to
     }
-    unclaimed = {refund.id for refund in new_refunds(intent, order)} - ours
+    unclaimed = {refund.id for refund in new_refunds(intent, order.refunds or ())} - ours
     return late | unclaimed if intent is same[-1] else late
 
 

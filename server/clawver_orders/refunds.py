@@ -605,7 +605,7 @@ class RefundDesk:
         Raises:
             ClawverError: The refund is not possible; no money was moved.
         """
-        read = await self._read(order_id)
+        read = await self._settling.read_or_error(order_id)
         order = read if isinstance(read, Order) else None
         with said_first(NOTHING_SENT):
             intents = (
@@ -636,12 +636,6 @@ class RefundDesk:
             spent = await off_thread(self._ledger.spent_in_cents, self._moment())
         self._check_day(spent, amount_in_cents)
         return read, earlier
-
-    async def _read(self, order_id: str) -> Order | ClawverError:
-        try:
-            return await self._settling.read(order_id)
-        except ClawverError as error:
-            return error
 
     def _repeat(
         self,

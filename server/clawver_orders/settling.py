@@ -18,9 +18,9 @@ from anyio import to_thread
 from clawver_orders.client import Clawver
 from clawver_orders.errors import ClawverError, OutcomeUnknownError, UnreachableError
 from clawver_orders.models import Order, Refund
-from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of, surplus_of
+from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of, surplus_of, united
 from clawver_orders.settings import Settings
-from clawver_orders.state.ledger import Intent, Ledger, Moment, MovedOnError, Trace
+from clawver_orders.state.ledger import Intent, Ledger, Moment, MovedOnError, SeenRefund, Trace
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -132,6 +132,8 @@ class Settling:
             raise
         except ClawverError as error:
             refusal = error  # believed when the order agrees
+        if after is not None:
+            after = await self._remembered_if_possible(after)
         return await self._settle_now(intent, before, after, refusal, trace)
 
     async def _settle_now(
@@ -143,8 +145,9 @@ class Settling:
         trace: Trace,
     ) -> Sent:
         """Look at the order, until it is clear what became of the request or time is up."""
-        found = [] if after is None else new_refunds(intent, after)
-        seen, unchanged = after, 0
+        # Every answer counts, and none takes the place of another: a later read can be an older one.
+        evidence = {refund.id: refund for refund in (after and after.refunds) or ()}
+        found, seen, unchanged = new_refunds(intent, evidence.values()), after, 0
         with anyio.move_on_after(self._bounds.look):
             for look in range(LOOKS):
                 if look:
@@ -154,9 +157,8 @@ class Settling:
                     break  # Clawver's own answer listed it
                 if now is None:
                     continue
-                new = new_refunds(intent, now)
-                if new or not found:
-                    found, seen = new or found, now
+                evidence |= {refund.id: refund for refund in now.refunds or ()}
+                found, seen = new_refunds(intent, evidence.values()), united(now, evidence.values())
                 unchanged += 1 if payment_of(now) == payment_of(before) else -LOOKS
                 if found or (refusal is not None and unchanged == READS_TO_BELIEVE):
                     break
@@ -247,7 +249,7 @@ class Settling:
             intent = await self.write(
                 self._ledger.lose, intent.refund_id, "the process that sent it is gone", trace=trace
             )
-        ours, _ = await self._ours(intent, new_refunds(intent, order))
+        ours, _ = await self._ours(intent, new_refunds(intent, order.refunds or ()))
         if ours is not None:
             await self.write(
                 self._ledger.confirm,
@@ -292,11 +294,68 @@ class Settling:
         return min(1.0, self._settings.refund_settle_seconds / 900)
 
     async def read(self, order_id: str, *, urgent: bool = False) -> Order:
-        """The order as it is now.
+        """The order as it is now, with all its refunds that were ever seen.
 
         Raises:
-            ClawverError: It cannot be read, in the time that a call may take for it.
+            ClawverError: It cannot be read, in the time that a call may take for it; or the ledger
+                cannot, which holds what was seen.
         """
+        return await self._remembered(await self._fresh(order_id, urgent=urgent))
+
+    async def read_or_error(self, order_id: str) -> Order | ClawverError:
+        """The same; or why the store does not show the order.
+
+        Raises:
+            ClawverError: The ledger cannot be used.
+        """
+        try:
+            order = await self._fresh(order_id)
+        except ClawverError as error:
+            return error
+        return await self._remembered(order)
+
+    async def _remembered(self, order: Order) -> Order:
+        """Note the refunds that an answer lists, and add those that an earlier one did.
+
+        Raises:
+            ClawverError: The ledger cannot be used.
+        """
+        if order.refunds or self._ledger.exists:
+            with said_first(NOTHING_SENT):
+                return await off_thread(self._with_all_seen, order)
+        return order
+
+    def _with_all_seen(self, order: Order) -> Order:
+        seen = self._ledger.seen(order.id, order.sandbox)
+        noted = {refund.clawver_refund_id for refund in seen}
+        new = [
+            SeenRefund(refund.id, refund.amount_in_cents, refund.stripe_refund_id)
+            for refund in order.refunds or ()
+            if refund.id not in noted
+        ]
+        if new:
+            self._ledger.add_seen(order.id, new, order.sandbox)
+        older = (
+            Refund(
+                id=each.clawver_refund_id,
+                amount_in_cents=each.amount_in_cents,
+                stripe_refund_id=each.stripe_refund_id,
+            )
+            for each in seen
+        )
+        return united(order, older)
+
+    async def _remembered_if_possible(self, order: Order) -> Order:
+        """The same once money may be on its way: what the answer says counts without the ledger too."""
+        try:
+            return await self._remembered(order)
+        except ClawverError as error:
+            log.error(  # noqa: TRY400  # a trace would show what the ledger holds
+                "the ledger could not note the refunds of an order: %s", type(error).__name__
+            )
+            return order
+
+    async def _fresh(self, order_id: str, *, urgent: bool = False) -> Order:
         with anyio.move_on_after(self._bounds.read):
             return await self._clawver.order(order_id, urgent=urgent)
         raise UnreachableError(
@@ -307,9 +366,10 @@ class Settling:
     async def look(self, order_id: str) -> Order | None:
         """The order where it can be read, for finding out; the allowance keeps a reserve for it."""
         try:
-            return await self.read(order_id, urgent=True)
+            order = await self._fresh(order_id, urgent=True)
         except ClawverError:
             return None
+        return await self._remembered_if_possible(order)
 
     async def write(
         self,

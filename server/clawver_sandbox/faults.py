@@ -191,6 +191,12 @@ async def _duplicate(_: Fault, exchange: Exchange) -> None:
     await exchange.reply(response)
 
 
+async def _duplicate_listed(_: Fault, exchange: Exchange) -> None:
+    """The request arrives twice, and its answer comes from the second time: it lists both."""
+    await exchange.effect()
+    await exchange.reply(await exchange.effect())
+
+
 _CUTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "drop_before": _drop_before,
     "drop_after": _drop_after,
@@ -200,6 +206,7 @@ _CUTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "truncated": _truncated,
     "slow": _slow,
     "duplicate": _duplicate,
+    "duplicate_listed": _duplicate_listed,
 }
 
 

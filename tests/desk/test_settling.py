@@ -14,8 +14,8 @@ from clawver_orders.errors import (
     SetupError,
     UnreachableError,
 )
-from clawver_orders.models import Order
-from clawver_orders.refund_rules import passed_at_least
+from clawver_orders.models import Order, Refund
+from clawver_orders.refund_rules import passed_at_least, united
 from clawver_orders.refunds import Outcome
 from clawver_orders.settling import BOUNDS, Bounds
 
@@ -267,6 +267,91 @@ async def test_a_request_that_was_delivered_twice_is_said(room: Room) -> None:
     assert intent_of(outcome).clawver_refund_id == first
     assert outcome.earlier == (first, second)
     assert (await room.desk().check(intent_of(outcome).refund_id)).surplus == (second,)
+
+
+async def test_what_clawvers_own_answer_lists_is_not_hidden_by_an_older_read(room: Room) -> None:
+    room.shop.add_fault("duplicate_listed", method="POST")
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    outcome = await room.refund()
+
+    first, second = room.listed()
+    assert (outcome.status, outcome.surplus) == ("refunded", (second,))
+    assert outcome.earlier == (first, second)
+    assert outcome.order is not None
+    assert outcome.order.refundable_in_cents == 2499 - 1400
+    for desk in (room.desk(), room.services().desk):  # the same process, and another
+        told = await desk.check(intent_of(outcome).refund_id)
+        assert (told.status, told.surplus, told.earlier) == ("refunded", (second,), (first, second))
+
+
+async def test_a_duplicate_that_was_listed_is_said_by_the_process_that_finds_it(room: Room) -> None:
+    """The answer came, and the process ended before it could note what became of the refund."""
+    intent = await room.waiting()
+    order = await room.parts.clawver.order(room.order_id)
+    room.ledger.begin_send(intent.refund_id, (), 10**6, room.now(), TRACE)
+    for _ in range(2):
+        room.shop.refund(room.order_id, 700, "Torn")
+    await room.desk()._settling._remembered(await room.parts.clawver.order(room.order_id))
+    assert order.refunds == ()
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    told = await room.services().desk.check(intent.refund_id)
+
+    assert (told.status, told.surplus) == ("refunded", room.listed()[1:])
+
+
+async def test_a_refund_made_elsewhere_is_not_forgotten_by_an_older_read(room: Room) -> None:
+    room.shop.refund(room.order_id, 700, "In the dashboard")
+    seen = await room.refund()
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    again = await room.refund()
+    other = await room.services().desk.refund(room.order_id, 700, "Torn", (), Script())
+
+    assert [each.status for each in (seen, again, other)] == ["already_refunded"] * 3
+    assert seen.earlier == again.earlier == other.earlier == room.listed()
+    assert room.posts() == 0
+
+
+async def test_an_older_read_leaves_no_more_to_refund_than_there_is(room: Room) -> None:
+    room.shop.refund(room.order_id, 2000, "In the dashboard")
+    await room.refund(400, refund_approval="ask")
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    with pytest.raises(RefusedError, match=r"\$4\.99 \(499 cents\) left"):
+        await room.refund(500)
+
+    assert room.posts() == 0
+
+
+async def test_what_the_ledger_cannot_note_counts_for_the_call_that_saw_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.shop.add_fault("duplicate_listed", method="POST")
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    def fails(*_: object) -> None:
+        raise SetupError("The disk is gone.", next_step="Bring it back.")
+
+    monkeypatch.setattr(room.ledger, "add_seen", fails)
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.surplus) == ("refunded", room.listed()[1:])
+
+
+def test_an_order_that_does_not_tell_its_refunds_stays_so() -> None:
+    refund = Refund(id="ref_1", amount_in_cents=700)
+    order = Order.model_validate(
+        {"id": "ord_1", "status": "delivered", "paymentStatus": "partially_refunded", "totalInCents": 2499,
+         "createdAt": "2026-11-24T12:00:00Z"}
+    )  # fmt: skip
+    paid = order.model_copy(update={"payment_status": "paid"})
+
+    assert united(order, [refund]) is order
+    assert united(paid, ()) is paid
+    assert united(paid, [refund]).refunds == (refund,)
+    assert united(united(paid, [refund]), [refund]).refunds == (refund,)
 
 
 async def test_only_looking_may_use_the_reserve_of_the_allowance(

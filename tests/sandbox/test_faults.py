@@ -39,7 +39,7 @@ def test_a_fault_has_the_effect_its_name_says(owner: httpx2.Client, shop: Shop, 
                 pass
     except httpx2.TransportError:
         pass
-    expected = {"duplicate": 2}.get(name, int(name not in WITHOUT_EFFECT))
+    expected = {"duplicate": 2, "duplicate_listed": 2}.get(name, int(name not in WITHOUT_EFFECT))
     for _ in repeat(None, 200):  # a late effect needs a moment
         if len(shop.refunds()) == expected:
             break
@@ -78,6 +78,14 @@ def test_a_slow_answer_is_whole_in_the_end(owner: httpx2.Client, shop: Shop) -> 
 
     assert response.json()["data"]["order"] == shop.order("ord_digital")
     assert response.elapsed.total_seconds() >= 0.02
+
+
+def test_a_duplicated_refund_can_be_listed_by_its_own_answer(
+    owner: httpx2.Client, shop: Shop
+) -> None:
+    shop.add_fault("duplicate_listed")
+
+    assert len(send(owner).json()["data"]["order"]["refunds"]) == 2
 
 
 def test_a_duplicated_refund_is_answered_once(owner: httpx2.Client, shop: Shop) -> None:

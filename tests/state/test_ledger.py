@@ -14,6 +14,7 @@ from tests.state.conftest import Start
 
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.state import database
+from clawver_orders.state import ledger as ledger_module
 from clawver_orders.state.ledger import (
     BY_AGENT,
     LIFETIME,
@@ -22,6 +23,7 @@ from clawver_orders.state.ledger import (
     Ledger,
     Moment,
     MovedOnError,
+    SeenRefund,
     State,
     Trace,
 )
@@ -430,6 +432,72 @@ def test_the_past_cannot_be_edited(by_hand: sqlite3.Connection, ledger: Ledger, 
     assert ledger.history(intent.refund_id) == history
 
 
+# Refunds that were seen
+
+ONE, TWO = SeenRefund("ref_1", 700, "re_1"), SeenRefund("ref_2", 900)
+
+
+def test_what_was_seen_of_an_order_is_only_added_to(ledger: Ledger, desk: Desk) -> None:
+    desk.previewed()
+    ledger.add_seen("ord_1", [ONE])
+    ledger.add_seen("ord_1", [SeenRefund("ref_1", 1), TWO])
+    ledger.add_seen("ord_2", [TWO])
+
+    assert ledger.seen("ord_1") == (ONE, TWO)
+    assert ledger.seen("ord_2") == (TWO,)
+    assert ledger.seen("ord_3") == ledger.seen("ord_1", "sbx_a") == ()
+
+
+def test_what_a_real_store_listed_cannot_be_taken_back(
+    by_hand: sqlite3.Connection, ledger: Ledger
+) -> None:
+    ledger.add_seen("ord_1", [ONE])
+    ledger.add_seen("ord_1", [TWO], "sbx_a")
+
+    for edit in (
+        "DELETE FROM seen_refund WHERE sandbox = ''",
+        "UPDATE seen_refund SET amount_in_cents = 1",
+        "UPDATE seen_refund SET sandbox = ''",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="only added to"):
+            by_hand.execute(edit)
+    ledger.forget("sbx_a")
+
+    assert ledger.seen("ord_1") == (ONE,)
+    assert ledger.seen("ord_1", "sbx_a") == ()
+
+
+def test_nothing_was_seen_by_a_ledger_that_was_never_made(ledger: Ledger, path: Path) -> None:
+    assert ledger.seen("ord_1") == ()
+    assert not path.exists()
+
+
+def test_a_ledger_of_the_first_version_is_carried_over_whole(
+    ledger: Ledger, desk: Desk, path: Path, tmp_path: Path
+) -> None:
+    intent = desk.at("confirmed")
+    history = ledger.history(intent.refund_id)
+    old = tmp_path / "old" / path.name
+    old.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(old)) as made:
+        made.executescript(ledger_module._SCHEMA.steps[0])
+        made.execute("PRAGMA application_id = 0x636C7672")
+        made.execute("PRAGMA user_version = 1")
+        made.execute("ATTACH ? AS new", (str(path),))
+        for table in ("intent", "history"):
+            columns = [row[1] for row in made.execute(f"PRAGMA main.table_info({table})")]
+            names = ", ".join(columns)
+            made.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")  # noqa: S608  # names of the schema
+        made.commit()
+    old.chmod(0o600)
+
+    carried = Ledger(old)
+
+    assert carried.all() == (intent,)
+    assert carried.history(intent.refund_id) == history
+    assert carried.forget(None) == 1  # it is not known to be a sandbox's, so it stays
+
+
 # Forgetting, when a sandbox store starts again
 
 
@@ -534,7 +602,7 @@ def test_the_file_says_what_it_is(by_hand: sqlite3.Connection) -> None:
         for name in ("application_id", "user_version")
     ]
 
-    assert header == [0x636C7672, 1]
+    assert header == [0x636C7672, 2]
 
 
 @pytest.mark.parametrize("first", ["sending", "unknown"])

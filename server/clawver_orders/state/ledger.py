@@ -76,7 +76,6 @@ CREATE TABLE intent (
     reason TEXT NOT NULL,
     in_addition_to TEXT NOT NULL,
     seen TEXT NOT NULL,
-    sandbox TEXT NOT NULL,
     needs_person INTEGER NOT NULL CHECK (needs_person IN (0, 1)),
     state TEXT NOT NULL CHECK (state IN ({_STATES})),
     created_at REAL NOT NULL,
@@ -113,14 +112,36 @@ CREATE INDEX by_refund ON history (refund_id);
 CREATE TRIGGER history_is_not_edited BEFORE UPDATE ON history
 BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
 CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
+BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
+CREATE TRIGGER intents_are_not_deleted BEFORE DELETE ON intent
+BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
+""",
+        """
+ALTER TABLE intent ADD COLUMN sandbox TEXT NOT NULL DEFAULT '';
+DROP TRIGGER history_is_not_deleted;
+CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
 WHEN COALESCE((SELECT sandbox FROM intent WHERE refund_id = OLD.refund_id), '') = ''
 BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
+DROP TRIGGER intents_are_not_deleted;
 CREATE TRIGGER intents_are_not_deleted BEFORE DELETE ON intent
 WHEN OLD.sandbox = ''
 BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
 CREATE TRIGGER stores_are_not_changed BEFORE UPDATE OF sandbox ON intent
 BEGIN SELECT RAISE(ABORT, 'a refund stays that of its store'); END;
-""",  # noqa: S608  # words of ours
+CREATE TABLE seen_refund (
+    order_id TEXT NOT NULL,
+    sandbox TEXT NOT NULL,
+    clawver_refund_id TEXT NOT NULL,
+    amount_in_cents INTEGER NOT NULL CHECK (amount_in_cents > 0),
+    stripe_refund_id TEXT,
+    PRIMARY KEY (order_id, sandbox, clawver_refund_id)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER seen_refunds_are_not_edited BEFORE UPDATE ON seen_refund
+BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
+CREATE TRIGGER seen_refunds_are_not_deleted BEFORE DELETE ON seen_refund
+WHEN OLD.sandbox = ''
+BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
+""",
     ),
 )
 
@@ -164,6 +185,15 @@ class Intent:
     def is_open(self) -> bool:
         """Whether money may be on its way."""
         return self.state in OPEN
+
+
+@dataclass(frozen=True)
+class SeenRefund:
+    """A refund that Clawver listed at some time."""
+
+    clawver_refund_id: str
+    amount_in_cents: int
+    stripe_refund_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,6 +337,21 @@ class Ledger:
             ).fetchall()
         return {row["clawver_refund_id"]: row["refund_id"] for row in rows}
 
+    def seen(self, order_id: str, sandbox: str = "") -> tuple[SeenRefund, ...]:
+        """All refunds that Clawver ever listed of an order, as far as they were noted.
+
+        Args:
+            order_id: The order.
+            sandbox: The id of the sandbox store that it belongs to; nothing for a real one.
+        """
+        with self._database.looking() as connection:
+            rows = connection.execute(
+                "SELECT clawver_refund_id, amount_in_cents, stripe_refund_id FROM seen_refund"
+                " WHERE order_id = ? AND sandbox = ? ORDER BY clawver_refund_id",
+                (order_id, sandbox),
+            ).fetchall()
+        return tuple(SeenRefund(*row) for row in rows)
+
     def spent_in_cents(self, now: Moment) -> int:
         """What was sent in the last 24 hours and not refused, in cents."""
         with self._database.looking() as connection:
@@ -368,6 +413,23 @@ class Ledger:
             )  # fmt: skip
             self._note(connection, refund_id, "previewed", now, trace, "")
             return self._fetch(connection, refund_id)
+
+    def add_seen(self, order_id: str, refunds: Sequence[SeenRefund], sandbox: str = "") -> None:
+        """Note refunds that Clawver lists, so that an older answer cannot hide them later.
+
+        Args:
+            order_id: The order.
+            refunds: They; what is noted already stays as it is.
+            sandbox: The id of the sandbox store that it belongs to; nothing for a real one.
+        """
+        with self._database.writing() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO seen_refund VALUES (?, ?, ?, ?, ?)",
+                [
+                    (order_id, sandbox, r.clawver_refund_id, r.amount_in_cents, r.stripe_refund_id)
+                    for r in refunds
+                ],
+            )
 
     def note(self, refund_id: str, event: str, now: Moment, trace: Trace, detail: str = "") -> int:
         """Add to the history of an intent without changing its state.
@@ -525,6 +587,10 @@ class Ledger:
         with self._database.writing() as connection:
             for table in ("history", "intent"):
                 connection.execute(f"DELETE FROM {table} WHERE refund_id IN ({gone})", (sandbox,))  # noqa: S608  # words of ours
+            connection.execute(
+                "DELETE FROM seen_refund WHERE sandbox <> '' AND sandbox = COALESCE(?, sandbox)",
+                (sandbox,),
+            )
             (kept,) = connection.execute("SELECT COUNT(*) FROM intent").fetchone()
         return int(kept)
 
