@@ -111,6 +111,7 @@ def test_arguments_may_come_as_one_json_object(store: dict[str, str]) -> None:
         ("get_order", "order_id=ord_1", "order_id=ord_2"), ("get_order", "order_id=ord_1", "dry_run=1"),
         ("list_orders", "limit=ten"), ("list_orders", "limit=1.0"), ("list_orders", "limit=" + "9" * 30),
         ("list_orders", "--json", "[]"), ("list_orders", "--json", "{"), ("list_orders", "limit=1", "--json", "{}"),
+        ("list_orders", "--json", ""),
         ("refund_order", "order_id=ord_shirt", "amount_in_cents=-1", "reason=x"), ("--no-such-option",),
     ],
 )  # fmt: skip

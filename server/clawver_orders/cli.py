@@ -106,9 +106,9 @@ def _serve_http(settings: "Settings", host: str, port: int) -> NoReturn:
 @commands.command()
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "as_json", default="", help="All arguments as one JSON object instead.")
+@click.option("--json", "as_json", help="All arguments as one JSON object instead.")
 @sandbox_option
-def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> None:
+def call(tool: str, arguments: tuple[str, ...], as_json: str | None, sandbox: bool) -> None:
     r"""Call one TOOL and print its answer as JSON: the same rules as over MCP.
 
     \b
@@ -153,9 +153,9 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str, sandbox: bool) -> 
     sys.exit(anyio.run(run))
 
 
-def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str) -> dict[str, Any]:
+def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str | None) -> dict[str, Any]:
     """What the tool was given, with numbers and lists where it wants them."""
-    if as_json:
+    if as_json is not None:
         if arguments:
             stop("Give the arguments as KEY=VALUE or with --json, not both.", MISUSED)
         try:
