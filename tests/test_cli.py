@@ -155,6 +155,46 @@ def test_a_bad_setting_is_a_sentence(store: dict[str, str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "change", [{"CLAWVER_READ_ONLY": "${READ_ONLY}"}, {"CLAWVER_READONLY": "on"}]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("call", "list_orders"), ("refunds",), ("refunds", "check"), ("approve", "rfi_1", "--yes"), ("decline", "rfi_1"),
+        ("listen", "--port", "0"), ("events",), ("webhook", "verify", "--signature", "x"), ("sandbox", "--port", "0"),
+        ("serve", "--http", "--port", "0"), ("doctor",),
+    ],
+)  # fmt: skip
+def test_a_setting_that_may_have_been_meant_to_protect_ends_a_command(
+    store: dict[str, str], shop: Shop, words: tuple[str, ...], change: dict[str, str]
+) -> None:
+    done = run(*words, **store | change)
+
+    assert done.returncode == 1
+    assert "CLAWVER_READ_ONLY" in (done.stdout if words == ("doctor",) else done.stderr)
+    assert "Traceback" not in done.stderr
+    assert shop.requests() == []
+    assert not Path(store["CLAWVER_STATE_DIR"]).exists()
+
+
+def test_a_variable_that_is_no_setting_is_warned_of_once(store: dict[str, str]) -> None:
+    done = run("call", "list_orders", CLAWVER_VENV="example", **store)
+
+    assert done.returncode == 0
+    assert done.stderr.count("CLAWVER_VENV is no setting of this server, so it is ignored.") == 1
+
+
+def test_the_doctor_names_variables_that_are_no_settings(store: dict[str, str]) -> None:
+    done = run("doctor", CLAWVER_VENV="example", CLAWVER_COLOUR="red", **store)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "ok  names: No settings of this server, so they are ignored: CLAWVER_VENV, CLAWVER_COLOUR."
+        in done.stdout
+    )
+
+
 def test_a_call_on_the_sandbox_needs_no_key_and_no_port(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     sale = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
@@ -300,6 +340,8 @@ def test_the_doctor_finds_a_healthy_installation(store: dict[str, str]) -> None:
             "BAD store: Clawver does not accept the store's key",
         ),
         ({"CLAW_API_KEY": "short"}, "BAD settings: CLAW_API_KEY cannot be used"),
+        ({"CLAWVER_READ_ONLY": "${X}"}, "BAD settings: CLAWVER_READ_ONLY holds a placeholder"),
+        ({"CLAWVER_READONLY": "on"}, "BAD settings: CLAWVER_READONLY is no setting of this server"),
         (
             {"CLAWVER_API_URL": "https://evil.example/v1"},
             "BAD settings: CLAWVER_API_URL points at a host",

@@ -68,10 +68,114 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
         read(CLAWVER_STATE_DIR="~/state")
 
 
-@pytest.mark.parametrize("unset", ["", "  ", "${CLAW_API_KEY}", "${user_config.api_key}"])
+@pytest.mark.parametrize("empty", ["", "  "])
 @pytest.mark.parametrize("name", sorted(VARIABLES.values()))
-def test_empty_and_unresolved_values_count_as_not_set(name: str, unset: str) -> None:
-    assert Settings.from_environment({name: unset}) == Settings.from_environment({})
+def test_an_empty_value_counts_as_not_set(name: str, empty: str) -> None:
+    assert Settings.from_environment({name: empty}) == Settings.from_environment({})
+
+
+PLACEHOLDERS = [
+    "${X}", "${env:X}", "${input:x}", "${user_config.x}", "${X:-none}", "${{ secrets.X }}", "#{X}", "{{X}}",
+    "{{ X }}", "{X}", "{env:X}", "$X", "$env:X", "%X%", "<your key>", "<YOUR_KEY>", "[X]", "$(pass show x)",
+    "`pass show x`", "op://vault/item/field",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *PLACEHOLDERS, "the store's key", "the store\u2019s key", "YOUR_API_KEY", "your-key-here", "KEY",
+        "claw_sk_live_...", "claw_sk_\N{HORIZONTAL ELLIPSIS}", "env.CLAW_API_KEY", "process.env.CLAW_API_KEY",
+        "CLAW_API_KEY",
+    ],
+)  # fmt: skip
+def test_a_placeholder_or_an_instruction_in_place_of_the_key_counts_as_not_set(value: str) -> None:
+    assert read(CLAW_API_KEY=f" {value} ").api_key is None
+
+
+@pytest.mark.parametrize("placeholder", [*PLACEHOLDERS, "process.env.{name}"])
+@pytest.mark.parametrize("name", sorted(set(VARIABLES.values()) - {"CLAW_API_KEY"}))
+def test_a_placeholder_in_any_other_setting_is_refused(name: str, placeholder: str) -> None:
+    value = placeholder.replace("{name}", name)
+    with pytest.raises(SetupError) as caught:
+        Settings.from_environment({name: value})
+
+    assert caught.value.happened.startswith(f"{name} holds a placeholder that the host did not")
+    assert name in caught.value.next_step
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "folder", ["/a/${X}", "~/$X/b", "/a/x-{{X}}", "/a/$(whoami)", "/a/%USER%/b", "$HOME/b"]
+)
+def test_a_folder_with_a_placeholder_inside_is_refused(folder: str) -> None:
+    with pytest.raises(SetupError, match="CLAWVER_STATE_DIR cannot be used: has a placeholder"):
+        read(CLAWVER_STATE_DIR=folder)
+
+
+def test_each_of_several_secrets_must_be_one() -> None:
+    with pytest.raises(SetupError, match="CLAWVER_WEBHOOK_SECRET cannot be used: must be the secr"):
+        read(CLAWVER_WEBHOOK_SECRET="whsec_example_0123456789 ${OLD_WEBHOOK_SECRET}")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "claw_sk_live_example_${x}_%y%_{z}", "{example}-0123456789", "$2b$example$0123456789",
+        "example%0123456789%x", "<example>0123456789", "$example/0123456789", "claw_sk_live_your_key_example",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["CLAW_API_KEY", "CLAWVER_HTTP_TOKEN", "CLAWVER_WEBHOOK_SECRET"])
+def test_a_secret_may_hold_what_placeholders_are_made_of(name: str, secret: str) -> None:
+    settings = read(**{name: secret})
+    found = (settings.api_key, settings.http_token, *settings.webhook_secret)
+
+    assert [each.get_secret_value() for each in found if each is not None] == [secret]
+
+
+def test_an_option_that_has_decided_needs_no_variable() -> None:
+    assert Settings.from_environment({"CLAWVER_READ_ONLY": "${X}"}, read_only=True).read_only
+
+
+def test_a_misspelt_name_is_refused_with_the_right_one() -> None:
+    with pytest.raises(SetupError) as caught:
+        read(CLAWVER_READONLY="example-value")
+
+    assert caught.value.happened == (
+        "CLAWVER_READONLY is no setting of this server. Did you mean CLAWVER_READ_ONLY?"
+    )
+    assert "Rename it to CLAWVER_READ_ONLY" in caught.value.next_step
+    assert "example-value" not in str(caught.value)
+
+
+def test_a_misspelt_name_without_a_value_does_no_harm() -> None:
+    assert read(CLAWVER_READONLY=" ") == read()
+
+
+def test_a_name_like_the_keys_is_refused_only_where_the_key_is_missing() -> None:
+    with pytest.raises(SetupError, match=r"CLAWVER_API_KEY .* Did you mean CLAW_API_KEY"):
+        read(CLAWVER_API_KEY=KEY)
+    with pytest.raises(SetupError, match="Did you mean CLAW_API_KEY"):
+        read(CLAW_API_KEY_2=KEY, CLAW_API_KEY="${CLAW_API_KEY}")
+
+    assert read(CLAW_API_KEY_2=KEY, CLAWVER_SANDBOX="on").sandbox
+    assert read(CLAW_API_KEY_2=KEY, CLAW_API_KEY=KEY).api_key is not None
+
+
+def test_other_names_that_begin_like_ours_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read(CLAWVER_VENV="/example", CLAWVER_ORDERS_PORT="", CLAW_OTHER="1", CLAWVER_PII="full")
+
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("WARNING", "CLAWVER_VENV is no setting of this server, so it is ignored.")
+    ]
+
+
+def test_a_whole_number_may_be_written_as_hosts_write_numbers() -> None:
+    settings = read(CLAWVER_REFUND_LIMIT_CENTS="70000.0", CLAWVER_INBOX_DAYS="7.0")
+
+    assert (settings.refund_limit_in_cents, settings.inbox_days) == (70_000, 7)
 
 
 @pytest.mark.parametrize(

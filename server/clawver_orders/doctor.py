@@ -10,7 +10,7 @@ from typing import Any
 
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.services import Services, opened
-from clawver_orders.settings import Settings
+from clawver_orders.settings import Settings, ignored
 
 CLOCK_MAY_DIFFER = timedelta(minutes=2)
 
@@ -40,6 +40,15 @@ async def examine(
     except SetupError as error:
         return [Finding("settings", False, error.happened, error.next_step)]
     findings = [Finding("settings", True, "All settings can be used.")]
+    if strangers := ignored(environment):
+        findings.append(
+            Finding(
+                "names",
+                True,
+                f"No settings of this server, so they are ignored: {', '.join(strangers)}.",
+                "If one was meant for a setting, correct its name.",
+            )
+        )
     findings.append(Finding("address", True, _where(settings)))
     async with opened(settings, now) as services:
         if settings.sandbox or settings.api_key is not None:

@@ -1,14 +1,16 @@
 """All configuration, and the only reader of the environment.
 
-A host may pass a variable through empty or with its placeholder unresolved (`${CLAW_API_KEY}`);
-both count as not set. A bad value is a `SetupError` that names the variable and never repeats
-the value.
+An empty value counts as not set. A host may also pass on a placeholder that it did not resolve
+(`${CLAW_API_KEY}`): for the key that counts as not set, since nothing works without a key; for every
+other setting it is a `SetupError`, since the default may be the opposite of what was meant. So is a
+variable whose name is a misspelt one of ours. No error repeats a value.
 """
 
+import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -25,10 +27,33 @@ from pydantic import (
 
 from clawver_orders.addresses import is_loopback, one_spelling
 from clawver_orders.errors import SetupError
+from clawver_orders.names import is_ours, meant, shown
+
+log = logging.getLogger(__name__)
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
-_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+_PLACEHOLDER = re.compile(
+    r"""[$\#]\{.*\}                  # ${X}, ${env:X}, ${X:-none}, ${{ secrets.X }}, #{X}
+    |   \{\{.*\}\}                  # {{X}}
+    |   \$\(.*\) | `.*`            # a command that no shell has run
+    |   \$[a-z_][\w.:-]*           # $X, $env:X
+    |   %[a-z_]\w*%                # %X%
+    |   [<{\[][a-z_][\w\s.:'\u2019…-]*[>}\]]  # <your key>, {env:X}, [X]
+    |   (?:op|vault|secrets?|keychain|keyring)://.*  # where a password manager keeps it
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""A value that is a placeholder as a whole. A secret may hold any of these signs inside."""
+_REFERENCE = re.compile(
+    r"\$\{.*\}|\{\{.*\}\}|\$\(.*\)|%[a-z_()]{3,}%|(?<![^/\\])\$[a-z_]\w*", re.IGNORECASE | re.DOTALL
+)
+"""A placeholder within a path."""
+_INSTRUCTION = re.compile(
+    r"(?!claw_sk)(?=.*(?<![a-z])(?:your|key)(?![a-z]))[a-z\s'\u2019._-]*|.*(?:\.\.\.|…).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What examples have in place of the key: `YOUR_API_KEY`, `the store's key`, `claw_sk_live_...`."""
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
 _SECRET = re.compile(r"[!-~]{16,256}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
@@ -61,6 +86,10 @@ def _secrets(value: object) -> object:
 def _well_formed_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(_SECRET.fullmatch(secret.get_secret_value()) is None for secret in secrets):
         raise ValueError("must be 16 to 256 visible ASCII characters")
+    if any(_PLACEHOLDER.fullmatch(secret.get_secret_value()) for secret in secrets):
+        raise ValueError(
+            "must be the secret itself, not a placeholder that the host did not resolve"
+        )
     return secrets
 
 
@@ -83,6 +112,8 @@ def _safe_api_url(url: str) -> str:
 
 def _whole_path(path: Path) -> Path:
     """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
+    if _REFERENCE.search(str(path)):
+        raise ValueError("has a placeholder in it that the host did not resolve")
     try:
         expanded = path.expanduser()
     except RuntimeError:
@@ -225,14 +256,11 @@ class Settings(BaseModel):
             decided: Fields that a command-line option has already decided.
 
         Raises:
-            SetupError: A value cannot be used; the variable is named, its value is not.
+            SetupError: A value cannot be used, or a name is a misspelt one of ours; the variable
+                is named, its value is not.
         """
         variables = os.environ if environment is None else environment
-        given: dict[str, Any] = {}
-        for field, name in VARIABLES.items():
-            value = variables.get(name, "").strip()
-            if value and _PLACEHOLDER.fullmatch(value) is None:
-                given[field] = value
+        given = _given(variables, decided)
         try:
             settings = cls(**given | decided)
         except ValidationError as error:
@@ -244,6 +272,10 @@ class Settings(BaseModel):
                 next_step=f"Correct {name} where this server is configured, then start it again.",
             ) from None  # the cause repeats the value
         settings.check_host()
+        needs_key = settings.api_key is None and not settings.sandbox
+        _refuse_misspelt(variables, needs_key=needs_key)
+        for name in ignored(variables):
+            log.warning("%s is no setting of this server, so it is ignored.", name)
         return settings
 
     @property
@@ -289,6 +321,64 @@ class Settings(BaseModel):
                 "CLAWVER_API_URL points at a host that is not Clawver's.",
                 next_step="Correct it, or set CLAWVER_ALLOW_HOST to that host name if it may receive the store's key.",
             )
+
+
+def _given(variables: Mapping[str, str], decided: Container[str]) -> dict[str, str]:
+    """What the environment says of the fields that are not decided yet.
+
+    Raises:
+        SetupError: A placeholder was not resolved, in a setting other than the key.
+    """
+    given = {}
+    for field, name in VARIABLES.items():
+        value = "" if field in decided else variables.get(name, "").strip()
+        is_placeholder = _PLACEHOLDER.fullmatch(value) is not None or name in value.upper()
+        if field == "api_key" and (is_placeholder or _INSTRUCTION.fullmatch(value)):
+            continue
+        if is_placeholder:
+            raise SetupError(
+                f"{name} holds a placeholder that the host did not resolve, so what was meant is not known.",
+                next_step=f"Write the value itself for {name} where this server is configured, or leave {name} "
+                "out for its default, then start it again.",
+            )
+        if value:
+            given[field] = value
+    return given
+
+
+def _refuse_misspelt(variables: Mapping[str, str], *, needs_key: bool) -> None:
+    """Refuse a name that was meant for a setting.
+
+    Args:
+        variables: All variables by name.
+        needs_key: Whether a name like that of the key counts: beside the key in use it does no harm.
+
+    Raises:
+        SetupError: There is one; it is named, and so is the setting.
+    """
+    for name, value in variables.items():
+        if name in VARIABLES.values() or not value.strip():
+            continue
+        setting = meant(name, VARIABLES.values())
+        if setting is not None and (needs_key or setting != VARIABLES["api_key"]):
+            raise SetupError(
+                f"{shown(name)} is no setting of this server. Did you mean {setting}?",
+                next_step=f"Rename it to {setting} where this server is configured, or remove it, then start "
+                "it again.",
+            )
+
+
+def ignored(variables: Mapping[str, str]) -> list[str]:
+    """The variables that begin as settings do and are none, as far as their names can be repeated.
+
+    Args:
+        variables: All variables by name.
+    """
+    return [
+        shown(name)
+        for name, value in variables.items()
+        if is_ours(name) and name not in VARIABLES.values() and value.strip()
+    ]
 
 
 VARIABLES = {

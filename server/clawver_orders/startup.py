@@ -27,6 +27,7 @@ def settings_or_stop(*, sandbox: bool = False, read_only: bool = False) -> "Sett
     decided: dict[str, Any] = {
         name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
     }
+    set_up("warning")
     try:
         settings = Settings.from_environment(**decided)
     except SetupError as error:
