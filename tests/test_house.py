@@ -80,8 +80,8 @@ MAP = {
         "approvals", "errors", "missing", "services", "serving.asking", "tools.answers", "tools.contract",
     },
     "serving.server": {
-        "", "approvals", "services", "settings", "serving.asking", "serving.prompts", "serving.resources",
-        "serving.strict", "tools", "tools.contract",
+        "", "approvals", "errors", "services", "settings", "serving.asking", "serving.prompts",
+        "serving.resources", "serving.strict", "tools", "tools.contract",
     },
     "serving.lines": set(),
     "serving.wire": {"serving.lines"},

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mcp import Client, StdioServerParameters
-from tests.hosts import INITIALIZE, Host, hosting, patched
+from mcp import Client, MCPError, StdioServerParameters
+from mcp_types import ResourceTemplateReference
+from tests.hosts import INITIALIZE, MODERN, Host, hosting, patched
+from tests.test_cli import KEYLESS
 
 from clawver_orders.serving.lines import LONGEST_LINE
 from clawver_sandbox.shop import API_KEY, Shop
@@ -81,6 +83,110 @@ async def test_the_official_client_works_in_both_eras(era: str, tmp_path: Path) 
     assert "refund_order" not in names
     assert answer.structured_content is not None
     assert "Sandbox" in answer.structured_content["sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"CLAWVER_READ_ONLY": "${READ_ONLY}"}, "CLAWVER_READ_ONLY holds a placeholder"),
+        ({"CLAWVER_READONLY": "on"}, "Did you mean CLAWVER_READ_ONLY?"),
+        ({"CLAWVER_REFUND_APPROVAL": "nobody"}, "CLAWVER_REFUND_APPROVAL cannot be used"),
+        ({"CLAWVER_API_URL": "https://shop.example/v1"}, "CLAWVER_API_URL points at a host"),
+        ({"CLAW_API_KEY": "short"}, "CLAW_API_KEY cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("about", [{}, MODERN], ids=["legacy", "modern"])
+def test_settings_that_cannot_be_used_are_the_answer_to_every_call(
+    change: dict[str, str],
+    says: str,
+    about: dict[str, object],
+    live: dict[str, str],
+    shop: Shop,
+    tmp_path: Path,
+) -> None:
+    refund = {"order_id": "ord_shirt", "amount_in_cents": 500, "reason": "Smudged"}
+    with hosting(**live | change) as host:
+        if not about:
+            host.greet()
+        tools = host.ask(2, "tools/list", **about)["result"]["tools"]
+        calls = [
+            host.ask(number, "tools/call", name=name, arguments=arguments, **about)["result"]
+            for number, (name, arguments) in enumerate(
+                [
+                    ("refund_order", refund),
+                    ("get_order", {"order_id": "../x"}),
+                    ("list_orders", {}),
+                ],
+                3,
+            )
+        ]
+        stranger = host.ask(9, "tools/call", name="no_such_tool", arguments={}, **about)["result"]
+        said, complaints = host.end()
+
+    assert "refund_order" in {tool["name"] for tool in tools}
+    for name, call in zip(("refund_order", "get_order", "list_orders"), calls, strict=True):
+        text = call["content"][0]["text"]
+        assert call["isError"] is True
+        assert text.startswith(f"{name} failed. Nothing was done. CLAW")
+        assert says in text
+        assert text.endswith(" it again.") or "CLAWVER_ALLOW_HOST" in text
+    assert "There is no such tool" in stranger["content"][0]["text"]
+    assert (said, host.process.returncode) == ([], 0)
+    assert "Every call fails until this is corrected: " in complaints
+    assert says in complaints
+    assert "Traceback" not in complaints
+    assert shop.requests() == []
+    assert not (tmp_path / "state").exists()
+
+
+async def test_with_unusable_settings_what_needs_none_is_given_and_the_rest_says_why(
+    era: str, tmp_path: Path
+) -> None:
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "clawver_orders"],
+        env=KEYLESS | {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_READ_ONLY": "${X}"},
+    )
+    page = ResourceTemplateReference(uri="clawver://references/{name}")
+    order = ResourceTemplateReference(uri="clawver://orders/{order_id}")
+    async with Client(server, mode=era) as client:
+        jobs = [prompt.name for prompt in (await client.list_prompts()).prompts]
+        addresses = [resource.uri for resource in (await client.list_resources()).resources]
+        templates = (await client.list_resource_templates()).resource_templates
+        setup = await client.read_resource("clawver://references/setup")
+        names = await client.complete(page, {"name": "name", "value": "set"})
+        ids = await client.complete(order, {"name": "order_id", "value": ""})
+        for ask in (
+            lambda: client.read_resource("clawver://refunds/open"),
+            lambda: client.read_resource("clawver://orders/ord_shirt"),
+            lambda: client.get_prompt("resend_download", {"order_id": "ord_shirt"}),
+        ):
+            with pytest.raises(MCPError, match="CLAWVER_READ_ONLY holds a placeholder"):
+                await ask()
+        instructions = client.instructions or ""
+
+    assert "handle_refund_request" in jobs
+    assert "clawver://refunds/open" in addresses
+    assert len(templates) == 2
+    assert "# Setup" in getattr(setup.contents[0], "text", "")
+    assert (names.completion.values, ids.completion.values) == (["setup"], [])
+    assert "CLAWVER_READ_ONLY holds a placeholder" in instructions
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_home_that_cannot_be_found_does_not_stop_the_server() -> None:
+    homeless = """
+from pathlib import Path
+def home(*_):
+    raise RuntimeError
+Path.home = Path.expanduser = home
+"""
+    with hosting(*patched(homeless)) as host:
+        host.greet()
+        answer = host.ask(2, "tools/call", **GET_ORDER)["result"]
+
+    assert answer["isError"] is True
+    assert "Set CLAWVER_STATE_DIR to a folder" in answer["content"][0]["text"]
 
 
 def test_half_a_character_is_refused_with_an_answer(host: Host, shop: Shop) -> None:

@@ -15,12 +15,20 @@ import click
 
 from clawver_orders import __version__, install_commands
 from clawver_orders.refund_commands import approve, decline, refunds
-from clawver_orders.startup import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.startup import (
+    FAILED,
+    MISUSED,
+    sandbox_option,
+    settings_or_error,
+    settings_or_stop,
+    stop,
+)
 from clawver_orders.webhook_commands import events, listen, webhook
 
 if TYPE_CHECKING:
     import io
 
+    from clawver_orders.errors import SetupError
     from clawver_orders.settings import Settings
     from clawver_orders.tools.contract import Tool
 
@@ -68,26 +76,29 @@ def serve(
 ) -> None:
     """Serve MCP over standard input and output, or over HTTP.
 
+    Over standard input and output it starts even if a setting cannot be used: it lists its tools,
+    and each call answers with what is wrong, since a host shows nothing else.
     Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server listens for it
     if not http and (host is not None or port is not None):
         stop("--host and --port belong to --http. Nothing was started.", MISUSED)
-    settings = settings_or_stop(sandbox=sandbox, read_only=read_only)
     from clawver_orders.errors import SetupError
 
     try:
         if http:
             _serve_http(
-                settings, "127.0.0.1" if host is None else host, 8788 if port is None else port
+                settings_or_stop(sandbox=sandbox, read_only=read_only),
+                "127.0.0.1" if host is None else host,
+                8788 if port is None else port,
             )
-        _serve_stdio(settings)
+        _serve_stdio(settings_or_error(sandbox=sandbox, read_only=read_only))
     except SetupError as error:
         stop(str(error), FAILED)
 
 
-def _serve_stdio(settings: "Settings") -> NoReturn:
+def _serve_stdio(settings: "Settings | SetupError") -> NoReturn:
     with _absent("uvicorn"):  # the SDK's own dependencies take it along where they find it
         from clawver_orders.serving.stdio import run
 

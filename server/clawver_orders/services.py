@@ -145,6 +145,21 @@ class Services:
         await self._open.aclose()
 
 
+Available = Services | SetupError
+"""What calls work with; or, where the settings cannot be used, the error that answers them all."""
+
+
+def usable(available: Available) -> Services:
+    """The services, where there are any.
+
+    Raises:
+        SetupError: The settings cannot be used.
+    """
+    if isinstance(available, SetupError):
+        raise available.with_traceback(None)  # the same one is raised for every call
+    return available
+
+
 @asynccontextmanager
 async def opened(
     settings: Settings,

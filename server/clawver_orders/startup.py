@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from clawver_orders.errors import SetupError
     from clawver_orders.settings import Settings
 
 FAILED = 1
@@ -18,8 +19,8 @@ sandbox_option = click.option(
 )
 
 
-def settings_or_stop(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
-    """The settings with what the options decided, and logging set up by them."""
+def settings_or_error(*, sandbox: bool = False, read_only: bool = False) -> "Settings | SetupError":
+    """The settings with what the options decided, or why there are none; logging is set up."""
     from clawver_orders.errors import SetupError
     from clawver_orders.logs import set_up
     from clawver_orders.settings import Settings
@@ -31,8 +32,18 @@ def settings_or_stop(*, sandbox: bool = False, read_only: bool = False) -> "Sett
     try:
         settings = Settings.from_environment(**decided)
     except SetupError as error:
-        stop(str(error), FAILED)
+        return error
     set_up(settings.log_level)
+    return settings
+
+
+def settings_or_stop(*, sandbox: bool = False, read_only: bool = False) -> "Settings":
+    """The settings with what the options decided; where there are none, the command ends."""
+    from clawver_orders.errors import SetupError
+
+    settings = settings_or_error(sandbox=sandbox, read_only=read_only)
+    if isinstance(settings, SetupError):
+        stop(str(settings), FAILED)
     return settings
 
 

@@ -24,7 +24,7 @@ from mcp_types import (
 from clawver_orders import references
 from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.search import PAGE
-from clawver_orders.services import Services
+from clawver_orders.services import Available, Services, usable
 from clawver_orders.settling import off_thread
 from clawver_orders.tools import orders
 from clawver_orders.tools.answers import SANDBOX_NOTICE, OpenRefund
@@ -92,20 +92,25 @@ def templates() -> ListResourceTemplatesResult:
     )
 
 
-async def read(services: Services, uri: str) -> ReadResourceResult:
+async def read(available: Available, uri: str) -> ReadResourceResult:
     """What stands at an address.
+
+    Args:
+        available: What is read with; or the error that says why nothing is. The pages for agents need neither.
+        uri: The address.
 
     Raises:
         MCPError: Nothing does, or it cannot be read now; says what to do.
     """
     if uri == OPEN_REFUNDS:
-        return _contents(uri, JSON, as_text(await _open_refunds(services)))
+        return _contents(uri, JSON, as_text(await _open_refunds(available)))
     found = _ADDRESS.fullmatch(uri)
     kind, name = (found[1], found[2]) if found else ("", "")
     if kind == "references" and name in references.names():
         return _contents(uri, MARKDOWN, references.read(name))
     if kind == "orders" and is_id(name):
         try:
+            services = usable(available)
             answer = await orders.get_order(services, name)
         except NotFoundError as error:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
@@ -121,8 +126,9 @@ async def read(services: Services, uri: str) -> ReadResourceResult:
     )
 
 
-async def _open_refunds(services: Services) -> dict[str, object]:
+async def _open_refunds(available: Available) -> dict[str, object]:
     try:
+        services = usable(available)
         opened = await off_thread(lambda: services.ledger.all(only_open=True))
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
@@ -154,10 +160,10 @@ class Completions:
         self._ids: tuple[str, ...] = ()
         self._read_at: datetime | None = None
 
-    async def complete(self, services: Services, params: CompleteRequestParams) -> CompleteResult:
+    async def complete(self, services: Available, params: CompleteRequestParams) -> CompleteResult:
         """At most 100 values that begin with what was typed; none where nothing fits."""
         values: Sequence[str] = ()
-        if params.argument.name == "order_id":
+        if params.argument.name == "order_id" and isinstance(services, Services):
             values = await self._order_ids(services)
         elif isinstance(params.ref, ResourceTemplateReference) and params.ref.uri == REFERENCE:
             values = references.names()

@@ -1,6 +1,7 @@
 """Serves over standard input and output. Nothing but the protocol goes to stdout."""
 
 import gc
+import logging
 import os
 
 import anyio
@@ -12,14 +13,17 @@ from clawver_orders.serving.stopping import told_to_stop
 from clawver_orders.serving.wire import Wire, open_wire
 from clawver_orders.settings import Settings
 
+log = logging.getLogger(__name__)
 
-def run(settings: Settings) -> int:
+
+def run(settings: Settings | SetupError) -> int:
     """Serve until the host closes its end or a signal asks to stop.
 
     What has begun and must not be cut off, such as a refund, is finished first.
 
     Args:
-        settings: What a person has decided.
+        settings: What a person has decided; or why that cannot be used, which every call then
+            answers with.
 
     Returns:
         The exit code of the process.
@@ -27,10 +31,12 @@ def run(settings: Settings) -> int:
     Raises:
         SetupError: There is no standard input or output.
     """
+    if isinstance(settings, SetupError):
+        log.error("Every call fails until this is corrected: %s", settings)
     return anyio.run(_serve, settings, *_claimed())
 
 
-async def _serve(settings: Settings, source: int, sink: int) -> int:
+async def _serve(settings: Settings | SetupError, source: int, sink: int) -> int:
     async with open_wire(source, sink) as wire, anyio.create_task_group() as tasks:
         tasks.start_soon(_end_when_told, tasks.cancel_scope)
         tasks.start_soon(_end_when_nobody_listens, wire, tasks.cancel_scope)

@@ -13,8 +13,8 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
 from clawver_orders import missing
 from clawver_orders.approvals import Caller
-from clawver_orders.errors import ClawverError
-from clawver_orders.services import Services
+from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.services import Available, Services
 from clawver_orders.serving.asking import QuestionPending
 from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.tools.contract import Tool, as_text
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 async def answer(
     tools: Mapping[str, Tool],
-    services: Services,
+    services: Available,
     name: str,
     arguments: Mapping[str, Any],
     caller: Caller,
@@ -33,7 +33,7 @@ async def answer(
 
     Args:
         tools: The tools on offer, by name.
-        services: What they work with.
+        services: What they work with; or the error that answers every call.
         name: The tool that was asked for.
         arguments: What it was given, unchecked.
         caller: The host, and whether a person can be asked through it.
@@ -44,6 +44,8 @@ async def answer(
     tool = tools.get(name)
     if tool is None:
         return _failure(services, missing.why(name, tools))
+    if isinstance(services, SetupError):
+        return _failure(services, f"{tool.name} failed. Nothing was done. {services}")
     try:
         result = await tool.call(services, arguments, caller)
     except QuestionPending as pending:
@@ -58,7 +60,7 @@ async def answer(
     )
 
 
-def _failure(services: Services, text: str) -> CallToolResult:
-    if services.settings.sandbox:
+def _failure(services: Available, text: str) -> CallToolResult:
+    if isinstance(services, Services) and services.settings.sandbox:
         text = f"{text} ({SANDBOX_NOTICE})"
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
