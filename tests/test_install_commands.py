@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from mcp import Client, StdioServerParameters
 from tests.test_cli import run
 
+from clawver_orders import installation
 from clawver_orders.cli import commands
 from clawver_orders.hosts import HOSTS
 from clawver_orders.install_commands import this_installation
@@ -38,7 +40,7 @@ async def test_what_is_printed_starts_this_installation(tmp_path: Path) -> None:
 
     async with Client(server) as client:
         assert "get_order" in [tool.name for tool in (await client.list_tools()).tools]
-    assert entry["command"] == sys.executable
+    assert entry["command"] == str(Path(sys.executable).with_name("clawver-orders"))
 
 
 def test_only_what_to_paste_is_on_stdout() -> None:
@@ -134,7 +136,7 @@ def test_the_switch_to_the_sandbox_and_back_is_one_entry(tmp_path: Path) -> None
 
     entries = json.loads((tmp_path / ".cursor" / "mcp.json").read_text("utf-8"))["mcpServers"]
     assert list(entries) == ["clawver-orders"]
-    assert entries["clawver-orders"]["args"] == ["-m", "clawver_orders"]
+    assert entries["clawver-orders"]["args"] == []
 
 
 def test_a_broken_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -165,15 +167,29 @@ def test_claude_desktop_is_looked_for_where_it_looks_itself(
     assert f"{file} was not changed" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("suffix", "name"), [("", "clawver-orders"), (".exe", "clawver-orders.exe")]
+)
+def test_the_script_is_started_by_its_full_path_or_python_without_the_folder(
+    suffix: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", {"scripts": str(tmp_path)}.__getitem__)
+    monkeypatch.setattr(sysconfig, "get_config_var", {"EXE": suffix}.__getitem__)
+    assert installation.running() == (sys.executable, "-P", "-m", "clawver_orders")
+
+    (tmp_path / name).touch()
+    assert installation.running() == (str(tmp_path / name),)
+
+
 def test_what_uvx_started_is_started_by_uvx_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = "/home/ada/.cache/uv/archive-v0/x1"
     monkeypatch.setattr("shutil.which", lambda _: "/opt/bin/uvx")
-    found = this_installation(cache, f"{cache}/bin/python")
+    found = this_installation(cache)
     monkeypatch.setattr("shutil.which", lambda _: None)
 
     assert found == ("/opt/bin/uvx", "clawver-orders")
-    assert this_installation(cache, f"{cache}/bin/python") == ("uvx", "clawver-orders")
-    assert this_installation("/opt/venv", "/opt/venv/bin/python")[0] == "/opt/venv/bin/python"
+    assert this_installation(cache) == ("uvx", "clawver-orders")
+    assert this_installation("/opt/venv") == installation.running()
 
 
 def test_a_printed_command_is_one_that_a_shell_takes_apart_again() -> None:

@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import TextResourceContents
 from tests.test_cli import run
+from tests.traps import sprung, trapped
 from trove_classifiers import classifiers
 
 from clawver_orders import __version__, bundle
@@ -46,11 +47,13 @@ def answered(manifest: dict[str, Any], **answers: str) -> dict[str, str]:
 
 async def test_the_unpacked_bundle_starts_and_answers(unpacked: Path, tmp_path: Path) -> None:
     manifest = json.loads((unpacked / "manifest.json").read_text("utf-8"))
+    command = manifest["server"]["mcp_config"]
+    installed = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}  # nothing to download
     server = StdioServerParameters(
-        command=sys.executable,
-        args=[str(unpacked / manifest["server"]["entry_point"])],
-        env=answered(manifest, sandbox="true", state_dir=str(tmp_path / "state")),
-        cwd=tmp_path,
+        command=command["command"],
+        args=[word.replace("${__dirname}", str(unpacked)) for word in command["args"]],
+        env=installed | answered(manifest, sandbox="true", state_dir=str(tmp_path / "state")),
+        cwd=trapped(tmp_path / "work"),
     )
 
     async with Client(server) as client:
@@ -58,6 +61,7 @@ async def test_the_unpacked_bundle_starts_and_answers(unpacked: Path, tmp_path: 
         order = await client.call_tool("get_order", {"order_id": "ord_shirt"})
         page = (await client.read_resource("clawver://references/refunds")).contents[0]
 
+    assert sprung(tmp_path) == []
     assert isinstance(page, TextResourceContents)
     assert page.text == (ROOT / "references" / "refunds.md").read_text("utf-8")
     assert names == [tool["name"] for tool in manifest["tools"]] == [tool.name for tool in SURFACE]

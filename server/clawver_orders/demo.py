@@ -1,6 +1,5 @@
 """A walk through the main job: a real MCP client, a real server process, the sandbox store."""
 
-import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,6 +8,8 @@ from typing import Any
 
 import httpx2
 from mcp import Client, StdioServerParameters
+
+from clawver_orders.installation import running
 
 Say = Callable[[str], None]
 WIDTH = 78
@@ -22,9 +23,10 @@ async def walk(state_dir: Path, say: Say, heading: Say) -> None:
         say: Takes a line of text for the reader.
         heading: Takes the line that opens a step.
     """
+    command, *arguments = running()
     server = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "clawver_orders", "serve", "--sandbox"],
+        command=command,
+        args=[*arguments, "serve", "--sandbox"],
         env={"CLAWVER_STATE_DIR": str(state_dir)},
     )
     async with Client(server) as client:

@@ -45,6 +45,8 @@ def config(
 ) -> None:
     """Print what a HOST needs to start this server; on stdout only what to paste or run.
 
+    It starts this installation by its full path, whatever folder the host works in.
+
     HOST is one of claude-desktop, claude-code, cursor, vscode, codex, gemini, openclaw,
     windsurf, zed, goose or generic.
 
@@ -63,7 +65,7 @@ def config(
     if host is None:
         raise click.UsageError(f"There is no such host. Hosts: {', '.join(HOSTS)}.")
     start = Start(
-        UVX if starter == "uvx" else this_installation(sys.prefix, sys.executable),
+        UVX if starter == "uvx" else this_installation(sys.prefix),
         sandbox=sandbox,
         key=_key() if inline_key else None,
     )
@@ -78,16 +80,13 @@ def config(
         click.echo(f"Or open {host.link(start)}", err=True)
 
 
-def this_installation(prefix: str, interpreter: str) -> tuple[str, ...]:
-    """The command that starts what is running now.
+def this_installation(prefix: str) -> tuple[str, ...]:
+    """The command that starts what is running now, in the environment `prefix`."""
+    from clawver_orders.installation import running
 
-    Args:
-        prefix: The environment that this runs in.
-        interpreter: Its Python.
-    """
     if EPHEMERAL in Path(prefix).parts:
         return (shutil.which("uvx") or "uvx", "clawver-orders")
-    return (interpreter, "-m", "clawver_orders")
+    return running()
 
 
 def applications() -> Path:
