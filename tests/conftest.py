@@ -16,6 +16,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 
+from clawver_orders import installation
 from clawver_orders.client import Clawver
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
@@ -60,6 +61,13 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CLAW"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a release were on the package index and the project had a public home."""
+    monkeypatch.setattr(installation, "PUBLISHED", "0.1.0")
+    monkeypatch.setattr(installation, "REGISTRY_NAME", "example.orders/clawver-orders")
 
 
 @pytest.fixture

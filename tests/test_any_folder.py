@@ -1,6 +1,8 @@
 """Whatever is printed or started runs nothing of the folder that it is started in."""
 
+import json
 import os
+import re
 import site
 import subprocess
 import sys
@@ -9,13 +11,16 @@ from pathlib import Path
 
 import pytest
 from tests.test_cli import KEYLESS
-from tests.test_hosts import understood
+from tests.test_hosts import openclaw, understood
 from tests.traps import sprung, tools, trapped
 
 import clawver_orders
 from clawver_orders.hosts import HOSTS
 from clawver_orders.tools import SURFACE
 
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "SKILL.md", *sorted((ROOT / "references").glob("*.md"))]
 SCRIPT = Path(sys.executable).with_name("clawver-orders")
 ON_PATH = f"{SCRIPT.parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -84,6 +89,53 @@ def test_the_demo_starts_its_own_server(
 
     assert done.returncode == 0, done.stderr
     assert "That was the main job" in done.stdout
+    assert sprung(workspace) == []
+
+
+def documented_servers() -> set[tuple[str, ...]]:
+    """Every command that a document gives a host."""
+    found = set()
+    for host in HOSTS.values():
+        if host.name != "generic":
+            fold = README.split(f"<summary>{host.title}</summary>")[1]
+            words, _ = understood(host, fold.split("```")[1].partition("\n")[2])
+            found.add(tuple(words))
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for block in re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            entry = json.loads(block).get("mcpServers", {}).get("clawver-orders")
+            if entry is not None:
+                found.add((entry["command"], *entry["args"]))
+        found |= {tuple(words.split()) for words in re.findall(r"mcp add .* -- (.*)`", text)}
+        for words in re.findall(r"`openclaw mcp add clawver-orders (.*)`", text):
+            found.add(tuple(openclaw(words.split())[0]))
+    return found
+
+
+async def test_what_the_documents_give_a_host_starts_the_installed_command(
+    workspace: Path, home: dict[str, str]
+) -> None:
+    found = {words for words in documented_servers() if words[0] != "docker"}
+
+    assert found == {("clawver-orders",), ("clawver-orders", "serve", "--sandbox")}
+    for words in found:
+        assert await tools(words, workspace, home) == [tool.name for tool in SURFACE]
+    assert sprung(workspace) == []
+
+
+def test_what_the_documents_have_typed_runs_the_installed_command(
+    workspace: Path, home: dict[str, str]
+) -> None:
+    typed = {
+        line.split()[1]: line  # one of each command: it is what decides which code is loaded
+        for page in PAGES
+        for line in page.read_text("utf-8").splitlines()
+        if line.startswith("clawver-orders ") and "--sandbox" in line
+    }
+
+    assert set(typed) >= {"call", "doctor", "refunds"}
+    for line in typed.values():
+        assert "Traceback" not in ran(("sh", "-c", line), workspace, home).stderr
     assert sprung(workspace) == []
 
 

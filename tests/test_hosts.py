@@ -58,9 +58,9 @@ def openclaw(words: list[str]) -> tuple[list[str], dict[str, str]]:
 @pytest.mark.parametrize(
     "command",
     [
-        ("uvx", "clawver-orders"),
-        (r"C:\Users\Zoë Q\python.exe", "-m", "clawver_orders"),
-        ("/opt/it's here/python", "-m", "clawver_orders"),
+        ("clawver-orders",),
+        (r"C:\Users\Zoë Q\python.exe", "-P", "-m", "clawver_orders"),
+        ("/opt/it's here/uvx", "--from", "/home/ada/my checkout", "clawver-orders"),
     ],
 )
 def test_a_host_reads_back_the_command_and_how_to_find_the_key(
@@ -76,7 +76,7 @@ def test_a_host_reads_back_the_command_and_how_to_find_the_key(
 def test_on_the_sandbox_no_key_is_asked_for(host: Host) -> None:
     text = host.text(Start(sandbox=True))
 
-    assert understood(host, text) == (["uvx", "clawver-orders", "serve", "--sandbox"], {})
+    assert understood(host, text) == (["clawver-orders", "serve", "--sandbox"], {})
     assert "CLAW_API_KEY" not in text
     assert "inputs" not in text
 

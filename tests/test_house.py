@@ -100,10 +100,10 @@ MAP = {
     "doctor": {"errors", "services", "settings"},
     "installation": set(),
     "demo": {"installation"},
-    "hosts": set(),
+    "hosts": {"installation"},
     "json_text": set(),
-    "host_files": {"hosts", "json_text"},
-    "bundle": {"", "hosts", "references", "settings", "tools", "clawver_sandbox"},
+    "host_files": {"hosts", "installation", "json_text"},
+    "bundle": {"", "installation", "references", "settings", "tools", "clawver_sandbox"},
     "install_commands": {"bundle", "errors", "host_files", "hosts", "installation", "settings"},
     "startup": {"errors", "logs", "settings"},
     "refund_commands": {

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from tests.test_cli import run
 from clawver_orders import installation
 from clawver_orders.cli import commands
 from clawver_orders.hosts import HOSTS
-from clawver_orders.install_commands import this_installation
 
 KEY = "claw_sk_example_of_install"
 SAFE = {"claude-desktop", "cursor", "gemini", "windsurf"}
@@ -45,7 +45,7 @@ async def test_what_is_printed_starts_this_installation(tmp_path: Path) -> None:
 
 def test_only_what_to_paste_is_on_stdout() -> None:
     for name, host in HOSTS.items():
-        done = CliRunner().invoke(commands, ["config", name, "--with", "uvx"])
+        done = CliRunner().invoke(commands, ["config", name])
 
         assert done.exit_code == 0
         assert done.stdout.strip()
@@ -181,19 +181,88 @@ def test_the_script_is_started_by_its_full_path_or_python_without_the_folder(
     assert installation.running() == (str(tmp_path / name),)
 
 
-def test_what_uvx_started_is_started_by_uvx_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = "/home/ada/.cache/uv/archive-v0/x1"
-    monkeypatch.setattr("shutil.which", lambda _: "/opt/bin/uvx")
-    found = this_installation(cache)
-    monkeypatch.setattr("shutil.which", lambda _: None)
+COMMIT = "fe26ac7b7cbd4aaf0f8cf2b189b72d2b5352bbbd"
+GIT = {"vcs": "git", "commit_id": COMMIT, "requested_revision": "main"}
 
-    assert found == ("/opt/bin/uvx", "clawver-orders")
-    assert this_installation(cache) == ("uvx", "clawver-orders")
-    assert this_installation("/opt/venv") == installation.running()
+
+@pytest.fixture
+def thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment in a cache, as uv makes one for a single run, and a uvx to start it again."""
+    (tmp_path / "CACHEDIR.TAG").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "archive-v0" / "x1"))
+    uvx = tmp_path / "bin" / "uvx"
+    uvx.parent.mkdir()
+    uvx.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(uvx.parent))
+    return uvx
+
+
+def made_from(monkeypatch: pytest.MonkeyPatch, noted: object) -> None:
+    """Let the environment have been made from this, in the form of PEP 610."""
+    text = None if noted is None else json.dumps(noted)
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", lambda *_: text)
+
+
+@pytest.mark.parametrize(
+    ("noted", "source"),
+    [
+        ({"url": "file:///home/ada/my%20checkout", "dir_info": {}}, "/home/ada/my checkout"),
+        ({"url": "file:///home/ada/x.whl", "archive_info": {}}, "/home/ada/x.whl"),
+        (
+            {"url": "https://orders.example/x.whl", "archive_info": {}},
+            "clawver-orders @ https://orders.example/x.whl",
+        ),
+        (
+            {"url": "https://orders.example/x", "vcs_info": GIT},
+            f"clawver-orders @ git+https://orders.example/x@{COMMIT}",
+        ),
+        (
+            {"url": "file:///home/ada/x", "vcs_info": GIT, "subdirectory": "deep"},
+            f"clawver-orders @ git+file:///home/ada/x@{COMMIT}#subdirectory=deep",
+        ),
+    ],
+)
+def test_what_uvx_ran_from_somewhere_is_started_from_there_again(
+    noted: object, source: str, thrown_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_from(monkeypatch, noted)
+
+    assert installation.lasting() == (str(thrown_away), "--from", source, "clawver-orders")
+
+
+def test_what_came_from_the_index_is_started_at_the_published_version(
+    thrown_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_from(monkeypatch, None)
+    monkeypatch.setattr(installation, "PUBLISHED", "0.1.0")
+
+    assert installation.lasting()[1:] == ("--from", "clawver-orders==0.1.0", "clawver-orders")
+
+
+@pytest.mark.parametrize(
+    ("noted", "path"),
+    [
+        (None, None),  # from an index, where nothing of ours is
+        ({"url": "file:///home/ada/x", "dir_info": {}}, ""),  # without uvx
+        ({"url": "file:///home/ada/x", "dir_info": {}}, "bin"),  # a uvx of the current folder
+    ],
+)
+def test_without_a_command_that_lasts_nothing_is_printed_and_the_way_is_named(
+    noted: object, path: str | None, thrown_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_from(monkeypatch, noted)
+    monkeypatch.chdir(thrown_away.parent.parent)
+    if path is not None:
+        monkeypatch.setenv("PATH", path)
+    done = CliRunner().invoke(commands, ["config", "generic"])
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Nothing was changed" in done.stderr
+    assert "`uv tool install .` in a checkout" in done.stderr
 
 
 def test_a_printed_command_is_one_that_a_shell_takes_apart_again() -> None:
-    printed = config("claude-code", "--with", "uvx").stdout
+    printed = config("claude-code").stdout
     said = subprocess.run(
         ["sh", "-c", f"set -- {printed.strip()}; printf '%s\\n' \"$@\""],
         capture_output=True, text=True, check=True,

@@ -18,8 +18,7 @@ from tests.test_cli import run
 from tests.traps import sprung, trapped
 from trove_classifiers import classifiers
 
-from clawver_orders import __version__, bundle
-from clawver_orders.hosts import UVX
+from clawver_orders import __version__, bundle, installation
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
@@ -144,13 +143,14 @@ def test_a_bundle_in_which_nothing_was_answered_has_the_defaults() -> None:
     assert Settings.from_environment(answered(bundle.manifest())) == Settings.from_environment({})
 
 
-def test_the_registry_entry_says_what_the_package_says() -> None:
+def test_the_registry_entry_says_what_the_package_says(published: None) -> None:
     entry = bundle.registry_entry()
     (package,) = entry["packages"]
     variables = {variable["name"]: variable for variable in package["environmentVariables"]}
 
     assert entry["$schema"].endswith("/2025-12-11/server.schema.json")
-    assert entry["version"] == package["version"] == __version__
+    assert entry["version"] == package["version"] == installation.PUBLISHED
+    assert entry["name"] == installation.REGISTRY_NAME
     assert len(entry["description"]) <= 100
     assert set(variables) == set(VARIABLES.values())
     assert variables["CLAW_API_KEY"] == {
@@ -167,29 +167,25 @@ def test_the_registry_entry_says_what_the_package_says() -> None:
     assert Settings.from_environment(given) == Settings.from_environment({})
 
 
-def test_the_name_in_the_registry_is_the_readmes_and_fits_the_address() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    owner, _, name = bundle.registry_name().removeprefix("io.github.").partition("/")
-
-    assert f"<!-- mcp-name: {bundle.registry_name()} -->" in readme
-    assert PROJECT["urls"]["Source"] == f"https://github.com/{owner}/{name}"
-    assert all(url.startswith(PROJECT["urls"]["Source"]) for url in PROJECT["urls"].values())
-
-
-def test_without_the_readmes_line_there_is_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "metadata", lambda _: {"Description": "A README"})
-
-    with pytest.raises(LookupError, match="mcp-name"):
-        bundle.registry_name()
-
-
-def test_the_command_writes_both_and_says_where(tmp_path: Path) -> None:
+def test_the_command_writes_the_bundle_and_says_where(tmp_path: Path) -> None:
     done = run("bundle", "--out", str(tmp_path / "dist"))
-    written = [Path(line) for line in done.stdout.splitlines()]
+    (written,) = [Path(line) for line in done.stdout.splitlines()]
 
-    assert [path.name for path in written] == [f"clawver-orders-{__version__}.mcpb", "server.json"]
-    assert written[0].read_bytes() == bundle.packed()
-    assert json.loads(written[1].read_text("utf-8")) == bundle.registry_entry()
+    assert list((tmp_path / "dist").iterdir()) == [written]
+    assert written.name == f"clawver-orders-{__version__}.mcpb"
+    assert written.read_bytes() == bundle.packed()
+
+
+@pytest.mark.parametrize("without", ["PUBLISHED", "REGISTRY_NAME"])
+def test_the_registry_entry_is_written_once_there_is_something_to_enter(
+    without: str, tmp_path: Path, published: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, entry = bundle.write(tmp_path)
+    assert entry == tmp_path / "server.json"
+    assert json.loads(entry.read_text("utf-8")) == bundle.registry_entry()
+
+    monkeypatch.setattr(installation, without, None)
+    assert len(bundle.write(tmp_path)) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
@@ -211,10 +207,11 @@ def test_the_marketplace_says_what_the_project_says() -> None:
     assert (plugin["version"], plugin["license"]) == (__version__, PROJECT["license"])
     assert plugin["description"] == PROJECT["description"]
     assert plugin["keywords"] == PROJECT["keywords"]
-    assert plugin["homepage"] == plugin["repository"] == PROJECT["urls"]["Source"]
     assert (plugin["strict"], plugin["skills"], plugin["source"]) == (False, ["./"], "./")
     assert plugin["userConfig"][secret]["sensitive"] is True
-    assert (server["command"], *server["args"]) == UVX
+    assert [server["command"], *server["args"]] == [
+        "uvx", "--from", "${CLAUDE_PLUGIN_ROOT}", "clawver-orders",
+    ]  # fmt: skip
     assert server["env"] == {VARIABLES["api_key"]: f"${{user_config.{secret}}}"}
     assert not (ROOT / ".claude-plugin" / "plugin.json").exists()
 
@@ -241,5 +238,4 @@ def test_the_project_is_fit_for_a_release() -> None:
     assert about["Description-Content-Type"] == "text/markdown"
     assert set(PROJECT["classifiers"]) <= classifiers
     assert not any("License ::" in each for each in about.get_all("Classifier") or [])
-    assert {"Homepage", "Documentation", "Changelog", "Issues", "Source"} <= set(PROJECT["urls"])
     assert {"mcp", "agent-skill"} <= set(PROJECT["keywords"])

@@ -4,34 +4,29 @@ import json
 import os
 import re
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
-from click.testing import CliRunner
 from tests.test_cli import run
 
+from clawver_orders import installation
 from clawver_orders.cli import commands
 from clawver_orders.hosts import HOSTS, Host, Start
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
 FILE = Path(__file__).parent.parent / "README.md"
-PROJECT = tomllib.loads((FILE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 ORDER = [
-    "See it work", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
+    "See it work", "Install", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
     "Windows and Docker", "Agent frameworks", "Troubleshooting", "Develop",
 ]  # fmt: skip
 
 
 def fold(host: Host) -> str:
-    told = CliRunner().invoke(commands, ["config", host.name, "--with", "uvx"])
-    said = [line for line in told.stderr.splitlines() if not line.startswith("Or open ")]
-    assert said == [host.where, host.key]
     return (
         f"<details>\n<summary>{host.title}</summary>\n\n{host.where}\n\n"
-        f"```{host.language}\n{told.stdout}```\n\n{host.key}\n\n</details>"
+        f"```{host.language}\n{host.text(Start())}\n```\n\n{host.key}\n\n</details>"
     )
 
 
@@ -39,6 +34,30 @@ def button(host: Host, picture: str) -> str:
     assert host.link is not None
     live, sandbox = host.link(Start()), host.link(Start(sandbox=True))
     return f"[![Add to {host.title}]({picture})]({live}) [or to try, on the sandbox]({sandbox})"
+
+
+def buttons() -> str:
+    """One-click installs, and the line that the MCP registry looks for: once published."""
+    if installation.PUBLISHED is None:
+        return ""
+    badge = "https://img.shields.io/badge/VS_Code-add-0098FF"
+    parts = [
+        button(HOSTS["cursor"], "https://cursor.com/deeplink/mcp-install-dark.svg"),
+        button(HOSTS["vscode"], badge),
+    ]
+    if installation.REGISTRY_NAME:
+        parts.append(f"<!-- mcp-name: {installation.REGISTRY_NAME} -->")
+    return "\n\n".join(parts)
+
+
+def install() -> str:
+    """How the command gets onto a machine."""
+    if installation.PUBLISHED is not None:
+        return f"```sh\nuv tool install clawver-orders=={installation.PUBLISHED}\n```"
+    return (
+        "In a checkout of this repository:\n\n```sh\nuv tool install .\n```\n\n"
+        "The package is on no package index yet. Don't install anything of this name from one."
+    )
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -87,14 +106,9 @@ def settings() -> str:
 
 def made() -> dict[str, str]:
     """The parts that are made, by the name of their markers."""
-    badge = "https://img.shields.io/badge/VS_Code-add-0098FF"
     return {
-        "buttons": "\n\n".join(
-            [
-                button(HOSTS["cursor"], "https://cursor.com/deeplink/mcp-install-dark.svg"),
-                button(HOSTS["vscode"], badge),
-            ]
-        ),
+        "buttons": buttons(),
+        "install": install(),
         "standard": f"```json\n{HOSTS['generic'].text(Start())}\n```",
         "hosts": "\n".join(fold(host) for host in HOSTS.values() if host.name != "generic"),
         "settings": settings(),
@@ -109,7 +123,8 @@ def test_the_made_parts_are_as_the_command_prints_them() -> None:
         opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, found, rest = fresh.partition(opening)
         assert found, name
-        fresh = f"{before}{opening}{content}\n{closing}{rest.split(closing, 1)[1]}"
+        lines = f"{content}\n" if content else ""
+        fresh = f"{before}{opening}{lines}{closing}{rest.split(closing, 1)[1]}"
     if os.environ.get("UPDATE_README"):
         FILE.write_text(fresh, "utf-8")
 
@@ -130,12 +145,10 @@ def test_the_options_that_are_named_exist() -> None:
 
     prose = re.sub(r"```.*?```", "", chapter, flags=re.DOTALL)
     assert set(re.findall(r"`(--[a-z-]+)`", prose)) <= known
-    owner = PROJECT["urls"]["Source"].removeprefix("https://github.com/")
     market = json.loads((FILE.parent / ".claude-plugin" / "marketplace.json").read_text("utf-8"))
     (plugin,) = market["plugins"]
-    assert f"`/plugin marketplace add {owner}`" in prose
+    assert "`/plugin marketplace add ./`" in prose
     assert f"`/plugin install {plugin['name']}@{market['name']}`" in prose
-    assert f"`openclaw skills install @{owner}`" in prose
     written = re.search(r"edits the file of (.*?):", prose)
     assert written is not None
     assert set(re.split(", | or ", written[1])) == {h.title for h in HOSTS.values() if h.file}
@@ -151,8 +164,8 @@ def test_docker_gets_what_the_image_needs() -> None:
     assert build is not None
 
     assert entry["command"] == "docker"
-    assert entry["args"][:3] == ["run", "-i", "--rm"]
-    assert entry["args"][3:5] == ["-e", VARIABLES["api_key"]]
+    assert entry["args"][:4] == ["run", "-i", "--rm", "--pull=never"]
+    assert entry["args"][4:6] == ["-e", VARIABLES["api_key"]]
     volume = entry["args"][entry["args"].index("-v") + 1].split(":")[1]
     assert f"{VARIABLES['state_dir']}={volume}" in dockerfile
     assert f"VOLUME {volume}" in dockerfile

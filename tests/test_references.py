@@ -19,6 +19,7 @@ from tests.flagged import flagged
 
 from clawver_orders import errors
 from clawver_orders.cli import commands
+from clawver_orders.installation import documented
 from clawver_orders.lifecycle import PATIENCE, PAYMENT_STATUSES, STATUSES
 from clawver_orders.refund_commands import refunds as refund_group
 from clawver_orders.settings import VARIABLES, Settings
@@ -99,7 +100,7 @@ def test_every_setting_that_is_named_exists(name: str) -> None:
 
 @PAGE
 def test_every_command_that_is_named_exists(name: str) -> None:
-    for words in re.findall(r"(?:`|\n|uvx )clawver-orders ([a-z ]+)", TEXTS[name]):
+    for words in re.findall(r"[`\n]clawver-orders ([a-z ]+)", TEXTS[name]):
         command, *rest = words.split()
         assert command in commands.commands
         if command == "refunds" and rest:
@@ -457,8 +458,9 @@ def test_the_key_goes_where_the_page_says(base: tuple[Shop, str]) -> None:
 @PAGE
 def test_every_command_for_a_host_starts_the_server_as_hosts_should(name: str) -> None:
     for line in re.findall(r"`((?:claude|codex|gemini|openclaw) mcp add [^`]*)`", TEXTS[name]):
-        assert "clawver-orders" in line
-        assert re.search(r"(?:-- uvx clawver-orders|--command uvx --arg clawver-orders)", line)
+        command, *arguments = documented()
+        named = [f"--command {command}", *(f"--arg {argument}" for argument in arguments)]
+        assert line.endswith(f" -- {shlex.join(documented())}") or " ".join(named) in line
         assert "CLAW_API_KEY=KEY" in line
 
 
@@ -468,9 +470,9 @@ def test_the_blocks_for_hosts_start_a_command_that_exists() -> None:
     assert len(blocks_of_setup) == 2
     for block in blocks_of_setup:
         server = json.loads(block)["mcpServers"]["clawver-orders"]
-        assert server["command"] == "uvx"
-        name, *arguments = server["args"]
-        assert name == "clawver-orders"
+        words = (server["command"], *server["args"])
+        assert words[: len(documented())] == documented()
+        arguments = words[len(documented()) :]
         if arguments:
             command, *options = arguments
             known = {flag for p in commands.commands[command].params for flag in p.opts}

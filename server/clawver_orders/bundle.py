@@ -1,12 +1,11 @@
 """What registries and one-click installs want, made from the package itself.
 
-Name, version, texts and addresses come from the package's metadata, the name in the MCP registry
-from the README's `mcp-name` line, and the settings from `settings`: nothing is said here twice.
+Name, version and texts come from the package's metadata, and the settings from `settings`:
+nothing is said here twice.
 """
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -15,8 +14,8 @@ from typing import Any
 
 import clawver_orders
 import clawver_sandbox
-from clawver_orders import references
-from clawver_orders.hosts import NAME
+from clawver_orders import installation, references
+from clawver_orders.installation import NAME
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
@@ -32,18 +31,20 @@ _MANIFEST_SCHEMA = (
 _SERVER_SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
 
-def write(folder: Path) -> tuple[Path, Path]:
-    """Write the bundle for Claude Desktop and the entry for the MCP registry.
+def write(folder: Path) -> tuple[Path, ...]:
+    """Write the bundle for Claude Desktop and, once published, the entry for the MCP registry.
 
     Args:
         folder: Where to; it is made when it is missing, and older files of these names go.
 
     Returns:
-        The bundle and the entry.
+        The files that were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bundle = folder / f"{NAME}-{clawver_orders.__version__}.mcpb"
     bundle.write_bytes(packed())
+    if not (installation.PUBLISHED and installation.REGISTRY_NAME):
+        return (bundle,)
     entry = folder / "server.json"
     entry.write_text(_json(registry_entry()), "utf-8")
     return bundle, entry
@@ -74,7 +75,6 @@ def packed() -> bytes:
 def manifest() -> dict[str, Any]:
     """The manifest of the bundle, version 0.4: uv brings Python and the dependencies."""
     about = metadata.metadata(NAME)
-    home = _addresses()["Homepage"]
     return {
         "$schema": _MANIFEST_SCHEMA,
         "manifest_version": "0.4",
@@ -82,11 +82,7 @@ def manifest() -> dict[str, Any]:
         "display_name": "Clawver orders",
         "version": clawver_orders.__version__,
         "description": about["Summary"],
-        "author": {"name": about["Author"], "url": home},
-        "repository": {"type": "git", "url": _addresses()["Source"]},
-        "homepage": home,
-        "documentation": _addresses()["Documentation"],
-        "support": _addresses()["Issues"],
+        "author": {"name": about["Author"]},
         "license": about["License-Expression"],
         "keywords": about["Keywords"].split(","),
         "server": {
@@ -112,37 +108,21 @@ def registry_entry() -> dict[str, Any]:
     about = metadata.metadata(NAME)
     return {
         "$schema": _SERVER_SCHEMA,
-        "name": registry_name(),
+        "name": installation.REGISTRY_NAME,
         "title": "Clawver orders",
         "description": about["Summary"],
-        "version": clawver_orders.__version__,
-        "websiteUrl": _addresses()["Homepage"],
-        "repository": {"url": _addresses()["Source"], "source": "github"},
+        "version": installation.PUBLISHED,
         "packages": [
             {
                 "registryType": "pypi",
                 "identifier": NAME,
-                "version": clawver_orders.__version__,
+                "version": installation.PUBLISHED,
                 "runtimeHint": "uvx",
                 "transport": {"type": "stdio"},
                 "environmentVariables": [_variable(field) for field in VARIABLES],
             }
         ],
     }
-
-
-def registry_name() -> str:
-    """The name in the MCP registry, which believes only what the published README says."""
-    readme = str(metadata.metadata(NAME)["Description"])
-    found = re.search(r"mcp-name: (\S+)", readme)
-    if found is None:
-        raise LookupError("the README has no mcp-name line")
-    return found[1]
-
-
-def _addresses() -> dict[str, str]:
-    pairs = metadata.metadata(NAME).get_all("Project-URL") or []
-    return dict(pair.split(", ", 1) for pair in pairs)
 
 
 def _source(folder: str) -> Iterator[tuple[str, bytes]]:

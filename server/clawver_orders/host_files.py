@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clawver_orders.hosts import KEY, NAME
+from clawver_orders.hosts import KEY
+from clawver_orders.installation import NAME
 from clawver_orders.json_text import BrokenTextError, entry_in, with_entry
 
 SECTION = "mcpServers"

@@ -9,14 +9,14 @@ import base64
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-NAME = "clawver-orders"
+from clawver_orders.installation import NAME, documented
+
 KEY = "CLAW_API_KEY"
-UVX = ("uvx", "clawver-orders")
 FROM_ENVIRONMENT = "${CLAW_API_KEY}"
 _ASKED = "clawver-key"
 _ASK = {
@@ -40,12 +40,12 @@ class Start:
     """How a host starts the server.
 
     Attributes:
-        command: The words of the command; `UVX` where nothing is installed.
+        command: The words of the command; that of the documents where none is given.
         sandbox: On the sandbox store, which needs no key.
         key: The store's key, only when a person asked for it to be written out.
     """
 
-    command: tuple[str, ...] = UVX
+    command: tuple[str, ...] = field(default_factory=documented)
     sandbox: bool = False
     key: str | None = None
 

@@ -1,6 +1,5 @@
 """The commands that bring the server to where agents live: `config` and `bundle`."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,19 +9,10 @@ import click
 if TYPE_CHECKING:
     from clawver_orders.hosts import Host, Start
 
-EPHEMERAL = "archive-v0"  # a folder of uv's cache: uvx runs from it, and uv may clear it
-
 
 @click.command()
 @click.argument("name", metavar="HOST")
 @click.option("--sandbox", is_flag=True, help="On the sandbox store: no key, no real money.")
-@click.option(
-    "--with",
-    "starter",
-    type=click.Choice(["this", "uvx"]),
-    default="this",
-    help="What starts the server: this installation, or uvx, which needs none.",
-)
 @click.option(
     "--inline-key", is_flag=True, help="Write out the key that CLAW_API_KEY holds right now."
 )
@@ -37,7 +27,6 @@ EPHEMERAL = "archive-v0"  # a folder of uv's cache: uvx runs from it, and uv may
 def config(
     name: str,
     sandbox: bool,
-    starter: str,
     inline_key: bool,
     write: bool,
     yes: bool,
@@ -59,16 +48,17 @@ def config(
     if (yes or chosen) and not write:
         raise click.UsageError("--yes and --file go with --write.")
 
-    from clawver_orders.hosts import HOSTS, UVX, Start
+    from clawver_orders.hosts import HOSTS, Start
+    from clawver_orders.installation import TemporaryError, lasting
 
     host = HOSTS.get(name)
     if host is None:
         raise click.UsageError(f"There is no such host. Hosts: {', '.join(HOSTS)}.")
-    start = Start(
-        UVX if starter == "uvx" else this_installation(sys.prefix),
-        sandbox=sandbox,
-        key=_key() if inline_key else None,
-    )
+    try:
+        command = lasting()
+    except TemporaryError as error:
+        raise click.ClickException(str(error)) from None
+    start = Start(command, sandbox=sandbox, key=_key() if inline_key else None)
     if write:
         _write(host, start, yes=yes, chosen=chosen)
         return
@@ -78,15 +68,6 @@ def config(
         click.echo(host.key, err=True)
     if host.link is not None and not inline_key:
         click.echo(f"Or open {host.link(start)}", err=True)
-
-
-def this_installation(prefix: str) -> tuple[str, ...]:
-    """The command that starts what is running now, in the environment `prefix`."""
-    from clawver_orders.installation import running
-
-    if EPHEMERAL in Path(prefix).parts:
-        return (shutil.which("uvx") or "uvx", "clawver-orders")
-    return running()
 
 
 def applications() -> Path:
@@ -154,10 +135,10 @@ def _write(host: "Host", start: "Start", *, yes: bool, chosen: Path | None) -> N
     help="Where to write them.",
 )
 def bundle(folder: Path) -> None:
-    """Write what one-click installs want: the bundle for Claude Desktop, and server.json.
+    """Write the bundle that Claude Desktop installs with one click.
 
-    The bundle holds the source of this installation and asks for every setting; server.json is
-    its entry in the MCP registry.
+    It holds the source of this installation and asks for every setting. Once the package is
+    published, server.json is written too: its entry in the MCP registry.
     """
     from clawver_orders.bundle import write
 

@@ -1,15 +1,37 @@
-"""Which command starts this installation.
+"""Which command starts this installation, and whether the package is published.
 
 Hosts start a server in the folder that somebody works in, and that folder can hold anything: a
 `secrets.py` there must never run with the store's key. So no command here imports from the
 working directory.
 """
 
+import json
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 NAME = "clawver-orders"
+
+PUBLISHED: str | None = None
+"""The version on the package index, such as "0.1.0"; None while there is none.
+
+Until then anybody can take the name, so nothing may start the package by its name alone: no
+document, no button, no registry entry and no command.
+"""
+
+REGISTRY_NAME: str | None = None
+"""The name in the MCP registry; None while the package has no public home."""
+
+
+class TemporaryError(Exception):
+    """No command starts this installation again; the message says what to do."""
+
+
+def documented() -> tuple[str, ...]:
+    """The command in the documents: what is installed, or the published version through uvx."""
+    return ("uvx", f"{NAME}=={PUBLISHED}") if PUBLISHED else (NAME,)
 
 
 def running() -> tuple[str, ...]:
@@ -19,3 +41,47 @@ def running() -> tuple[str, ...]:
     if script.is_file():
         return (str(script),)
     return (sys.executable, "-P", "-m", "clawver_orders")  # -P: import nothing from there
+
+
+def lasting() -> tuple[str, ...]:
+    """The command that starts this installation from now on.
+
+    Where uv made an environment for one run only, that is uvx with what it was made from.
+
+    Raises:
+        TemporaryError: Nothing says what such an environment was made from.
+    """
+    if not any((folder / "CACHEDIR.TAG").is_file() for folder in Path(sys.prefix).parents):
+        return running()
+    uvx, origin = shutil.which("uvx"), _origin()
+    if uvx is None or not Path(uvx).is_absolute() or origin is None:
+        raise TemporaryError(
+            f"This runs in a temporary environment, {sys.prefix}, and no command starts it again. "
+            f"Nothing was changed. Install it: run `uv tool install .` in a checkout of {NAME}, "
+            "then repeat this with the installed command."
+        )
+    return (uvx, "--from", origin, NAME)
+
+
+def _origin() -> str | None:
+    """What this environment was made from, as uvx takes it."""
+    from importlib import metadata
+
+    noted = metadata.distribution(NAME).read_text("direct_url.json")
+    if noted is not None:
+        return _source(json.loads(noted))
+    return f"{NAME}=={PUBLISHED}" if PUBLISHED else None
+
+
+def _source(noted: dict[str, Any]) -> str:
+    """An origin as the installer noted it (PEP 610): a path, or an address at its commit."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    address: str = noted["url"]
+    if (vcs := noted.get("vcs_info")) is not None:
+        address = f"{vcs['vcs']}+{address}@{vcs['commit_id']}"
+    elif address.startswith("file:"):
+        return url2pathname(urlsplit(address).path)
+    part = f"#subdirectory={noted['subdirectory']}" if "subdirectory" in noted else ""
+    return f"{NAME} @ {address}{part}"

@@ -1,6 +1,8 @@
 """The installed command: the one that `.ci/run` built and installed, or this environment's own."""
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,16 +11,26 @@ INSTALLED = os.environ.get(
 )
 
 
-def uvx(folder: Path) -> Path:
-    """A `uvx` that runs the installed command, since nothing is published before it is tested.
+def on_path(folder: Path) -> str:
+    """A search path on which the installed command is found, as `uv tool install` leaves it.
 
-    Returns:
-        The folder to put in front of the search path.
+    Args:
+        folder: Where the link to it goes.
     """
-    stand_in = folder / "uvx"
-    stand_in.write_text(
-        f'#!/bin/sh\n[ "$1" = clawver-orders ] && shift && exec {INSTALLED!r} "$@"\nexit 64\n',
-        "utf-8",
-    )
-    stand_in.chmod(0o755)
-    return folder
+    (folder / "clawver-orders").symlink_to(INSTALLED)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def newcomer(home: Path) -> dict[str, str]:
+    """The variables of somebody who has uv and nothing of ours; what uv downloaded is shared."""
+    uv = os.environ.get("UV") or shutil.which("uv")  # the one that runs the tests, not a wrapper
+    assert uv is not None
+    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True)
+    theirs = ("CLAW", "UV", "VIRTUAL_ENV", "XDG_", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    return kept | {
+        "HOME": str(home),
+        "PATH": os.pathsep.join([str(Path(uv).parent), "/usr/bin", "/bin"]),
+        "SHELL": "/bin/bash",
+        "UV_CACHE_DIR": cache.stdout.strip(),
+    }

@@ -1,13 +1,30 @@
 """Environments of their own, each made once, and a report that names what was in them."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.clients import environments
 from tests.clients.environments import Environment
 
+ROOT = Path(__file__).parents[2]
 Install = Callable[[tuple[str, ...]], Environment]
 _MADE = pytest.StashKey[dict[tuple[str, ...], Environment]]()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The working tree as a checkout has it, in a folder of the skill's name."""
+    folder = tmp_path / "my checkouts" / "clawver-orders"
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (ROOT / name).is_file():  # and not deleted since the last commit
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import json
 import os
-import shutil
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
-from tests.clients.command import INSTALLED, uvx
+from tests.clients.command import INSTALLED
 from tests.clients.conftest import Install
 from tests.clients.environments import Environment
 from tests.test_install_paths import answered
+from tests.traps import sprung, trapped
 
 from clawver_orders import bundle
 from clawver_orders.tools import SURFACE
@@ -48,27 +49,14 @@ def use(environment: Environment, *words: str, home: Path, **variables: str) -> 
 
 def printed(*words: str) -> str:
     return subprocess.run(
-        [INSTALLED, "config", *words, "--with", "uvx"], capture_output=True, text=True, check=True
+        [INSTALLED, "config", *words], capture_output=True, text=True, check=True
     ).stdout
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The tracked files, in a folder of the skill's name, as a checkout has them."""
-    folder = tmp_path / "clawver-orders"
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in tracked.stdout.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    return folder
-
-
 def test_the_skill_and_the_marketplace_pass_the_linter(
-    with_python: Install, project: Path, tmp_path: Path
+    with_python: Install, checkout: Path, tmp_path: Path
 ) -> None:
-    said = use(with_python(LINTERS), "skillsaw", "lint", str(project), home=tmp_path)
+    said = use(with_python(LINTERS), "skillsaw", "lint", str(checkout), home=tmp_path)
 
     assert "agentskills, marketplace" in said
     assert "Errors:   0" in said
@@ -76,13 +64,13 @@ def test_the_skill_and_the_marketplace_pass_the_linter(
 
 
 def test_the_skill_is_valid_for_those_who_wrote_the_format(
-    with_python: Install, project: Path, tmp_path: Path
+    with_python: Install, checkout: Path, tmp_path: Path
 ) -> None:
-    use(with_python(LINTERS), "agentskills", "validate", str(project), home=tmp_path)
+    use(with_python(LINTERS), "agentskills", "validate", str(checkout), home=tmp_path)
 
 
 def test_the_registry_entry_keeps_the_registrys_schema(
-    with_python: Install, tmp_path: Path
+    with_python: Install, published: None, tmp_path: Path
 ) -> None:
     bundle.write(tmp_path / "dist")
     said = use(with_python(LINTERS), "skillsaw", "lint", str(tmp_path / "dist"), home=tmp_path)
@@ -100,7 +88,7 @@ async def test_the_bundle_is_valid_packs_and_starts_with_its_own_command(
     with_node: Install, tmp_path: Path
 ) -> None:
     mcpb = with_node(MCPB)
-    packed, _ = bundle.write(tmp_path / "dist")
+    (packed,) = bundle.write(tmp_path / "dist")
     folder = tmp_path / "unpacked"
     use(mcpb, "mcpb", "unpack", str(packed), str(folder), home=tmp_path)
     use(mcpb, "mcpb", "validate", str(folder / "manifest.json"), home=tmp_path)
@@ -112,7 +100,7 @@ async def test_the_bundle_is_valid_packs_and_starts_with_its_own_command(
         command=command["command"],
         args=[word.replace("${__dirname}", str(folder)) for word in command["args"]],
         env=quiet() | answered(manifest, sandbox="true", state_dir=str(tmp_path / "state")),
-        cwd=tmp_path,
+        cwd=trapped(tmp_path / "work"),
     )
     async with Client(server) as client:
         tools = (await client.list_tools()).tools
@@ -121,19 +109,19 @@ async def test_the_bundle_is_valid_packs_and_starts_with_its_own_command(
     assert [tool.name for tool in tools] == [tool.name for tool in SURFACE]
     assert order.structured_content is not None
     assert order.structured_content["order_id"] == "ord_shirt"
+    assert sprung(tmp_path) == []
 
 
 def test_claude_code_takes_the_marketplace_and_the_command(
-    with_node: Install, project: Path, tmp_path: Path
+    with_node: Install, checkout: Path, tmp_path: Path
 ) -> None:
     claude = with_node(CLAUDE)
-    uvx(tmp_path)
 
-    use(claude, "claude", "plugin", "validate", "--strict", str(project), home=tmp_path)
+    use(claude, "claude", "plugin", "validate", "--strict", str(checkout), home=tmp_path)
     use(claude, "/bin/sh", "-c", printed("claude-code"), home=tmp_path)
     listed = use(claude, "claude", "mcp", "list", home=tmp_path, CLAW_API_KEY=KEY)
 
-    assert "clawver-orders: uvx clawver-orders - ✔ Connected" in listed
+    assert re.search(rf"clawver-orders: {re.escape(INSTALLED)}\s+- ✔ Connected", listed)
 
 
 def test_codex_takes_the_text(with_node: Install, tmp_path: Path) -> None:
@@ -142,7 +130,7 @@ def test_codex_takes_the_text(with_node: Install, tmp_path: Path) -> None:
     said = use(with_node(CODEX), "codex", "mcp", "get", "clawver-orders", "--json", home=tmp_path)
 
     transport = json.loads(said[said.index("{") : said.rindex("}") + 1])["transport"]
-    assert (transport["command"], *transport["args"]) == ("uvx", "clawver-orders")
+    assert (transport["command"], transport["args"]) == (INSTALLED, [])
     assert transport["env_vars"] == ["CLAW_API_KEY"]
     assert tomllib.loads(printed("codex"))
 
@@ -150,10 +138,10 @@ def test_codex_takes_the_text(with_node: Install, tmp_path: Path) -> None:
 def test_gemini_takes_the_file_that_was_written(with_node: Install, tmp_path: Path) -> None:
     file = tmp_path / ".gemini" / "settings.json"
     subprocess.run(
-        [INSTALLED, "config", "gemini", "--with", "uvx", "--write", "--yes", "--file", str(file)],
+        [INSTALLED, "config", "gemini", "--write", "--yes", "--file", str(file)],
         check=True, capture_output=True,
     )  # fmt: skip
     gemini = with_node(GEMINI)
     listed = use(gemini, "gemini", "mcp", "list", home=tmp_path)
 
-    assert "clawver-orders: uvx clawver-orders (stdio)" in listed
+    assert re.search(rf"clawver-orders: {re.escape(INSTALLED)}\s+\(stdio\)", listed)

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.clients.command import uvx
+from tests.clients.command import on_path
 from tests.clients.conftest import Install
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -45,7 +45,7 @@ def test_every_framework_has_lines_of_its_own() -> None:
 def test_the_lines_run(framework: str, with_python: Install, tmp_path: Path) -> None:
     environment = with_python((SNIPPETS[framework],))
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
-    quiet |= {"HOME": str(tmp_path), "PATH": f"{uvx(tmp_path)}{os.pathsep}{os.environ['PATH']}"}
+    quiet |= {"HOME": str(tmp_path), "PATH": on_path(tmp_path)}
 
     done = subprocess.run(
         [environment.interpreter, "-c", RUN], input=lines(framework), env=quiet, cwd=tmp_path,

@@ -1,0 +1,108 @@
+"""From a checkout to a running server, with the words that the documents print."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.clients.command import newcomer
+from tests.clients.conftest import Install
+from tests.clients.environments import UNREACHABLE
+from tests.traps import sprung, tools, trapped
+
+from clawver_orders.tools import SURFACE
+
+pytestmark = pytest.mark.clients
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+CLAUDE = ("@anthropic-ai/claude-code@2",)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "home").mkdir()
+    return newcomer(tmp_path / "home")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return trapped(tmp_path / "workspace")
+
+
+def said(words: list[str], folder: Path, home: dict[str, str]) -> str:
+    """What a command says on stdout; it has to succeed, where there is a registry."""
+    done = subprocess.run(
+        words, cwd=folder, env=home, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    if done.returncode and UNREACHABLE.search(done.stderr):
+        pytest.skip(f"no registry: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def chapter(name: str) -> str:
+    return README.split(f"\n## {name}\n")[1].split("\n## ")[0]
+
+
+def block(name: str) -> str:
+    """The one block of shell in a chapter."""
+    (words,) = re.findall(r"^```sh\n(.*?)^```$", chapter(name), re.MULTILINE | re.DOTALL)
+    return str(words)
+
+
+async def test_the_readmes_words_install_a_command_that_starts_in_any_folder(
+    checkout: Path, workspace: Path, home: dict[str, str]
+) -> None:
+    said(["sh", "-c", block("Install")], checkout, home)
+    (shell_setup,) = re.findall("run `(uv tool [a-z-]+)` and open a new terminal", chapter("Install"))  # fmt: skip
+    said(["sh", "-c", shell_setup], checkout, home)
+
+    def typed(words: str) -> str:
+        return said(["bash", "-lic", words], workspace, home)
+
+    assert typed("command -v clawver-orders").startswith(home["HOME"])
+    entry = json.loads(typed("clawver-orders config generic --sandbox"))["mcpServers"]["clawver-orders"]  # fmt: skip
+    assert Path(entry["command"]).is_absolute()
+    assert await tools([entry["command"], *entry["args"]], workspace, home) == [
+        tool.name for tool in SURFACE
+    ]
+    assert "BAD" not in typed("clawver-orders doctor --sandbox")
+    assert sprung(workspace) == []
+
+
+def test_the_readmes_first_command_needs_only_uv_and_a_checkout(
+    checkout: Path, home: dict[str, str]
+) -> None:
+    assert "That was the main job" in said(["sh", "-c", block("See it work")], checkout, home)
+
+
+async def test_what_uvx_runs_from_a_checkout_prints_a_command_that_starts_it_again(
+    checkout: Path, workspace: Path, home: dict[str, str]
+) -> None:
+    words = ["uvx", "--from", str(checkout), "clawver-orders", "config", "generic", "--sandbox"]
+    entry = json.loads(said(words, workspace, home))["mcpServers"]["clawver-orders"]
+
+    assert Path(entry["command"]).is_absolute()
+    assert entry["args"] == ["--from", str(checkout), "clawver-orders", "serve", "--sandbox"]
+    assert await tools([entry["command"], *entry["args"]], workspace, home) == [
+        tool.name for tool in SURFACE
+    ]
+    assert sprung(workspace) == []
+
+
+def test_claude_code_starts_the_plugins_own_copy(
+    with_node: Install, checkout: Path, workspace: Path, home: dict[str, str]
+) -> None:
+    claude = with_node(CLAUDE).interpreter.parent
+    home |= {"PATH": f"{claude}{os.pathsep}{home['PATH']}"}
+    for words in re.findall("`/(plugin [^`]+)`", chapter("Connect a host")):
+        said(["sh", "-c", f"claude {words}"], checkout, home)
+    listed = said(["claude", "mcp", "list"], workspace, home)
+
+    (line,) = [line for line in listed.splitlines() if line.startswith("plugin:clawver-orders:")]
+    assert re.search(rf"uvx --from {re.escape(str(checkout))}/? clawver-orders - ✔ Connected", line)
+    assert sprung(workspace) == []
