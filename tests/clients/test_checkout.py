@@ -94,6 +94,21 @@ async def test_what_uvx_runs_from_a_checkout_prints_a_command_that_starts_it_aga
     assert sprung(workspace) == []
 
 
+def test_what_uvx_runs_from_a_checkout_is_its_newest_commit(
+    checkout: Path, home: dict[str, str]
+) -> None:
+    commit = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-qam", "x"]  # fmt: skip
+    package = checkout / "server" / "clawver_orders" / "__init__.py"
+    said(["git", "init", "-q"], checkout, home)
+    said(["git", "add", "."], checkout, home)
+    for version in ("7.0.0", "7.0.1"):
+        package.write_text(f'"""Orders."""\n\n__version__ = "{version}"\n', "utf-8")
+        said(commit, checkout, home)
+        running = said(["uvx", "--from", ".", "clawver-orders", "--version"], checkout, home)
+
+        assert version in running
+
+
 def test_claude_code_starts_the_plugins_own_copy(
     with_node: Install, checkout: Path, workspace: Path, home: dict[str, str]
 ) -> None:
