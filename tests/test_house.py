@@ -40,8 +40,8 @@ MAP = {
         "shown", "state.ledger", "state.locks",
     },
     "services": {
-        "client", "errors", "refunds", "settings", "shown", "state.budget", "state.inbox", "state.ledger",
-        "state.locks",
+        "client", "errors", "refunds", "settings", "shown", "state.budget", "state.folders", "state.inbox",
+        "state.ledger", "state.locks",
         "clawver_sandbox",
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},

@@ -235,18 +235,18 @@ def doctor(sandbox: bool) -> None:
 @click.option(
     "--reset",
     is_flag=True,
-    help="Start again from the opening catalogue, and forget the refunds noted for it.",
+    help="Start again from the opening catalogue, and forget the refunds made on this sandbox store.",
 )
 def sandbox(port: int, reset: bool) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
     settings = settings_or_stop(sandbox=True)
-    import sqlite3
+    import errno
 
-    from clawver_orders.services import reset_sandbox
+    from clawver_orders.errors import SetupError
+    from clawver_orders.services import open_sandbox, reset_sandbox
+    from clawver_sandbox.serving import listen as listen_on
     from clawver_sandbox.serving import serve as serve_store
     from clawver_sandbox.shop import API_KEY
-
-    path = _sandbox_file(settings)
 
     def ready(url: str) -> None:
         click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
@@ -255,15 +255,23 @@ def sandbox(port: int, reset: bool) -> None:
         click.echo(f"Faults: {url}/_sandbox/faults  Requests: {url}/_sandbox/requests")
 
     try:
-        if reset:
-            reset_sandbox(settings, port)
-        serve_store(path, port=port, on_ready=ready)
-    except (OSError, sqlite3.Error) as error:
+        listener = listen_on(port)  # before anything is changed
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
         stop(
-            f"The sandbox cannot be served ({type(error).__name__}). Take another --port, or start "
-            "again from the opening catalogue with --reset.",
+            f"Port {port} {'is in use' if taken else f'cannot be opened ({error.strerror})'}, so the "
+            "sandbox was not started. Nothing was changed or deleted. Choose another port with --port"
+            f"{', or stop the program that uses this one' if taken else ''}.",
             FAILED,
         )
+    with listener:
+        try:
+            for said in reset_sandbox(settings) if reset else ():
+                click.echo(said, err=True)
+            shop = open_sandbox(settings)
+        except SetupError as error:
+            stop(str(error), FAILED)
+        serve_store(shop, listener, on_ready=ready)
 
 
 def _for_a_shell(variables: dict[str, str], platform: str) -> str:
@@ -271,20 +279,6 @@ def _for_a_shell(variables: dict[str, str], platform: str) -> str:
     if platform == "win32":
         return "; ".join(f'$env:{name} = "{value}"' for name, value in variables.items())
     return "export " + " ".join(f"{name}={value}" for name, value in variables.items())
-
-
-def _sandbox_file(settings: "Settings") -> Path:
-    from clawver_orders.services import SANDBOX_FILE
-
-    try:
-        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        stop(
-            f"The state folder cannot be made ({type(error).__name__}). Set CLAWVER_STATE_DIR to one "
-            "that can be written.",
-            FAILED,
-        )
-    return settings.state_dir / SANDBOX_FILE
 
 
 @commands.command()

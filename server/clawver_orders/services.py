@@ -4,29 +4,38 @@ Nothing is opened before the first call needs it: a host that only lists the too
 nothing.
 """
 
+import secrets
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx2
 
 from clawver_orders.client import Clawver
-from clawver_orders.errors import SetupError
+from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.refunds import RefundDesk
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
 from clawver_orders.state.budget import Budget
+from clawver_orders.state.folders import make_private
 from clawver_orders.state.inbox import Inbox
 from clawver_orders.state.ledger import Ledger, Moment
 from clawver_orders.state.locks import OrderLocks
 
+if TYPE_CHECKING:
+    from clawver_sandbox.shop import Shop
+
 SANDBOX_FILE = "sandbox.sqlite3"
-LEDGER_FILE = "ledger.sqlite3"
 """The sandbox store's file in the state folder."""
+LEDGER_FILE = "ledger.sqlite3"
+"""The refund ledger in a store's folder."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
@@ -118,20 +127,10 @@ class Services:
         return anyio.Lock()
 
     def _sandbox_store(self) -> Clawver:
-        import sqlite3
-
         from clawver_sandbox.api import build_app
-        from clawver_sandbox.shop import API_KEY, Shop
+        from clawver_sandbox.shop import API_KEY
 
-        try:
-            self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shop = Shop.open(self.settings.state_dir / SANDBOX_FILE)
-        except (OSError, sqlite3.Error) as error:
-            raise SetupError(
-                f"The sandbox store cannot be opened ({type(error).__name__}). Nothing was done.",
-                next_step="Run `clawver-orders sandbox --reset`, or set CLAWVER_STATE_DIR to a folder "
-                "that can be written.",
-            ) from error
+        shop = open_sandbox(self.settings)
         http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
         self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)
@@ -174,34 +173,90 @@ async def opened(
         await services.close()
 
 
-def reset_sandbox(settings: Settings, port: int) -> None:
-    """Take the sandbox store back to its opening catalogue, and forget what was noted about its orders.
+@contextmanager
+def _sandbox_trouble(path: Path) -> Iterator[None]:
+    """Say what is wrong with the sandbox store's file, and what helps."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise SetupError(
+            f"The sandbox store cannot be opened ({type(error).__name__}). Nothing was done.",
+            next_step=f"Make {path} writable for this user and end other programs that have it open, or "
+            "set CLAWVER_STATE_DIR to a folder that can be written.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise SetupError(
+            f"The file of the sandbox store is damaged, or not of this version: {path}. Nothing was done.",
+            next_step="Run `clawver-orders sandbox --reset`: it puts the file aside and starts again.",
+        ) from error
 
-    Args:
-        settings: Say where its file is.
-        port: Where it will be served; a port that was served before may have a ledger too. 0 is none.
+
+def open_sandbox(settings: Settings) -> "Shop":
+    """The sandbox store of the state folder, with its opening catalogue where it is new.
 
     Raises:
-        OSError: Something cannot be written or deleted.
+        SetupError: Its file cannot be used. Nothing was done.
     """
-    import shutil
-    import sqlite3
-
     from clawver_sandbox.shop import Shop
 
     path = settings.state_dir / SANDBOX_FILE
-    try:
-        with closing(Shop.open(path)) as shop:
+    with _sandbox_trouble(path):
+        make_private(path.parent)
+        return Shop.open(path)
+
+
+def reset_sandbox(settings: Settings) -> list[str]:
+    """Take the sandbox store back to its opening catalogue, and forget the refunds noted for it.
+
+    A refund is forgotten only where the ledger says that this sandbox store answered for its
+    order. No file is deleted.
+
+    Args:
+        settings: Say where its file and the ledgers are.
+
+    Returns:
+        What was kept, and why: sentences for a person.
+
+    Raises:
+        SetupError: The file of the store cannot be used. Nothing was done.
+    """
+    from clawver_sandbox.shop import Shop
+
+    said = []
+    path = settings.state_dir / SANDBOX_FILE
+    with _sandbox_trouble(path):
+        make_private(path.parent)
+        try:
+            shop = Shop.open(path)
             shop.reset()
-    except sqlite3.DatabaseError:
-        path.unlink()  # a damaged file cannot be reset from within
-    folders = [settings.model_copy(update={"sandbox": True}).store_dir]
-    if port:
-        there = {"sandbox": False, "api_url": f"http://localhost:{port}/v1"}
-        folders.append(settings.model_copy(update=there).store_dir)
-    for folder in folders:
-        if folder.exists():
-            had_refunds = (folder / LEDGER_FILE).exists()
-            shutil.rmtree(folder)
-            if had_refunds:  # whoever runs meanwhile finds an empty ledger, and not that it is gone
-                Ledger(folder / LEDGER_FILE).begin()
+        except sqlite3.OperationalError:
+            raise  # in use, or not to be written: nothing is wrong with the file
+        except sqlite3.DatabaseError:
+            aside = _put_aside(path)
+            said.append(
+                f"The file of the sandbox store was damaged, or not of this version. It is kept as {aside}."
+            )
+            shop = Shop.open(path)
+        sandbox = shop.id
+    within, *served = settings.sandbox_dirs
+    for folder in (within, *served):
+        try:
+            # Within a process it is this folder's own store, even where its file was put aside.
+            kept = Ledger(folder / LEDGER_FILE).forget(None if folder == within else sandbox)
+        except ClawverError as error:
+            said.append(f"The refunds noted in {folder} were not forgotten. {error}")
+        else:
+            if kept:
+                said.append(
+                    f"Refunds of another store that are noted in {folder} were kept: {kept}."
+                )
+    return said
+
+
+def _put_aside(path: Path) -> Path:
+    """Give a SQLite file another name, and first what SQLite would mend a new one with."""
+    aside = path.with_stem(f"{path.stem}-{secrets.token_hex(4)}")
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside

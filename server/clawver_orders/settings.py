@@ -303,6 +303,15 @@ class Settings(BaseModel):
         return self.state_dir / "stores" / name
 
     @property
+    def sandbox_dirs(self) -> tuple[Path, ...]:
+        """Where there may be state of a sandbox store: first what is used within a process.
+
+        The others are of stores that plain HTTP leads to. They can be real: a tunnel is plain HTTP too.
+        """
+        within = self.model_copy(update={"sandbox": True}).store_dir
+        return within, *sorted(within.parent.glob("http+*"))
+
+    @property
     def _origin(self) -> tuple[str, str, int]:
         """Scheme, host and port of the API, the same for all spellings of its address."""
         parts = urlsplit(self.api_url)

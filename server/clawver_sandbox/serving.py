@@ -5,7 +5,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,31 +17,41 @@ FIRST_WAIT_SECONDS = 1.0
 """Before a failed delivery is tried again; Clawver's own is not documented."""
 
 
+def listen(port: int) -> socket.socket:
+    """Take a port of this machine. Whoever connects waits until a shop is served there.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+
+    Raises:
+        OSError: It cannot be had.
+    """
+    return socket.create_server(("127.0.0.1", port))
+
+
 def serve(
-    path: Path,
+    shop: Shop,
+    listener: socket.socket,
     *,
-    host: str = "127.0.0.1",
-    port: int = 8787,
     rate_limited: bool = True,
     first_wait_seconds: float = FIRST_WAIT_SECONDS,
     on_ready: Callable[[str], None],
 ) -> None:
-    """Serve the shop in this file until the process is told to stop.
+    """Serve a shop until the process is told to stop.
 
     Args:
-        path: The shop's file; created where there is none.
-        host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
+        shop: The shop.
+        listener: Where, as `listen` gave it; it is closed at the end.
         rate_limited: Whether the documented request limits hold.
         first_wait_seconds: How long to wait before a failed delivery is tried again; it doubles
             with each further failure.
         on_ready: Called once with the base URL, as soon as the shop answers.
     """
-    shop = Shop.open(path)
-    listener, base = _listen(shop, host, port)
-    deliverer = Deliverer(shop.outbox, first_wait_seconds)
-    server = _Server(_config(shop, rate_limited=rate_limited), deliverer, lambda: on_ready(base))
     with listener, contextlib.suppress(KeyboardInterrupt):
+        base = _reachable(shop, listener)
+        deliverer = Deliverer(shop.outbox, first_wait_seconds)
+        config = _config(shop, rate_limited=rate_limited)
+        server = _Server(config, deliverer, lambda: on_ready(base))
         asyncio.run(server.serve(sockets=[listener]))
 
 
@@ -51,7 +60,8 @@ def running(
     shop: Shop, *, rate_limited: bool = False, first_wait_seconds: float = FIRST_WAIT_SECONDS
 ) -> Iterator[str]:
     """Serve a shop in the background, on a free port; yields the base URL, without ``/v1``."""
-    listener, base = _listen(shop, "127.0.0.1", 0)
+    listener = listen(0)
+    base = _reachable(shop, listener)
     ready = threading.Event()
     deliverer = Deliverer(shop.outbox, first_wait_seconds)
     server = _Server(_config(shop, rate_limited=rate_limited), deliverer, ready.set)
@@ -121,8 +131,7 @@ def _config(shop: Shop, *, rate_limited: bool) -> uvicorn.Config:
     )
 
 
-def _listen(shop: Shop, host: str, port: int) -> tuple[socket.socket, str]:
-    listener = socket.create_server((host, port))
-    base = f"http://{host}:{listener.getsockname()[1]}"
-    shop.public_url = base
-    return listener, base
+def _reachable(shop: Shop, listener: socket.socket) -> str:
+    """Let the shop know where it is served."""
+    shop.public_url = base = "http://{}:{}".format(*listener.getsockname())
+    return base
