@@ -420,11 +420,13 @@ async def test_only_a_header_that_names_a_sandbox_makes_an_order_one_of_a_sandbo
     http: httpx2.AsyncClient, headers: bytes
 ) -> None:
     order = {"id": "ord_1", "status": "confirmed", "totalInCents": 500, "createdAt": "2026-01-01T00:00:00Z"}  # fmt: skip
-    _, body = succeeding({"order": order | {"sandbox": "sbx_a"}})
+    order["sandbox"] = "sbx_a"
+    _, body = succeeding({"order": order, "orders": [order]})
     async with telling(lambda _: (headers, body)) as url:
-        read = await client_of(Settings(api_url=url, api_key=API_KEY), http).order("ord_1")
+        clawver = client_of(Settings(api_url=url, api_key=API_KEY), http)
+        read = [await clawver.order("ord_1"), *(await clawver.orders(limit=1)).orders]
 
-    assert read.sandbox == ""
+    assert [each.sandbox for each in read] == ["", ""]
 
 
 async def test_a_session_from_an_owners_call_joins_no_customers_call(
