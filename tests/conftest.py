@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,12 @@ import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
+from tests.leftovers import (  # the hooks are found here by their names
+    move_to,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+    pytest_terminal_summary,
+)
 
 from clawver_orders import installation
 from clawver_orders.client import Clawver
@@ -26,6 +33,7 @@ from clawver_orders.state.inbox import Inbox
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
+__all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -53,14 +61,28 @@ def interrupts_are_heard() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the developer has configured stays out of the tests."""
-    import os
+@pytest.fixture(scope="session", autouse=True)
+def fixtures_keep_to_themselves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fixtures for several tests start has a user's folder of its own."""
+    with pytest.MonkeyPatch.context() as changes:
+        move_to(tmp_path_factory.mktemp("home"), changes)
+        yield
 
+
+@pytest.fixture(autouse=True)
+def keeps_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test and its processes have a user's folder of their own, and no settings of the machine.
+
+    The folder is beside that of the test, so that nothing is in there but what the test puts there.
+    """
     for name in os.environ:
         if name.startswith("CLAW"):
             monkeypatch.delenv(name)
+    own = tmp_path.with_name(f"{tmp_path.name}-home")
+    move_to(own, monkeypatch)
+    yield
+    forgotten = sorted(path.name for path in (own / "tmp").iterdir())
+    assert not forgotten, f"temporary files are left: {forgotten}"
 
 
 @pytest.fixture

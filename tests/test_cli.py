@@ -17,13 +17,16 @@ from clawver_orders import __version__
 from clawver_orders.cli import _for_a_shell
 from clawver_sandbox.shop import API_KEY, Shop
 
-KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
+
+def keyless() -> dict[str, str]:
+    """The variables of this test without settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "clawver_orders", *arguments],
-        env=KEYLESS | environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        env=keyless() | environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
         timeout=60, check=False,
     )  # fmt: skip
 
@@ -218,7 +221,7 @@ def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=KEYLESS | store,
+        env=keyless() | store,
         capture_output=True,
         text=True,
         check=True,
@@ -241,7 +244,7 @@ def serving_sandbox(
     """A `sandbox` process; gives the variables that it tells people to set."""
     with subprocess.Popen(
         [sys.executable, "-m", "clawver_orders", "sandbox", "--port", port, *options],
-        env=KEYLESS | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=keyless() | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         said = "".join(process.stdout.readline() for _ in range(3))
@@ -467,7 +470,7 @@ def test_a_defect_of_our_own_is_a_sentence_too(store: dict[str, str]) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=KEYLESS | store,
+        env=keyless() | store,
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from mcp import Client
 from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
-from tests.test_cli import KEYLESS, run
+from tests.test_cli import keyless, run
 from tests.test_documents import README
 from tests.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
 
@@ -67,7 +67,7 @@ def site(
     """A server process, started with these options or with a command of the test's own."""
     with subprocess.Popen(
         command or (*COMMAND, "serve", "--http", "--port", "0", *options),
-        env=KEYLESS | environment | {"PYTHONUNBUFFERED": "1"},
+        env=keyless() | environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     ) as process:  # fmt: skip
         try:

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.test_cli import KEYLESS, run
+from tests.test_cli import keyless, run
 
 from clawver_orders.listener import MOST_CONNECTIONS
 from clawver_orders.state.inbox import Inbox, Query, Received
@@ -56,7 +56,7 @@ def listener(state: dict[str, str], *options: str, to_be_killed: bool = False) -
     """Start one, and wait until it answers."""
     inherited = {
         name: value
-        for name, value in KEYLESS.items()
+        for name, value in keyless().items()
         if not (to_be_killed and name.startswith("COVERAGE_"))  # half a measurement is none
     }
     process = subprocess.Popen(

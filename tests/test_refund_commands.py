@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Configure
 from tests.hosts import wait_for
-from tests.test_cli import KEYLESS, run
+from tests.test_cli import keyless, run
 from tests.test_refunds import given_back, posts
 
 from clawver_orders import __version__
@@ -38,7 +38,7 @@ def previewed(store: dict[str, str], order_id: str, cents: int = 700) -> str:
 def typed(answer: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command with a person at its keyboard."""
     return subprocess.run(
-        [sys.executable, "-m", "clawver_orders", *words], input=answer, env=KEYLESS | environment,
+        [sys.executable, "-m", "clawver_orders", *words], input=answer, env=keyless() | environment,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ def test_an_interrupt_after_the_yes_does_not_hide_what_became_of_it(
     shop.add_fault("slow", method="POST", seconds=1)
     with subprocess.Popen(
         [sys.executable, "-m", "clawver_orders", "approve", previewed(store, sale), "--yes"],
-        env=KEYLESS | store, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=keyless() | store, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         wait_for(lambda: any(each["method"] == "POST" for each in shop.requests()))
         process.send_signal(signal.SIGINT)

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from tests.hosts import COMMAND, Host, hosting, patched, wait_for
-from tests.test_cli import KEYLESS
+from tests.test_cli import keyless
 
 from clawver_orders.serving.stopping import told_to_stop
 from clawver_sandbox.shop import Shop
@@ -243,7 +243,7 @@ def test_an_interrupt_while_it_starts_ends_it_without_a_word(module: str) -> Non
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=KEYLESS, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+        env=keyless(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
@@ -258,7 +258,7 @@ def test_who_is_told_to_ignore_interrupts_goes_on_ignoring_them(
     command = shlex.join([sys.executable, "-c", as_installed, *words])
     with_an_interrupt = f"trap '' INT; {command} & kill -INT $!; wait $!"
     done = subprocess.run(
-        ["sh", "-c", with_an_interrupt], env=KEYLESS, capture_output=True, timeout=60, check=False
+        ["sh", "-c", with_an_interrupt], env=keyless(), capture_output=True, timeout=60, check=False
     )
 
     assert done.returncode == code

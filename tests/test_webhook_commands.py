@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.test_cli import KEYLESS, run
+from tests.test_cli import keyless, run
 
 from clawver_orders.state.inbox import Delivery, Inbox
 from clawver_orders.webhooks import BODY_LIMIT_IN_BYTES, parse, sign
@@ -119,7 +119,7 @@ def test_what_arrives_can_be_followed(state: dict[str, str], inbox: Inbox, as_js
     options = ["--follow", "--limit", "2", *(["--json"] if as_json else [])]
     with subprocess.Popen(
         [sys.executable, "-m", "clawver_orders", "events", *options],
-        env=KEYLESS | state, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=keyless() | state, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as following:  # fmt: skip
         assert following.stdout is not None
         lines = [following.stdout.readline() for _ in range(2)]
@@ -137,7 +137,7 @@ def test_what_arrives_can_be_followed(state: dict[str, str], inbox: Inbox, as_js
 def check(signature: str, body: bytes, secret: str = SECRET) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "clawver_orders", "webhook", "verify", "--signature", signature],
-        env=KEYLESS | {"CLAWVER_WEBHOOK_SECRET": secret}, input=body, capture_output=True, check=False, timeout=60,
+        env=keyless() | {"CLAWVER_WEBHOOK_SECRET": secret}, input=body, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
 
 

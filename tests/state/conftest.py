@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.leftovers import RUN, TEMPORARY
 
 UNPRIVILEGED = 65_534
 
@@ -76,7 +77,7 @@ def another() -> Iterator[Start]:
 @pytest.fixture
 def common_folder() -> Iterator[Path]:
     """A folder of a user for whom the modes of files hold, which they do not for root."""
-    folder = Path(tempfile.mkdtemp(prefix="clawver-orders-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{RUN}-", dir=TEMPORARY))  # others cannot enter ours
     is_root = os.geteuid() == 0
     if is_root:
         os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
