@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from tests.test_cli import KEYLESS
+from tests.test_cli import keyless
 from tests.test_hosts import openclaw, understood
 from tests.traps import sprung, tools, trapped
 
@@ -61,7 +61,7 @@ def ran(
     words: tuple[str, ...], workspace: Path, home: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        words, cwd=workspace, env=KEYLESS | home, stdin=subprocess.DEVNULL,
+        words, cwd=workspace, env=keyless() | home, stdin=subprocess.DEVNULL,
         capture_output=True, encoding="utf-8", timeout=60, check=False,
     )  # fmt: skip
 

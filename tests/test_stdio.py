@@ -9,7 +9,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import ResourceTemplateReference
 from tests.hosts import INITIALIZE, MODERN, Host, hosting, patched
-from tests.test_cli import KEYLESS
+from tests.test_cli import keyless
 
 from clawver_orders.serving.lines import LONGEST_LINE
 from clawver_sandbox.shop import API_KEY, Shop
@@ -145,7 +145,7 @@ async def test_with_unusable_settings_what_needs_none_is_given_and_the_rest_says
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "clawver_orders"],
-        env=KEYLESS | {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_READ_ONLY": "${X}"},
+        env=keyless() | {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_READ_ONLY": "${X}"},
     )
     page = ResourceTemplateReference(uri="clawver://references/{name}")
     order = ResourceTemplateReference(uri="clawver://orders/{order_id}")

@@ -39,7 +39,8 @@ LEDGER_FILE = "ledger.sqlite3"
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The current time."""
     return datetime.now(UTC)
 
 
@@ -61,7 +62,7 @@ class Services:
     def __init__(
         self,
         settings: Settings,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
@@ -162,7 +163,7 @@ def usable(available: Available) -> Services:
 @asynccontextmanager
 async def opened(
     settings: Settings,
-    now: Callable[[], datetime] = _utc_now,
+    now: Callable[[], datetime] = utc_now,
     uptime: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Services]:
     """Services for as long as the block lasts."""

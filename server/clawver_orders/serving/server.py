@@ -1,5 +1,6 @@
 """The MCP server of an order desk: the composition root for hosts."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -32,7 +33,7 @@ from mcp_types import Tool as AdvertisedTool
 from clawver_orders import __version__
 from clawver_orders.approvals import ANSWER_WITHIN_SECONDS
 from clawver_orders.errors import SetupError
-from clawver_orders.services import Available, opened
+from clawver_orders.services import Available, opened, utc_now
 from clawver_orders.serving import prompts, resources
 from clawver_orders.serving.asking import HostCaller, sealing
 from clawver_orders.serving.strict import answer
@@ -60,8 +61,8 @@ This server's settings cannot be used, so every call fails until a person correc
 def build_server(
     settings: Settings | SetupError,
     *,
-    now: Callable[[], datetime] | None = None,
-    uptime: Callable[[], float] | None = None,
+    now: Callable[[], datetime] = utc_now,
+    uptime: Callable[[], float] = time.monotonic,
     answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
 ) -> Server[Available]:
     """An MCP server for one store, ready to run on any transport.
@@ -86,9 +87,10 @@ def build_server(
         if isinstance(settings, SetupError):
             yield settings
             return
-        clocks = {"now": now, "uptime": uptime}
-        given = {name: clock for name, clock in clocks.items() if clock is not None}
-        async with opened(settings, **given) as services, anyio.create_task_group() as background:  # type: ignore[arg-type]  # the right one by its name
+        async with (
+            opened(settings, now, uptime) as services,
+            anyio.create_task_group() as background,
+        ):
             if services.ledger.exists:
                 background.start_soon(services.desk.recover)
             yield services
@@ -102,7 +104,7 @@ def build_server(
     async def call_tool(
         context: ServerRequestContext[Available, Any], params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
-        caller = HostCaller(context, params, answer_within_seconds, context.lifespan_context.uptime)
+        caller = HostCaller(context, params, answer_within_seconds, uptime)
         return await answer(
             tools, context.lifespan_context, params.name, params.arguments or {}, caller
         )
