@@ -19,6 +19,7 @@ PACKAGE = Path("server/clawver_orders")
 TESTS = (
     "tests/desk",
     "tests/state/test_ledger.py",
+    "tests/test_what_answers_prove.py",
     "tests/test_refunds.py",
     "tests/test_refund_races.py",
     "tests/test_refund_machine.py",
@@ -73,8 +74,8 @@ GUARDS = {
     ),
     "person after not_recorded": Guard(
         "refunds.py",
-        'only_a_person = mode == "human" or intent.needs_person\n        stands',
-        'only_a_person = mode == "human"\n        stands',
+        'return self._settings.refund_approval == "human" or intent.needs_person',
+        'return self._settings.refund_approval == "human"',
     ),
     "no after the preview": Guard(
         "refunds.py", "now.needs_person or not earlier.needs_person", "True"
@@ -86,7 +87,21 @@ GUARDS = {
         "state/ledger.py", 'elif asked.state == "failed" or not (', "elif False and not ("
     ),
     "question that is open": Guard(
-        "refunds.py", "if asked is not None:\n                return", "if False:\n                return"
+        "refunds.py", "if other is not None:\n                return", "if False:\n                return"
+    ),
+    "what was seen": Guard(
+        "refund_rules.py", "if not order.lists_its_refunds:\n        return order", "return order"
+    ),
+    "answers of the host itself": Guard(
+        "approvals.py", "if seconds >= A_PERSON_TAKES_SECONDS or", "if True or"
+    ),
+    "unclear answers": Guard(
+        "serving/asking.py",
+        "return Reply.NO if is_no else Reply.UNCLEAR",
+        "return Reply.NO if is_no else Reply.FAILED",
+    ),
+    "no meanwhile": Guard(
+        "refunds.py", "if approved_by == BY_AGENT and earlier.needs_person:", "if False:"
     ),
 }  # fmt: skip
 """What keeps a refund from happening twice, or from getting lost."""

@@ -252,7 +252,7 @@ class RefundDesk:
         went = await self._sent_since(intent)
         if went is not None:  # it is too late, and a no to an id that is long settled says nothing
             return self._settled(went, None)
-        intent = await self._settling.write(self._ledger.decline, refund_id, trace=trace)
+        intent = await self._settling.write(lambda now: self._ledger.decline(refund_id, now, trace))
         if intent.state in {"declined", "failed"}:
             return await self._look_after_a_no(intent)
         raise RefusedError(
@@ -371,8 +371,10 @@ class RefundDesk:
                 intent = confirmed
             else:
                 intent = await self._settling.write(
-                    self._ledger.preview, order_id, amount_in_cents, reason, in_addition_to,
-                    payment_of(order), earlier.needs_person, trace=trace, sandbox=order.sandbox,
+                    lambda now: self._ledger.preview(
+                        order_id, amount_in_cents, reason, in_addition_to, payment_of(order),
+                        earlier.needs_person, now, trace, order.sandbox,
+                    )
                 )  # fmt: skip
             if confirmed is not None and not is_confirmed and not caller.can_ask:
                 return self._unconfirmed(intent, order)  # it was not this that was confirmed
@@ -384,7 +386,7 @@ class RefundDesk:
             if outcome is not None:
                 return outcome
             number = await self._settling.write(
-                self._ledger.note, intent.refund_id, ASKED, trace=trace
+                lambda now: self._ledger.note(intent.refund_id, ASKED, now, trace)
             )
         asked = self._question(intent, order, earlier, number)
         return await self._ask(intent, asked, order, caller, confirmed=is_confirmed)
@@ -412,7 +414,9 @@ class RefundDesk:
         # Whoever goes on without the person has to show it first.
         if stands in {Asking.OPEN, Asking.UNANSWERED}:
             trace = Trace(caller.client)
-            await self._settling.write(self._ledger.note, intent.refund_id, SHOWN, trace=trace)
+            await self._settling.write(
+                lambda now: self._ledger.note(intent.refund_id, SHOWN, now, trace)
+            )
         elif confirmed:
             return await self._by_agent(intent, caller)
         return self._unconfirmed(intent, order), ""
@@ -541,7 +545,7 @@ class RefundDesk:
         trace = Trace(caller.client, "" if reply in BY_PROGRAM else caller.person)
         detail = answer_detail(reply, number, caller.answered_after_seconds)
         await self._settling.write(
-            self._ledger.note, intent.refund_id, ANSWERED, trace=trace, detail=detail
+            lambda now: self._ledger.note(intent.refund_id, ANSWERED, now, trace, detail)
         )
         if reply is Reply.YES:
             return None, caller.person
@@ -550,8 +554,9 @@ class RefundDesk:
         if reply is Reply.NO:
             went = await self._sent_since(intent)
             if went is None or not went.approved:  # nothing a person approved is undone by this
+                asked = intent.refund_id
                 intent = await self._settling.write(
-                    self._ledger.decline, intent.refund_id, trace=trace
+                    lambda now: self._ledger.decline(asked, now, trace)
                 )
             if went is not None:
                 return self._settled(went, order), ""
@@ -681,10 +686,10 @@ class RefundDesk:
         if intent.seen == payment_of(order) and now.at < intent.expires_at:
             return True
         with suppress(MovedOnError):  # it was settled otherwise
+            why = "the order changed, or nobody said yes in time"
             await self._settling.write(
-                self._ledger.expire, intent.refund_id, "the order changed, or nobody said yes in time",
-                trace=trace,
-            )  # fmt: skip
+                lambda now: self._ledger.expire(intent.refund_id, why, now, trace)
+            )
         return False
 
     async def _send(self, intent: Intent, order: Order, trace: Trace) -> Outcome:

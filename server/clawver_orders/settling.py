@@ -106,12 +106,10 @@ class Settling:
             ClawverError: It never left, or Clawver refused. No money was moved.
         """
         with anyio.CancelScope(shield=True):
+            before = [refund.id for refund in order.refunds or ()]
+            limit = self._settings.refund_daily_limit_in_cents
             sending = await self.write(
-                self._ledger.begin_send,
-                intent.refund_id,
-                [refund.id for refund in order.refunds or ()],
-                self._settings.refund_daily_limit_in_cents,
-                trace=trace,
+                lambda now: self._ledger.begin_send(intent.refund_id, before, limit, now, trace)
             )
             sent = await self._request(sending, order, trace)
         return sent  # noqa: RET504  # for mypy: a scope could swallow what is in it
@@ -127,7 +125,10 @@ class Settling:
         except (OutcomeUnknownError, TimeoutError):
             pass
         except UnreachableError as error:
-            await self._written(self._ledger.fail, intent.refund_id, "it never left", trace=trace)
+            await self._written(
+                intent.refund_id,
+                lambda now: self._ledger.fail(intent.refund_id, "it never left", now, trace),
+            )
             error.happened = f"{NO_MONEY} {error.happened}"
             raise
         except ClawverError as error:
@@ -163,22 +164,24 @@ class Settling:
                 if found or (refusal is not None and unchanged == READS_TO_BELIEVE):
                     break
         if refusal is not None and not found and unchanged == READS_TO_BELIEVE:
-            await self._written(self._ledger.fail, intent.refund_id, "Clawver refused", trace=trace)
+            await self._written(
+                intent.refund_id,
+                lambda now: self._ledger.fail(intent.refund_id, "Clawver refused", now, trace),
+            )
             refusal.happened = f"{NO_MONEY} {refusal.happened}"
             raise refusal
         ours, surplus = await self._ours(intent, found)
         if ours is None:
             lost = await self._written(
-                self._ledger.lose, intent.refund_id, "no clear answer", trace=trace
+                intent.refund_id,
+                lambda now: self._ledger.lose(intent.refund_id, "no clear answer", now, trace),
             )
             return Sent(lost or replace(intent, state="unknown"), seen, is_written=lost is not None)
         kept = await self._written(
-            self._ledger.confirm,
             intent.refund_id,
-            ours.id,
-            ours.stripe_refund_id,
-            surplus,
-            trace=trace,
+            lambda now: self._ledger.confirm(
+                intent.refund_id, ours.id, ours.stripe_refund_id, surplus, now, trace
+            ),
         )
         settled = kept or replace(
             intent, state="confirmed", clawver_refund_id=ours.id, surplus=surplus
@@ -229,8 +232,11 @@ class Settling:
             surplus = surplus_of(intent, intents, order)
             if not surplus.issubset(intent.surplus):
                 named = sorted(surplus.union(intent.surplus))
-                await self.write(self._ledger.add_surplus, intent.refund_id, named, trace=trace)
+                await self._add_surplus(intent.refund_id, named, trace)
         return await off_thread(self._ledger.of_order, order.id)
+
+    async def _add_surplus(self, refund_id: str, named: Sequence[str], trace: Trace) -> None:
+        await self.write(lambda now: self._ledger.add_surplus(refund_id, named, now, trace))
 
     def _may_land(self, intent: Intent) -> bool:
         """Whether a refund of it may still show on its order."""
@@ -246,21 +252,19 @@ class Settling:
     async def _settle_one(self, intent: Intent, order: Order, trace: Trace) -> None:
         if intent.state == "sending":
             # Whoever sent it held the lock that is ours now: it is gone.
+            why = "the process that sent it is gone"
             intent = await self.write(
-                self._ledger.lose, intent.refund_id, "the process that sent it is gone", trace=trace
+                lambda now: self._ledger.lose(intent.refund_id, why, now, trace)
             )
         ours, _ = await self._ours(intent, new_refunds(intent, order.refunds or ()))
         if ours is not None:
             await self.write(
-                self._ledger.confirm,
-                intent.refund_id,
-                ours.id,
-                ours.stripe_refund_id,
-                (),
-                trace=trace,
+                lambda now: self._ledger.confirm(
+                    intent.refund_id, ours.id, ours.stripe_refund_id, (), now, trace
+                )
             )
         elif intent.is_open and order.lists_its_refunds and self._may_count_as_absent(intent):
-            await self.write(self._ledger.count_absence, intent.refund_id, trace=trace)
+            await self.write(lambda now: self._ledger.count_absence(intent.refund_id, now, trace))
 
     def _may_count_as_absent(self, intent: Intent) -> bool:
         """Whether a read that does not list it says anything yet."""
@@ -371,26 +375,23 @@ class Settling:
             return None
         return await self._remembered_if_possible(order)
 
-    async def write(
-        self,
-        method: Callable[..., T],
-        refund_id: str,
-        *values: object,
-        trace: Trace,
-        **named: object,
-    ) -> T:
-        """One transaction of the ledger, at the current time."""
-        with said_first(NOTHING_SENT):
-            return await off_thread(
-                lambda: method(refund_id, *values, now=self._moment(), trace=trace, **named)
-            )
+    async def write(self, work: Callable[[Moment], T]) -> T:
+        """One transaction of the ledger.
 
-    async def _written(
-        self, method: Callable[..., Intent], refund_id: str, *values: object, trace: Trace
-    ) -> Intent | None:
+        Args:
+            work: The call of the ledger; it is given the current time.
+
+        Raises:
+            ClawverError: The ledger cannot be written. Nothing was sent.
+            MovedOnError: The intent is no longer in a state from which this could follow.
+        """
+        with said_first(NOTHING_SENT):
+            return await off_thread(lambda: work(self._moment()))
+
+    async def _written(self, refund_id: str, work: Callable[[Moment], Intent]) -> Intent | None:
         """The same after the request left: what happened is told even where it cannot be noted."""
         try:
-            return await self.write(method, refund_id, *values, trace=trace)
+            return await self.write(work)
         except (ClawverError, MovedOnError) as error:
             log.error(  # noqa: TRY400  # a trace would show what the ledger holds
                 "the ledger could not note %s: %s", refund_id, type(error).__name__
