@@ -119,7 +119,7 @@ def _of_hosts(home: Path) -> set[str]:
 
 
 def _in_temporary(folder: Path) -> set[str]:
-    """Other runs may be at work there: what has our name, or was made for this one."""
+    """Other runs may be at work there: what the product names, or what was made for this one."""
     names = (path.name for path in folder.iterdir())
     return {str(folder / name) for name in names if name.startswith(NAME) or RUN in name}
 
@@ -150,4 +150,6 @@ def pytest_terminal_summary(
 ) -> None:
     """Name what was left behind."""
     for path in config.stash.get(_LEFT, []):
-        terminalreporter.write_line(f"left behind by the tests: {path}", red=True)
+        terminalreporter.write_line(
+            f"left behind by the tests, or by what else runs here: {path}", red=True
+        )

@@ -1,20 +1,26 @@
-"""The command line as people and agents with a shell use it: real processes, real exit codes."""
+"""The command line as people and agents with a shell use it.
+
+Where start-up, streams or the environment of a process matter, the command is a real process.
+"""
 
 import json
+import logging
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 from tests.conftest import Connect
 
 from clawver_orders import __version__
-from clawver_orders.cli import _for_a_shell
+from clawver_orders.cli import _for_a_shell, commands
 from clawver_sandbox.shop import API_KEY, Shop
 
 
@@ -23,12 +29,61 @@ def keyless() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, stdin: str | bytes = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command within this process: what it says, and the exit code it ends with."""
+    without: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CLAW")}
+    with logs_as_they_were(), signals_as_they_were(seconds=60):
+        done = CliRunner(env=without | environment).invoke(
+            commands, arguments, input=stdin, prog_name="clawver-orders", catch_exceptions=False
+        )
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def run_process(
+    *arguments: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "clawver_orders", *arguments],
-        env=keyless() | environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+        env=keyless() | environment, input=stdin, capture_output=True, encoding="utf-8",
         timeout=60, check=False,
     )  # fmt: skip
+
+
+@contextmanager
+def logs_as_they_were() -> Iterator[None]:
+    """Takes back what a command sets up for the whole process."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    levels = [each.level for each in loggers]
+    handlers = loggers[0].handlers[:]
+    try:
+        yield
+    finally:
+        loggers[0].handlers[:] = handlers
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+@contextmanager
+def signals_as_they_were(*, seconds: float) -> Iterator[None]:
+    """Takes back what a command does on Ctrl+C, and ends one that should have ended by itself."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("the command did not end")
+
+    interrupted = signal.getsignal(signal.SIGINT)
+    has_alarms = hasattr(signal, "SIGALRM")  # Windows has none
+    if has_alarms:
+        signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        if has_alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGINT, interrupted)
 
 
 @pytest.fixture
@@ -49,7 +104,7 @@ def test_nothing_but_the_answer_is_written_where_structlog_is_installed(
         "def get_logger(name): return Logger()\n"
     )
     shop.add_fault("status_before", method="GET", status=503)
-    done = run("call", "get_order", "order_id=ord_shirt", PYTHONPATH=str(tmp_path), **store)
+    done = run_process("call", "get_order", "order_id=ord_shirt", PYTHONPATH=str(tmp_path), **store)
 
     assert len(shop.requests()) == 2
     assert json.loads(done.stdout)["order_id"] == "ord_shirt"
@@ -68,7 +123,7 @@ def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) ->
 
 
 def test_the_version_and_the_help_are_there() -> None:
-    assert run("--version").stdout.strip().endswith(__version__)
+    assert run_process("--version").stdout.strip().endswith(__version__)
     text = run("--help").stdout
     for command in ("serve", "call", "demo", "sandbox", "doctor"):
         assert command in text
@@ -76,7 +131,7 @@ def test_the_version_and_the_help_are_there() -> None:
 
 
 def test_a_call_prints_the_answer_as_json(store: dict[str, str], shop: Shop) -> None:
-    done = run("call", "get_order", "order_id=ord_shirt", **store)
+    done = run_process("call", "get_order", "order_id=ord_shirt", **store)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["total_in_cents"] == shop.order("ord_shirt")["totalInCents"]
@@ -133,7 +188,7 @@ def test_a_misused_call_exits_with_2_and_sends_nothing(
 async def test_a_tool_that_is_not_there_is_answered_as_a_host_is(
     store: dict[str, str], connect: Connect, shop: Shop, tool: str
 ) -> None:
-    done = run("call", tool, **store, CLAWVER_READ_ONLY="on")
+    done = run_process("call", tool, **store, CLAWVER_READ_ONLY="on")
     async with connect(read_only=True) as client:
         result = await client.call_tool(tool, {})
 
@@ -144,7 +199,7 @@ async def test_a_tool_that_is_not_there_is_answered_as_a_host_is(
 
 
 def test_a_failed_call_exits_with_1(store: dict[str, str]) -> None:
-    done = run("call", "get_order", "order_id=ord_nobody", **store)
+    done = run_process("call", "get_order", "order_id=ord_nobody", **store)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("get_order failed. Clawver knows no order ord_nobody")
@@ -310,7 +365,7 @@ def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:
 
 
 def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
-    done = run("demo", TMPDIR=str(tmp_path))
+    done = run_process("demo", TMPDIR=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
     for heading in (
@@ -328,7 +383,7 @@ def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
 
 
 def test_the_doctor_finds_a_healthy_installation(store: dict[str, str]) -> None:
-    done = run("doctor", **store)
+    done = run_process("doctor", **store)
 
     assert done.returncode == 0, done.stdout
     assert {line[:4] for line in done.stdout.splitlines()} == {"ok  "}
@@ -378,21 +433,23 @@ def test_the_doctor_looks_at_the_sandbox_too(tmp_path: Path) -> None:
     assert "The sandbox store on this machine" in done.stdout
 
 
-@pytest.mark.parametrize("level", ["debug", "warning"])
-def test_neither_the_key_nor_a_customers_token_is_logged(store: dict[str, str], level: str) -> None:
+@pytest.mark.parametrize(("level", "way"), [("debug", run_process), ("warning", run)])
+def test_neither_the_key_nor_a_customers_token_is_logged(
+    store: dict[str, str], level: str, way: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     store |= {"CLAWVER_LOG_LEVEL": level}
-    receipt = json.loads(run("call", "get_receipt", "checkout_id=chk_digital", **store).stdout)
+    receipt = json.loads(way("call", "get_receipt", "checkout_id=chk_digital", **store).stdout)
     token = receipt["order_status_token"]
     said = [
-        run(
+        way(
             "call",
             "get_order_status",
             "order_id=ord_digital",
             f"order_status_token={token}",
             **store,
         ).stderr,
-        run("call", "get_order", "order_id=ord_nobody", **store).stderr,
-        run(
+        way("call", "get_order", "order_id=ord_nobody", **store).stderr,
+        way(
             "call", "get_order", "order_id=ord_1", **store | {"CLAW_API_KEY": API_KEY + "\n"}
         ).stderr,
     ]

@@ -1,4 +1,4 @@
-"""`clawver-orders config` as a person runs it: real processes in a home folder of their own."""
+"""`clawver-orders config` as a person runs it, in a home folder of its own."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from mcp import Client, StdioServerParameters
-from tests.test_cli import run
+from tests.test_cli import run, run_process
 
 from clawver_orders import installation
 from clawver_orders.cli import commands
@@ -101,7 +101,7 @@ def test_writing_is_a_dry_run_until_it_is_confirmed(name: str, tmp_path: Path) -
     assert "was not changed" in dry.stderr
     assert list(tmp_path.iterdir()) == []
 
-    done = config(name, "--write", "--yes", **at_home(tmp_path))
+    done = run_process("config", name, "--write", "--yes", **at_home(tmp_path))
     again = config(name, "--write", "--yes", **at_home(tmp_path))
 
     (file,) = (path for path in tmp_path.rglob("*") if path.is_file())

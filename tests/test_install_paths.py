@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import TextResourceContents
-from tests.test_cli import run
+from tests.test_cli import run_process
 from tests.traps import sprung, trapped
 from trove_classifiers import classifiers
 
@@ -168,7 +168,7 @@ def test_the_registry_entry_says_what_the_package_says(published: None) -> None:
 
 
 def test_the_command_writes_the_bundle_and_says_where(tmp_path: Path) -> None:
-    done = run("bundle", "--out", str(tmp_path / "dist"))
+    done = run_process("bundle", "--out", str(tmp_path / "dist"))
     (written,) = [Path(line) for line in done.stdout.splitlines()]
 
     assert list((tmp_path / "dist").iterdir()) == [written]
@@ -190,7 +190,7 @@ def test_the_registry_entry_is_written_once_there_is_something_to_enter(
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
-    done = run("bundle", "--out", str(tmp_path / "file" / "dist"))
+    done = run_process("bundle", "--out", str(tmp_path / "file" / "dist"))
 
     assert (done.returncode, done.stdout) == (1, "")
     assert "cannot be written" in done.stderr

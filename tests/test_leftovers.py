@@ -6,9 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
 from tests.leftovers import ROOT, RUN, there
-from tests.test_cli import run
+from tests.test_cli import run_process
 
 FORGETFUL = """
 import os, pathlib, tempfile
@@ -26,14 +25,13 @@ def test_a_test_has_a_home_and_temporary_files_of_its_own(tmp_path: Path) -> Non
     assert home.is_relative_to(tmp_path.parent)
     assert Path(tempfile.gettempdir()).is_relative_to(home)
 
-    asked = run("call", "list_orders", "limit=1", "--sandbox")
+    asked = run_process("call", "list_orders", "limit=1", "--sandbox")
 
     assert asked.returncode == 0
     assert any(path.name == "sandbox.sqlite3" for path in home.rglob("*"))
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path, workers: str) -> None:
+def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     (home / ".cursor").mkdir(parents=True)
     (home / ".cursor" / "mcp.json").write_text('{"mcpServers": {"clawver-orders": {}}}')
@@ -48,7 +46,7 @@ def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path, workers:
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider",
-            "-p", "tests.leftovers", "-n", workers, str(tmp_path / "test_it.py"),
+            "-p", "tests.leftovers", "-n", "1", str(tmp_path / "test_it.py"),
         ],
         env=os.environ | places | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
         capture_output=True, text=True, check=False, timeout=60,
@@ -61,7 +59,7 @@ def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path, workers:
         home / ".local" / "state" / "clawver-orders" / "stores" / "forgotten",
         f"{home / '.cursor' / 'mcp.json'} (mention 2 of clawver-orders)",
     ):
-        assert f"left behind by the tests: {path}" in left
+        assert any(line.endswith(f": {path}") for line in left)
     assert any("clawver-orders-demo-" in line for line in left)
     assert not any("mention 1" in line for line in left)
 
