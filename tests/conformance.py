@@ -56,7 +56,7 @@ EXCEPTIONS = {
 def main() -> int:
     """Run both suites and compare what failed with the exceptions."""
     failed: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="clawver-orders-conformance-") as folder:
+    with tempfile.TemporaryDirectory(prefix="conformance-of-clawver-orders-") as folder:
         for revision, (suite, choice) in SUITES.items():
             checks = run(Path(folder) / revision, suite, choice)
             bad = {name for name, check in checks if check["status"] == "FAILURE"}

@@ -1,17 +1,19 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
+import functools
 import json
 import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpcore2
 import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
@@ -38,6 +40,21 @@ Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes share the tests: two for each core, since half of the time is waiting.
+
+    One test needs no company, and what is installed for `clients` is installed once.
+    """
+    if config.option.markexpr == "clients" or any("::" in each for each in config.args):
+        return 0
+    return 2 * (os.cpu_count() or 1)
+
+
+def with_slow(now: Sequence[object], slow: Sequence[object]) -> list[object]:
+    """Parameters of which most are left to the run of the slow tests."""
+    return [*now, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> dict[str, str]:
     """The variables of processes that work on one sandbox store."""
@@ -53,6 +70,15 @@ def inbox(tmp_path: Path) -> Inbox:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    """Reading the machine's takes a client 20 ms, and no test speaks https."""
+    with pytest.MonkeyPatch.context() as changes:
+        context = functools.cache(httpcore2.default_ssl_context)
+        changes.setattr(httpcore2, "default_ssl_context", context)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,15 +162,20 @@ def configure(store_url: str, tmp_path: Path) -> Configure:
     return make
 
 
-@pytest.fixture
-def live(store_url: str, tmp_path: Path) -> dict[str, str]:
-    """What points a command at the shop."""
+def leading_to(store_url: str, state: Path) -> dict[str, str]:
+    """What points a command at a shop."""
     return {
         "CLAW_API_KEY": API_KEY,
         "CLAWVER_API_URL": f"{store_url}/v1",
-        "CLAWVER_STATE_DIR": str(tmp_path / "state"),
+        "CLAWVER_STATE_DIR": str(state),
         "CLAWVER_REFUND_APPROVAL": "off",
     }
+
+
+@pytest.fixture
+def live(store_url: str, tmp_path: Path) -> dict[str, str]:
+    """What points a command at the test's own shop."""
+    return leading_to(store_url, tmp_path / "state")
 
 
 @pytest.fixture

@@ -128,7 +128,10 @@ def noticed(copy: Path, guard: Guard) -> list[str]:
     first: list[str] = []
     for part in TESTS:
         told = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE", part],
+            [
+                sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-m", "not long and not clients", "-p", "no:cacheprovider",
+                "-rfE", part,
+            ],
             cwd=copy, env=environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
         first += re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", told.stdout, re.MULTILINE)
@@ -144,7 +147,7 @@ def main() -> int:
     parser.add_argument("guards", nargs="*", metavar="guard", help=", ".join(GUARDS))
     chosen = parser.parse_args().guards or list(GUARDS)
     unnoticed = 0
-    with tempfile.TemporaryDirectory(prefix="clawver-orders-guards-") as folder:
+    with tempfile.TemporaryDirectory(prefix="guards-of-clawver-orders-") as folder:
         Path(folder).chmod(0o755)  # some tests work as a user without privileges
         skipped = shutil.ignore_patterns(".git", ".venv", ".*cache", "__pycache__", ".coverage*")
         copy = shutil.copytree(ROOT, Path(folder) / "copy", ignore=skipped)

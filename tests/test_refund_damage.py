@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Configure
+from tests.conftest import Configure, with_slow
 from tests.crash.host import Answer, Host, environment_of
 from tests.crash.watch import Point, WatchedShop
 
@@ -183,7 +183,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 AT_A_START = (
-    "deleted", "emptied", "cut in the middle", "overwritten", "page 4 of another kind",
+    "deleted", "overwritten", "emptied", "cut in the middle", "page 4 of another kind",
     "page 5 with fewer or more rows", "of a newer version", "a link to nothing", "writable for all",
 )  # fmt: skip
 """A new server reads the file no otherwise: the rest of the damage it would see too."""
@@ -245,7 +245,7 @@ def test_a_ledger_that_is_damaged_under_a_server_lets_no_money_go_until_it_is_pu
     assert refund(host, wanted(shop)).status == "refunded"
 
 
-@pytest.mark.parametrize("damage", AT_A_START)
+@pytest.mark.parametrize("damage", with_slow(AT_A_START[:2], AT_A_START[2:]))
 def test_a_server_that_finds_a_damaged_ledger_lets_no_money_go(
     start: Start, shop: WatchedShop, ledger: Path, damage: str
 ) -> None:
@@ -304,7 +304,7 @@ def held_by_another(ledger: Path) -> Iterator[None]:
 
 
 @pytest.mark.skipif(_IS_ROOT and shutil.which("setpriv") is None, reason="root can write anything")
-@pytest.mark.parametrize("what", ["the file", "its folder", "both"])
+@pytest.mark.parametrize("what", with_slow(["both"], ["the file", "its folder"]))
 def test_a_ledger_that_is_read_only_lets_no_money_go(
     start: Start, shop: WatchedShop, ledger: Path, what: str
 ) -> None:
@@ -356,7 +356,11 @@ def _limit(host: Host, most: int) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status"),
-    [("", "refunded"), ("drop_after", "refunded"), ("drop_before", "unknown")],
+    [
+        ("drop_before", "unknown"),
+        pytest.param("", "refunded", marks=pytest.mark.slow),
+        pytest.param("drop_after", "refunded", marks=pytest.mark.slow),
+    ],
 )
 def test_a_disk_that_fills_up_after_the_request_left_hides_nothing(
     start: Start, shop: WatchedShop, fault: str, status: str

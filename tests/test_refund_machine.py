@@ -1,7 +1,7 @@
 """An agent that ignores every warning, faults, crashes and restarts, in any order. The store judges.
 
 Hypothesis makes up the stories, the same ones every time; MACHINE_STORIES=500 makes up others. A
-failure is told as the shortest one that shows it.
+failure is told as the shortest one that shows it. Most of them are told with the slow tests.
 """
 
 import asyncio
@@ -42,6 +42,7 @@ from clawver_sandbox.catalogue import Wire
 from clawver_sandbox.shop import API_KEY, Shop
 
 STORIES = int(os.environ.get("MACHINE_STORIES", "60"))
+FEW, MANY = 10, 600
 SHRINKS = os.environ.get("MACHINE_SHRINKS", "yes") == "yes"
 """Whether a failure is told as short as possible, which takes minutes."""
 STEPS = 25
@@ -500,8 +501,16 @@ async def _awaited(what: Callable[[], Awaitable[Outcome]]) -> Outcome:
     return await what()
 
 
+@pytest.mark.parametrize(
+    "stories",
+    [
+        FEW,
+        pytest.param(STORIES, marks=pytest.mark.slow),
+        pytest.param(MANY, marks=pytest.mark.long),
+    ],
+)
 def test_whatever_happens_in_whatever_order_money_goes_back_once_and_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stories: int
 ) -> None:
     monkeypatch.setattr(Story, "template", tmp_path / "store.sqlite3")
     Shop.open(Story.template).close()
@@ -509,7 +518,7 @@ def test_whatever_happens_in_whatever_order_money_goes_back_once_and_is_known(
     run_state_machine_as_test(
         Story,
         settings=settings(
-            max_examples=STORIES,
+            max_examples=stories,
             stateful_step_count=STEPS,
             derandomize="MACHINE_STORIES" not in os.environ,
             database=None,

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import Configure
+from tests.conftest import Configure, with_slow
 from tests.crash.host import Answer, Call, Host, environment_of
 from tests.crash.judge import intents_of
 from tests.crash.watch import Point, WatchedShop, until
@@ -23,8 +23,7 @@ from clawver_orders.state.ledger import Ledger
 from clawver_orders.state.locks import OrderLocks
 
 Start = Callable[..., Host]
-POINTS: tuple[Point, ...] = ("read", "arrived", "recorded", "answering")
-IN_FLIGHT = POINTS[1:]
+IN_FLIGHT: tuple[Point, ...] = ("arrived", "recorded", "answering")
 
 
 @pytest.fixture
@@ -90,11 +89,12 @@ def at(shop: WatchedShop, order: str, point: Point, what: Callable[[], None]) ->
 # Two at once
 
 
+@pytest.mark.parametrize("count", with_slow([10], [40]))
 def test_two_servers_asked_for_the_same_refund_at_once_send_it_once(
-    start: Start, shop: WatchedShop, states: Callable[[str], list[str]]
+    start: Start, shop: WatchedShop, states: Callable[[str], list[str]], count: int
 ) -> None:
     first, second = start(), start()
-    orders = [sold(shop) for _ in range(40)]
+    orders = [sold(shop) for _ in range(count)]
     pairs = [
         (order, first.start("refund_order", **wanted(order)),
          second.start("refund_order", **wanted(order, reason="Print smudged")))
@@ -105,17 +105,18 @@ def test_two_servers_asked_for_the_same_refund_at_once_send_it_once(
     )
 
     assert Counter(shop.refunds()) == Counter((order, 700) for order in orders)
-    # With forty at once, one may have had to wait too long for the other.
+    # With so many at once, one may have had to wait too long for the other.
     assert set(statuses) <= {("already_refunded", "refunded"), ("busy", "refunded")}
     assert [states(order) for order in orders] == [["confirmed"]] * len(orders)
 
 
+@pytest.mark.parametrize("times", with_slow([1], [3]))
 def test_a_server_that_acts_on_an_old_reading_sends_nothing(
-    start: Start, shop: WatchedShop
+    start: Start, shop: WatchedShop, times: int
 ) -> None:
     """One reads, and its answer takes its time; the other could refund in between."""
     hosts = [start(), start()]
-    for _ in range(3):
+    for _ in range(times):
         order = sold(shop)
         shop.add_fault("slow", method="GET", path=f"{order}$", seconds=0.8)
         slow = hosts[0].start("refund_order", **wanted(order))
@@ -199,7 +200,7 @@ async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_l
 # A host that leaves
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", with_slow(["recorded"], ["read", "arrived", "answering"]))
 def test_a_call_that_is_cancelled_in_flight_is_finished_and_noted(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
 ) -> None:
@@ -233,7 +234,7 @@ def test_a_cancelled_call_whose_answer_is_lost_is_noted_as_unknown(
     assert until(lambda: states(order) == ["unknown"])
 
 
-@pytest.mark.parametrize("point", IN_FLIGHT)
+@pytest.mark.parametrize("point", with_slow(["arrived"], ["recorded", "answering"]))
 def test_a_host_that_hangs_up_in_flight_leaves_a_refund_that_is_noted(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
 ) -> None:
@@ -251,7 +252,7 @@ def test_a_host_that_hangs_up_in_flight_leaves_a_refund_that_is_noted(
     assert given_back(shop, order) == [700]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", with_slow(["arrived"], ["read", "recorded", "answering"]))
 def test_a_server_that_is_told_to_go_in_flight_loses_track_of_nothing(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
 ) -> None:

@@ -255,9 +255,15 @@ def test_a_line_that_is_too_long_is_not_held_in_memory(host: Host) -> None:
 @pytest.mark.parametrize(
     ("line", "request_id", "code"),
     [
-        (b"hello", None, -32700), (b'{"jsonrpc":"2.0","id":2,"method":', None, -32700),
-        (b'{"id":2,"method":"ping"}', 2, -32600), (b'[{"jsonrpc":"2.0","id":2,"method":"ping"}]', None, -32600),
-        (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600), (b"\xff\xfe", None, -32700),
+        (b"hello", None, -32700), (b'{"id":2,"method":"ping"}', 2, -32600),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                (b'{"jsonrpc":"2.0","id":2,"method":', None, -32700),
+                (b'[{"jsonrpc":"2.0","id":2,"method":"ping"}]', None, -32600),
+                (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600), (b"\xff\xfe", None, -32700),
+            ]
+        ),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_message_is_answered_with_an_error(

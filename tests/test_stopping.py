@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.conftest import with_slow
 from tests.hosts import COMMAND, Host, hosting, patched, wait_for
 from tests.test_cli import keyless
 
@@ -57,7 +58,7 @@ def hang_up(host: Host) -> None:
 
 
 Stop = Callable[[Host], None]
-by_any_means = pytest.mark.parametrize("stop", [terminate, interrupt, hang_up])
+by_any_means = pytest.mark.parametrize("stop", with_slow([terminate, hang_up], [interrupt]))
 
 
 def is_asked_for(shop: Shop, method: str) -> Callable[[], bool]:
@@ -80,7 +81,7 @@ def test_an_idle_server_ends_cleanly(stop: Stop, live: dict[str, str]) -> None:
 @by_any_means
 def test_an_idle_server_ends_within_200_ms(stop: Stop, live: dict[str, str]) -> None:
     taken = []
-    for _ in range(5):
+    for _ in range(20):
         with hosting(**live) as host:
             host.greet()
             host.ask(2, "tools/call", name="get_order", arguments={"order_id": "ord_shirt"})
@@ -159,7 +160,7 @@ def test_a_read_is_not_waited_for(stop: Stop, live: dict[str, str], shop: Shop) 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", with_slow([signal.SIGTERM], [signal.SIGINT]))
 def test_a_second_signal_ends_it_at_once(
     number: signal.Signals, live: dict[str, str], shop: Shop
 ) -> None:
@@ -266,7 +267,7 @@ def test_who_is_told_to_ignore_interrupts_goes_on_ignoring_them(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
-@pytest.mark.parametrize("stop", [terminate, interrupt])
+@pytest.mark.parametrize("stop", with_slow([interrupt], [terminate]))
 def test_an_event_loop_without_signals_as_on_windows_ends_cleanly_too(
     stop: Stop, live: dict[str, str]
 ) -> None:

@@ -216,6 +216,6 @@ def environment_of(api_url: str, state: Path, **changed: object) -> dict[str, st
         "CLAWVER_REFUND_DAILY_LIMIT_CENTS": "1000000000",
         "CLAWVER_REQUESTS_PER_MINUTE": "1000000",
         "CLAWVER_REQUESTS_PER_DAY": "1000000000",
-        "CLAWVER_TIMEOUT_SECONDS": "5",
+        "CLAWVER_TIMEOUT_SECONDS": "60",
     }
     return values | {f"CLAWVER_{name}": str(value) for name, value in changed.items()}
