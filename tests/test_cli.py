@@ -302,10 +302,12 @@ def serving_sandbox(
         env=keyless() | state | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        said = "".join(process.stdout.readline() for _ in range(3))
-        yield dict(re.findall(r"(CLAW\w+)=(\S+)", said))
-        process.terminate()
-        process.communicate(timeout=20)
+        try:
+            said = "".join(process.stdout.readline() for _ in range(3))
+            yield dict(re.findall(r"(CLAW\w+)=(\S+)", said))
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
 
 
 def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from tests.test_cli import run, serving_sandbox
+from tests.test_cli import run, run_process, serving_sandbox
 
 from clawver_orders.approvals import Script
 from clawver_orders.cli import commands
@@ -150,7 +150,7 @@ async def test_the_ledger_of_a_real_store_behind_the_port_is_kept(
     with serving_sandbox({"CLAWVER_STATE_DIR": str(state)}, "--reset", port=port_of(url)) as told:
         assert told["CLAWVER_API_URL"] == url
         told["CLAWVER_STATE_DIR"] = str(state)
-        shown = json.loads(run("call", "get_order", "order_id=ord_shirt", **told).stdout)
+        shown = json.loads(run_process("call", "get_order", "order_id=ord_shirt", **told).stdout)
 
     assert shown["refunded_in_cents"] == 0
     assert noted(tunnel) == before
