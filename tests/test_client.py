@@ -31,6 +31,7 @@ from clawver_orders.errors import (
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
+from clawver_sandbox.api import build_app
 from clawver_sandbox.shop import API_KEY, Shop
 
 Talk = Callable[..., Clawver]
@@ -406,6 +407,17 @@ async def test_an_order_of_the_sandbox_is_known_as_one(clawver: Clawver, shop: S
     refunded = await clawver.send_refund("ord_digital", 100, "Torn", "rfi_example")
 
     assert read.sandbox == refunded.sandbox == shop.id
+
+
+async def test_a_store_elsewhere_is_no_sandbox_whatever_its_header_says(shop: Shop) -> None:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop))) as http:
+        here, there = (
+            client_of(Settings(api_url=url, api_key=API_KEY), http)
+            for url in ("http://127.0.0.1/v1", "https://api.clawver.store/v1")
+        )
+        orders = [await each.order("ord_digital") for each in (here, there)]
+
+    assert [each.sandbox for each in orders] == [shop.id, ""]
 
 
 @pytest.mark.parametrize(

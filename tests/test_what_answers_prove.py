@@ -203,15 +203,94 @@ async def confirmed_after(client: Client, wanted: dict[str, Any]) -> tuple[str, 
     return str(first["status"]), str(again["status"])
 
 
-@pytest.mark.parametrize("code", [-32601, -32602, -32600, -32099])
+@pytest.mark.parametrize(
+    ("code", "thinks"),
+    [(-32601, 0.1), (-32601, 4.0), (-32602, 0.1), (-32600, 0.999), (-32099, 0.1)],
+)
 async def test_only_an_error_says_that_nobody_was_asked(
-    configure: Configure, shop: Shop, wanted: dict[str, Any], code: int
+    configure: Configure, shop: Shop, wanted: dict[str, Any], code: int, thinks: float
 ) -> None:
     error = ErrorData(code=code, message="no such method")
-    async with host(configure(refund_approval="ask"), "legacy", Asked(error)) as client:
+    person = Asked(error)
+    async with host(configure(refund_approval="ask"), "legacy", person, thinks=thinks) as client:
         statuses = await confirmed_after(client, wanted)
 
     assert statuses == ("needs_confirmation", "refunded")
+
+
+@pytest.mark.parametrize("code", [-32602, -32600, -32700, -32042, -32002])
+async def test_an_error_after_a_person_had_time_to_answer_opens_nothing(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], code: int
+) -> None:
+    """SDKs answer with an error when they refuse what a person said, such as `action: reject`."""
+    error = ErrorData(code=code, message="Invalid elicitation result")
+    person = Asked(error, error)
+    async with host(configure(refund_approval="ask"), "legacy", person, thinks=1.0) as client:
+        statuses = await confirmed_after(client, wanted)
+
+    assert statuses == ("needs_confirmation", "needs_confirmation")
+    assert posts(shop) == []
+
+
+async def brought_again(
+    client: Client, clock: Time, tool: str, arguments: dict[str, Any], answers: list[ElicitResult]
+) -> list[mcp_types.CallToolResult]:
+    """Bring answers to one and the same question: the first at once, the others later."""
+    first = await client.session.call_tool(tool, arguments, allow_input_required=True)
+    assert isinstance(first, mcp_types.InputRequiredResult)
+    (about,) = first.input_requests or {}
+    results = []
+    for answer in answers:
+        results.append(
+            await client.session.call_tool(
+                tool, arguments, input_responses={about: answer}, request_state=first.request_state
+            )
+        )
+        clock.pass_by(5)
+    return results
+
+
+@pytest.mark.parametrize("answer", [YES, DECLINE, accept(False)])
+async def test_the_hosts_own_answer_is_no_persons_when_it_comes_again(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], answer: ElicitResult
+) -> None:
+    settings, clock = configure(refund_approval="human"), Time()
+    async with host(settings, person=Asked(), time=clock) as client:
+        results = await brought_again(client, clock, "refund_order", wanted, [answer] * 3)
+
+    statuses = [(result.structured_content or {})["status"] for result in results]
+    assert statuses == ["needs_confirmation"] * 3
+    assert posts(shop) == []
+    assert not [who for event, who, _ in await trail(settings) if event == "answered" and who]
+
+
+async def test_the_hosts_own_yes_to_an_address_is_no_persons_when_it_comes_again(
+    configure: Configure, shop: Shop
+) -> None:
+    settings = configure(
+        webhook_secret=("secret-of-an-example-0123456789",), webhook_hosts=("hooks.example",)
+    )
+    clock = Time()
+    hook = {"url": "https://hooks.example/webhook", "events": ["order.paid"]}
+    async with host(settings, person=Asked(), time=clock) as client:
+        own = await brought_again(client, clock, "register_webhook", hook, [YES, YES])
+        clock.pass_by(60)
+        late = await brought_again(client, clock, "register_webhook", hook, [CANCEL, YES])
+
+    assert [result.is_error for result in (*own, *late)] == [True] * 4
+    assert not [r for r in shop.requests() if r["method"] == "POST"]
+
+
+async def test_what_the_host_answered_by_itself_is_looked_up_without_a_loop(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, era, Asked(DECLINE), thinks=0.1) as client:
+        first = await call(client, "refund_order", **wanted)
+        checked = await call(client, "check_refund", refund_id=first["refund_id"])
+
+    assert "clawver-orders approve" in checked["next_step"]
+    assert "call refund_order" not in checked["next_step"]
 
 
 @pytest.mark.parametrize("thinks", [0.1, 4.0])

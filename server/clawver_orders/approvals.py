@@ -53,7 +53,9 @@ class Reply(Enum):
 
 
 BY_PROGRAM = frozenset({Reply.HOST_YES, Reply.HOST_NO})
-"""Answers that no person gave."""
+"""Answers that the program gave by itself."""
+BY_PERSON = frozenset({Reply.YES, Reply.NO, Reply.DISMISSED})
+"""Answers for which somebody did something."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,20 @@ def answer_detail(reply: Reply, number: int, seconds: float = 0.0) -> str:
     """
     to = f"{reply.value} to question {number}" if number else reply.value
     return f"{to}, after {seconds:.3f} s" if reply in BY_PROGRAM else to
+
+
+def answered_by_program(history: Sequence[Event], number: int | None = None) -> bool:
+    """Whether a program answered a question by itself. What it says to it later is no person's either.
+
+    Args:
+        history: Of the intent.
+        number: Of the question; the last answer to any where it is left out.
+    """
+    answers = [_answer(event.detail) for event in history if event.event == ANSWERED]
+    own = {reply.value for reply in BY_PROGRAM}
+    if number is None:
+        return bool(answers) and answers[-1][0] in own
+    return any(reply in own for reply, to in answers if to == number)
 
 
 def _answer(detail: str) -> tuple[str, int]:

@@ -479,12 +479,13 @@ class Clawver:
             return 60
         return max(0, min(86_400, math.ceil((moment - self._now()).total_seconds())))
 
-    @staticmethod
-    def _same_order(reply: Reply, order_id: str) -> Order:
+    def _same_order(self, reply: Reply, order_id: str) -> Order:
         order = _record(Order, reply, "order", f"order {order_id}")
         if order.id != order_id:
             raise _unexpected(f"Clawver answered with another order than {order_id}.")
-        return order.model_copy(update={"sandbox": reply.sandbox})
+        # Only this machine can hold a sandbox store: elsewhere the header says nothing.
+        is_local = self._settings.api_url.startswith("http://")
+        return order.model_copy(update={"sandbox": reply.sandbox}) if is_local else order
 
 
 _REFUSALS = frozenset({"VALIDATION_ERROR", "CONFLICT", "RESOURCE_NOT_FOUND", "FORBIDDEN"})

@@ -133,6 +133,13 @@ def surplus_of(intent: Intent, intents: Sequence[Intent], order: Order) -> set[s
     return late | unclaimed if intent is same[-1] else late
 
 
+def surplus_beside(intent: Intent, intents: Iterable[Intent]) -> tuple[str, ...]:
+    """The refunds that nobody meant, as they are noted with the other intents of the order."""
+    own = {intent.clawver_refund_id, *intent.surplus}
+    others = (other.surplus for other in intents if other.refund_id != intent.refund_id)
+    return tuple(sorted({each for surplus in others for each in surplus} - own))
+
+
 def listed(order: Order | None, clawver_refund_id: str | None) -> Refund | None:
     """The refund with this id of Clawver's, where the order was read and lists it."""
     refunds = order.refunds or () if order is not None else ()

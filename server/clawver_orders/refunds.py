@@ -19,6 +19,7 @@ from typing import Literal
 from clawver_orders.approvals import (
     ANSWERED,
     ASKED,
+    BY_PERSON,
     BY_PROGRAM,
     SHOWN,
     Asking,
@@ -26,6 +27,7 @@ from clawver_orders.approvals import (
     Question,
     Reply,
     answer_detail,
+    answered_by_program,
     asking,
     question,
 )
@@ -45,6 +47,7 @@ from clawver_orders.refund_rules import (
     earlier_of,
     listed,
     payment_of,
+    surplus_beside,
 )
 from clawver_orders.settings import Settings
 from clawver_orders.settling import (
@@ -61,6 +64,7 @@ from clawver_orders.state.ledger import (
     BY_AGENT,
     BY_SETTING,
     DailyLimitError,
+    Event,
     Intent,
     Ledger,
     Moment,
@@ -104,6 +108,8 @@ class Outcome:
     """All that a further refund of this amount has to name; of a preview, what it named itself."""
     surplus: tuple[str, ...] = ()
     """Further new refunds of the same amount: the request was delivered more than once."""
+    surplus_beside: tuple[str, ...] = ()
+    """Such refunds of another amount on the same order, which nobody asked about now."""
     check_after_seconds: int | None = None
     approver: Approver = "agent"
     """Who has to approve it, where it needs confirmation."""
@@ -395,7 +401,7 @@ class RefundDesk:
         self, intent: Intent, order: Order, caller: Caller, *, confirmed: bool
     ) -> tuple[Outcome | None, str]:
         """What is decided without asking: an outcome, or who approved; neither where a person is asked."""
-        reply = caller.reply_to(intent.refund_id)
+        reply = await self._reply(caller, intent.refund_id)
         if reply is not None:
             number = caller.answered_number
             return await self._heard(intent, order, caller, reply, number, confirmed=confirmed)
@@ -405,7 +411,7 @@ class RefundDesk:
         if mode == "off":
             return None, BY_SETTING
         stands = await self._asking(intent)
-        if (aside := self._another_aside(caller)) is not None:
+        if (aside := await self._another_aside(caller)) is not None:
             return self._put_aside(self._unconfirmed(intent, order), aside, confirmed=False), ""
         if stands is not Asking.IN_VAIN and caller.can_ask:
             return None, ""
@@ -433,11 +439,27 @@ class RefundDesk:
         other = await self._being_asked(intent.order_id, None, caller)
         return (None, BY_AGENT) if other is None else (self._outcome("busy", other), "")
 
-    @staticmethod
-    def _another_aside(caller: Caller) -> Reply | None:
+    async def _reply(self, caller: Caller, about: str) -> Reply | None:
+        """The answer that a call brought along.
+
+        A program that answered a question by itself gives no person's answer to it any more, however
+        late it brings the same along again.
+        """
+        reply = caller.reply_to(about)
+        if reply is None or not answered_by_program(
+            await self._history(about), caller.answered_number
+        ):
+            return reply
+        return reply.after(0.0)
+
+    async def _history(self, refund_id: str) -> tuple[Event, ...]:
+        with said_first(NOTHING_SENT):
+            return await off_thread(self._ledger.history, refund_id)
+
+    async def _another_aside(self, caller: Caller) -> Reply | None:
         """How the call put aside what it asked before, where it did: then it gets no other question."""
         asked = caller.answered
-        reply = None if asked is None else caller.reply_to(asked)
+        reply = None if asked is None else await self._reply(caller, asked)
         return None if reply in {Reply.YES, Reply.HOST_YES} else reply
 
     @staticmethod
@@ -475,8 +497,7 @@ class RefundDesk:
 
     async def _asking(self, intent: Intent) -> Asking:
         """How the asking for a preview stands, through whichever program it was."""
-        with said_first(NOTHING_SENT):
-            history = await off_thread(self._ledger.history, intent.refund_id)
+        history = await self._history(intent.refund_id)
         asked = [event.at for event in history if event.event == ASKED]
         since = (self._moment().at - asked[-1]).total_seconds() if asked else 0.0
         return asking(history, since)
@@ -508,6 +529,10 @@ class RefundDesk:
             if isinstance(examined, Outcome):
                 return examined
             order, earlier = examined
+            if approved_by == BY_AGENT:  # somebody may be asked by now about another amount
+                other, _ = await self._by_agent(intent, caller)
+                if other is not None:
+                    return other
             if approved_by == BY_AGENT and earlier.needs_person:  # they said no meanwhile
                 return self._put_aside(
                     replace(self._unconfirmed(intent, order), approver="person"), reply,
@@ -525,7 +550,7 @@ class RefundDesk:
     async def _declined_through(self, caller: Caller) -> Outcome | None:
         """The no that a call brought along, whatever became of its question meanwhile."""
         asked = caller.answered
-        if asked is None or caller.reply_to(asked) is not Reply.NO:
+        if asked is None or await self._reply(caller, asked) is not Reply.NO:
             return None
         intent, number = await self._known(asked), caller.answered_number
         outcome, _ = await self._heard(intent, None, caller, Reply.NO, number, confirmed=False)
@@ -542,7 +567,7 @@ class RefundDesk:
         confirmed: bool,
     ) -> tuple[Outcome | None, str]:
         """Note an answer to a question: who approved, or the outcome of not approving."""
-        trace = Trace(caller.client, "" if reply in BY_PROGRAM else caller.person)
+        trace = Trace(caller.client, caller.person if reply in BY_PERSON else "")
         detail = answer_detail(reply, number, caller.answered_after_seconds)
         await self._settling.write(
             lambda now: self._ledger.note(intent.refund_id, ANSWERED, now, trace, detail)
@@ -699,7 +724,9 @@ class RefundDesk:
             raise self._over_the_day(error.spent_in_cents, intent.amount_in_cents) from error
         except MovedOnError:
             return self._settled(await self._known(intent.refund_id), order)
-        return self._settled(sent.intent, sent.order, unwritten=not sent.is_written)
+        outcome = self._settled(sent.intent, sent.order, unwritten=not sent.is_written)
+        beside = await self._settling.surplus_beside(sent) if sent.is_written else ()
+        return replace(outcome, surplus_beside=beside)
 
     async def _look_at(self, intent: Intent) -> Outcome:
         """Read the order of an intent, or of what was sent in its place, and settle what can be."""
@@ -713,14 +740,15 @@ class RefundDesk:
             stands = await self._asking(intent)
             if stands is Asking.OPEN:
                 return self._outcome("busy", intent)
-            return replace(settled, is_put_aside=stands is Asking.UNANSWERED)
+            own = answered_by_program(await self._history(intent.refund_id))
+            return replace(settled, is_put_aside=stands is Asking.UNANSWERED, only_in_terminal=own)
         async with self._alone_with(intent.order_id) as busy:
             if busy is not None:
                 return self._outcome("busy", intent)
             order = await self._settling.look(intent.order_id)
-            if order is not None:
-                await self._settling.settle(order)
-            return self._settled(await self._known(intent.refund_id), order)
+            intents = () if order is None else await self._settling.settle(order)
+            outcome = self._settled(await self._known(intent.refund_id), order)
+            return replace(outcome, surplus_beside=surplus_beside(intent, intents))
 
     # Turning what is known into an outcome.
 

@@ -123,6 +123,11 @@ class Services:
         return OrderLocks(self.settings.store_dir / "locks")
 
     @cached_property
+    def own_answers(self) -> set[int]:
+        """The numbers of the questions about webhooks that a host answered by itself."""
+        return set()
+
+    @cached_property
     def registering(self) -> anyio.Lock:
         """Held from looking for a webhook until it is made: hosts that repeat calls do so at once."""
         return anyio.Lock()

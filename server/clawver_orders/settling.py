@@ -18,7 +18,14 @@ from anyio import to_thread
 from clawver_orders.client import Clawver
 from clawver_orders.errors import ClawverError, OutcomeUnknownError, UnreachableError
 from clawver_orders.models import Order, Refund
-from clawver_orders.refund_rules import new_refunds, passed_at_least, payment_of, surplus_of, united
+from clawver_orders.refund_rules import (
+    new_refunds,
+    passed_at_least,
+    payment_of,
+    surplus_beside,
+    surplus_of,
+    united,
+)
 from clawver_orders.settings import Settings
 from clawver_orders.state.ledger import Intent, Ledger, Moment, MovedOnError, SeenRefund, Trace
 
@@ -235,6 +242,16 @@ class Settling:
                 await self._add_surplus(intent.refund_id, named, trace)
         return await off_thread(self._ledger.of_order, order.id)
 
+    async def surplus_beside(self, sent: Sent) -> tuple[str, ...]:
+        """What the order shows, now that it was read, of its other refunds. Never raises."""
+        if sent.order is None or sent.intent.state != "confirmed":
+            return ()
+        try:
+            return surplus_beside(sent.intent, await self.settle(sent.order))
+        except (ClawverError, MovedOnError) as error:
+            log.error("other refunds of an order could not be matched: %s", type(error).__name__)  # noqa: TRY400  # a trace would show what the ledger holds
+            return ()
+
     async def _add_surplus(self, refund_id: str, named: Sequence[str], trace: Trace) -> None:
         await self.write(lambda now: self._ledger.add_surplus(refund_id, named, now, trace))
 
@@ -330,24 +347,24 @@ class Settling:
         return order
 
     def _with_all_seen(self, order: Order) -> Order:
-        seen = self._ledger.seen(order.id, order.sandbox)
-        noted = {refund.clawver_refund_id for refund in seen}
+        seen = self._ledger.seen(order.id)
+        noted = {each.clawver_refund_id for each in seen if each.sandbox == order.sandbox}
         new = [
-            SeenRefund(refund.id, refund.amount_in_cents, refund.stripe_refund_id)
+            SeenRefund(refund.id, refund.amount_in_cents, refund.stripe_refund_id, order.sandbox)
             for refund in order.refunds or ()
             if refund.id not in noted
         ]
         if new:
-            self._ledger.add_seen(order.id, new, order.sandbox)
-        older = (
-            Refund(
+            self._ledger.add_seen(order.id, new)
+        older = {
+            each.clawver_refund_id: Refund(
                 id=each.clawver_refund_id,
                 amount_in_cents=each.amount_in_cents,
                 stripe_refund_id=each.stripe_refund_id,
             )
             for each in seen
-        )
-        return united(order, older)
+        }
+        return united(order, older.values())
 
     async def _remembered_if_possible(self, order: Order) -> Order:
         """The same once money may be on its way: what the answer says counts without the ledger too."""

@@ -1,11 +1,12 @@
 """Who lets a refund go, and what they are asked."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.desk.room import PERSON, TRACE, Host, Modern, Room, Terminal, intent_of
+from tests.desk.room import PERSON, TRACE, Host, Left, Modern, Room, Terminal, intent_of
 
 from clawver_orders.approvals import ASKED, Asking, Question, Reply, Script, answer_detail, asking
 from clawver_orders.errors import NotFoundError, RefusedError, SetupError
@@ -177,7 +178,8 @@ async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
         order=outcome.order,
         is_put_aside=reply is not Reply.FAILED,
     )
-    assert room.trail(intent)[-1] == ("answered", PERSON, f"{reply.value} to question 2")
+    who = PERSON if reply is Reply.DISMISSED else ""
+    assert room.trail(intent)[-1] == ("answered", who, f"{reply.value} to question 2")
     assert room.posts() == 0
 
 
@@ -677,6 +679,35 @@ async def test_a_host_that_says_yes_by_itself_waits_for_a_person_who_is_asked(ro
 
     assert (outcome.status, intent_of(outcome).refund_id) == ("busy", asked)
     assert room.posts() == 0
+
+
+async def test_a_host_that_says_yes_by_itself_waits_for_a_person_who_is_asked_meanwhile(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its answer and the order's lock, another call asks about another amount."""
+    waiting, desk = await room.waiting(300), room.desk(refund_approval="ask")
+    alone = desk._alone_with
+
+    @asynccontextmanager
+    async def late(order_id: str) -> AsyncIterator[Outcome | None]:
+        if caller.questions:
+            room.ledger.note(waiting.refund_id, ASKED, room.now(), TRACE)
+        async with alone(order_id) as busy:
+            yield busy
+
+    caller = Host(Reply.HOST_YES)
+    monkeypatch.setattr(desk, "_alone_with", late)
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), caller)
+
+    assert (outcome.status, intent_of(outcome).refund_id) == ("busy", waiting.refund_id)
+    assert room.posts() == 0
+
+
+async def test_a_hosts_own_yes_to_another_preview_is_asked_about_anew(room: Room) -> None:
+    caller = Modern("rfi_another", Reply.HOST_YES)
+
+    with pytest.raises(Left):
+        await room.refund(caller=caller, refund_approval="ask")
 
 
 async def test_a_host_that_puts_a_question_aside_by_itself_is_told_of_the_terminal(

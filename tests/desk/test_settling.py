@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -18,6 +19,8 @@ from clawver_orders.models import Order, Refund
 from clawver_orders.refund_rules import passed_at_least, united
 from clawver_orders.refunds import Outcome
 from clawver_orders.settling import BOUNDS, Bounds
+from clawver_orders.state.ledger import SeenRefund
+from clawver_orders.tools.refunds import warning
 
 # What became of a request
 
@@ -301,6 +304,44 @@ async def test_a_duplicate_that_was_listed_is_said_by_the_process_that_finds_it(
     assert (told.status, told.surplus) == ("refunded", room.listed()[1:])
 
 
+async def test_a_duplicate_of_another_amount_is_said_by_whoever_sees_it(room: Room) -> None:
+    """The first duplicate was not to be seen; Clawver's answer to the next refund lists all."""
+    room.shop.add_fault("duplicate", method="POST")
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+    first = await room.refund(700)
+    assert (first.status, first.surplus) == ("refunded", ())
+
+    other = await room.refund(300)
+
+    extra = room.listed()[1:2]
+    assert (other.status, other.surplus, other.surplus_beside) == ("refunded", (), extra)
+    assert f"another amount that nobody asked for: {extra[0]}." in str(warning(other))
+    told = await room.desk().check(intent_of(other).refund_id)
+    assert told.surplus_beside == extra
+    assert (await room.desk().check(intent_of(first).refund_id)).surplus == extra
+
+
+async def test_what_cannot_be_matched_after_a_refund_does_not_hide_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = room.desk()
+
+    async def fails(*_: object) -> None:
+        raise SetupError("The disk is gone.", next_step="Bring it back.")
+
+    send = desk._settling.send
+
+    async def sends(*given: Any) -> Any:
+        sent = await send(*given)
+        monkeypatch.setattr(desk._settling, "settle", fails)
+        return sent
+
+    monkeypatch.setattr(desk._settling, "send", sends)
+    outcome = await desk.refund(room.order_id, 700, "Torn", (), Script())
+
+    assert (outcome.status, outcome.surplus_beside) == ("refunded", ())
+
+
 async def test_a_refund_made_elsewhere_is_not_forgotten_by_an_older_read(room: Room) -> None:
     room.shop.refund(room.order_id, 700, "In the dashboard")
     seen = await room.refund()
@@ -311,6 +352,16 @@ async def test_a_refund_made_elsewhere_is_not_forgotten_by_an_older_read(room: R
 
     assert [each.status for each in (seen, again, other)] == ["already_refunded"] * 3
     assert seen.earlier == again.earlier == other.earlier == room.listed()
+    assert room.posts() == 0
+
+
+async def test_no_header_hides_a_refund_that_was_seen(room: Room) -> None:
+    """Whether a store says that it is a sandbox decides what may be forgotten, and nothing else."""
+    room.ledger.add_seen(room.order_id, [SeenRefund("ref_elsewhere", 700)])
+
+    outcome = await room.refund()
+
+    assert (outcome.status, outcome.earlier) == ("already_refunded", ("ref_elsewhere",))
     assert room.posts() == 0
 
 

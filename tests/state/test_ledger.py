@@ -445,14 +445,26 @@ def test_what_was_seen_of_an_order_is_only_added_to(ledger: Ledger, desk: Desk) 
 
     assert ledger.seen("ord_1") == (ONE, TWO)
     assert ledger.seen("ord_2") == (TWO,)
-    assert ledger.seen("ord_3") == ledger.seen("ord_1", "sbx_a") == ()
+    assert ledger.seen("ord_3") == ()
+
+
+def test_what_a_sandbox_listed_counts_until_it_starts_again(ledger: Ledger, desk: Desk) -> None:
+    desk.previewed()
+    marked = replace(ONE, sandbox="sbx_a")
+    ledger.add_seen("ord_1", [ONE])
+    ledger.add_seen("ord_1", [marked])
+    assert ledger.seen("ord_1") == (ONE, marked)
+
+    ledger.forget("sbx_a")
+
+    assert ledger.seen("ord_1") == (ONE,)
 
 
 def test_what_a_real_store_listed_cannot_be_taken_back(
     by_hand: sqlite3.Connection, ledger: Ledger
 ) -> None:
     ledger.add_seen("ord_1", [ONE])
-    ledger.add_seen("ord_1", [TWO], "sbx_a")
+    ledger.add_seen("ord_1", [replace(TWO, sandbox="sbx_a")])
 
     for edit in (
         "DELETE FROM seen_refund WHERE sandbox = ''",
@@ -464,7 +476,18 @@ def test_what_a_real_store_listed_cannot_be_taken_back(
     ledger.forget("sbx_a")
 
     assert ledger.seen("ord_1") == (ONE,)
-    assert ledger.seen("ord_1", "sbx_a") == ()
+
+
+def test_a_line_of_the_history_whose_refund_is_missing_is_kept_too(
+    by_hand: sqlite3.Connection,
+) -> None:
+    by_hand.execute(
+        "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
+        " VALUES ('rfi_gone', 0, 0, '', 'sending', '', '', '')"
+    )
+
+    with pytest.raises(sqlite3.IntegrityError, match="only added to"):
+        by_hand.execute("DELETE FROM history WHERE refund_id = 'rfi_gone'")
 
 
 def test_nothing_was_seen_by_a_ledger_that_was_never_made(ledger: Ledger, path: Path) -> None:

@@ -26,6 +26,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     CONNECTION_CLOSED,
     INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
     REQUEST_TIMEOUT,
     CallToolRequestParams,
     ElicitRequest,
@@ -35,7 +36,12 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Question, Reply
+from clawver_orders.approvals import (
+    A_PERSON_TAKES_SECONDS,
+    ANSWER_WITHIN_SECONDS,
+    Question,
+    Reply,
+)
 from clawver_orders.refund_rules import passed_at_least
 from clawver_orders.state.keys import LENGTH, kept_key
 from clawver_orders.text import clean
@@ -53,7 +59,8 @@ _CANNOT_ASK = frozenset(range(-32768, -32000 + 1)) - {
     INTERNAL_ERROR,
     REQUEST_TIMEOUT,
 }
-"""Errors that say that the host could not ask: JSON-RPC keeps these codes for the protocol.
+"""Errors that say that the host could not ask, where they come at once: JSON-RPC keeps these codes
+for the protocol. Later ones can come from an SDK that refuses what a person answered.
 
 Any other code is the host's own and may tell of a person, such as "rejected by the user". A host
 that went away, took too long, or failed within itself may well have shown the question.
@@ -218,7 +225,9 @@ class HostCaller:
             reply = Reply.SILENT
         except MCPError as error:
             log.warning("the host did not answer the question: error %s", error.code)
-            reply = Reply.FAILED if error.code in _CANNOT_ASK else Reply.UNCLEAR
+            at_once = self._uptime() - asked < A_PERSON_TAKES_SECONDS
+            cannot = error.code == METHOD_NOT_FOUND or (at_once and error.code in _CANNOT_ASK)
+            reply = Reply.FAILED if cannot else Reply.UNCLEAR
         except Exception as error:  # noqa: BLE001  # what cannot be read, in whatever way, is no answer
             log.warning("the host's answer cannot be read: %s", type(error).__name__)
             reply = Reply.UNCLEAR

@@ -31,7 +31,7 @@ from mcp_types import (
 from mcp_types import Tool as AdvertisedTool
 
 from clawver_orders import __version__
-from clawver_orders.approvals import ANSWER_WITHIN_SECONDS
+from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Script
 from clawver_orders.errors import SetupError
 from clawver_orders.services import Available, opened, utc_now
 from clawver_orders.serving import prompts, resources
@@ -104,10 +104,14 @@ def build_server(
     async def call_tool(
         context: ServerRequestContext[Available, Any], params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
-        caller = HostCaller(context, params, answer_within_seconds, uptime)
-        return await answer(
-            tools, context.lifespan_context, params.name, params.arguments or {}, caller
+        services = context.lifespan_context
+        # Without settings there is no key to seal with, so what a host brings along is not read.
+        caller = (
+            Script()
+            if isinstance(services, SetupError)
+            else HostCaller(context, params, answer_within_seconds, uptime)
         )
+        return await answer(tools, services, params.name, params.arguments or {}, caller)
 
     async def list_prompts(
         _: ServerRequestContext[Available, Any], __: PaginatedRequestParams | None

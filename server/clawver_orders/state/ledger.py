@@ -194,6 +194,8 @@ class SeenRefund:
     clawver_refund_id: str
     amount_in_cents: int
     stripe_refund_id: str | None = None
+    sandbox: str = ""
+    """The id of the sandbox store that listed it; nothing for a real one."""
 
 
 @dataclass(frozen=True)
@@ -337,18 +339,21 @@ class Ledger:
             ).fetchall()
         return {row["clawver_refund_id"]: row["refund_id"] for row in rows}
 
-    def seen(self, order_id: str, sandbox: str = "") -> tuple[SeenRefund, ...]:
+    def seen(self, order_id: str) -> tuple[SeenRefund, ...]:
         """All refunds that Clawver ever listed of an order, as far as they were noted.
 
         Args:
             order_id: The order.
-            sandbox: The id of the sandbox store that it belongs to; nothing for a real one.
+
+        Returns:
+            They, whichever store said that it is a sandbox: the mark only says what may be
+            forgotten, and hides nothing.
         """
         with self._database.looking() as connection:
             rows = connection.execute(
-                "SELECT clawver_refund_id, amount_in_cents, stripe_refund_id FROM seen_refund"
-                " WHERE order_id = ? AND sandbox = ? ORDER BY clawver_refund_id",
-                (order_id, sandbox),
+                "SELECT clawver_refund_id, amount_in_cents, stripe_refund_id, sandbox FROM seen_refund"
+                " WHERE order_id = ? ORDER BY clawver_refund_id, sandbox",
+                (order_id,),
             ).fetchall()
         return tuple(SeenRefund(*row) for row in rows)
 
@@ -414,19 +419,24 @@ class Ledger:
             self._note(connection, refund_id, "previewed", now, trace, "")
             return self._fetch(connection, refund_id)
 
-    def add_seen(self, order_id: str, refunds: Sequence[SeenRefund], sandbox: str = "") -> None:
+    def add_seen(self, order_id: str, refunds: Sequence[SeenRefund]) -> None:
         """Note refunds that Clawver lists, so that an older answer cannot hide them later.
 
         Args:
             order_id: The order.
             refunds: They; what is noted already stays as it is.
-            sandbox: The id of the sandbox store that it belongs to; nothing for a real one.
         """
         with self._database.writing() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO seen_refund VALUES (?, ?, ?, ?, ?)",
                 [
-                    (order_id, sandbox, r.clawver_refund_id, r.amount_in_cents, r.stripe_refund_id)
+                    (
+                        order_id,
+                        r.sandbox,
+                        r.clawver_refund_id,
+                        r.amount_in_cents,
+                        r.stripe_refund_id,
+                    )
                     for r in refunds
                 ],
             )

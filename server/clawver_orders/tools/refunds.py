@@ -219,6 +219,12 @@ def warning(outcome: Outcome) -> str | None:
             "was delivered more than once on the way, an attempt that was given up arrived late, or "
             "somebody refunded elsewhere; tell the merchant at once."
         )
+    if outcome.surplus_beside:
+        ids = ", ".join(outcome.surplus_beside)
+        return (
+            f"The order has refunds of another amount that nobody asked for: {ids}. An earlier request was "
+            "delivered more than once on the way, or somebody refunded elsewhere; tell the merchant at once."
+        )
     if outcome.unwritten:
         return (
             "The refund ledger could not be written after the request was sent; tell the merchant, and "

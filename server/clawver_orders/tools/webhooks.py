@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
-from clawver_orders.approvals import Caller, Question, Reply
+from clawver_orders.approvals import BY_PROGRAM, Caller, Question, Reply
 from clawver_orders.errors import (
     ClawverError,
     InvalidRequestError,
@@ -127,6 +127,10 @@ async def _show(services: Services, caller: Caller, to: Address, wanted: list[st
     """
     now = int(services.now().timestamp())
     reply = caller.reply_to(QUESTION)
+    if reply in BY_PROGRAM:
+        services.own_answers.add(caller.answered_number)
+    elif reply is not None and caller.answered_number in services.own_answers:
+        reply = reply.after(0.0)  # brought again later, it is no person's either
     if reply is Reply.YES and not 0 <= now - caller.answered_number < YES_HOLDS_FOR_SECONDS:
         reply = None  # they may have changed their mind since
     if reply is None:
