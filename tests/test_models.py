@@ -75,6 +75,21 @@ def test_what_is_left_to_refund_follows_from_the_payment_and_the_refunds(
 
 
 @pytest.mark.parametrize(
+    ("payment_status", "is_paid", "is_refunded"),
+    [
+        ("paid", True, False), ("partially_refunded", True, False), ("refunded", False, True),
+        ("pending", False, False), ("failed", False, False), ("invented", False, False), ("", False, False),
+    ],
+)  # fmt: skip
+def test_an_order_is_paid_until_all_of_it_is_refunded(
+    payment_status: str, is_paid: bool, is_refunded: bool
+) -> None:
+    found = order(paymentStatus=payment_status)
+
+    assert (found.is_paid, found.is_refunded) == (is_paid, is_refunded)
+
+
+@pytest.mark.parametrize(
     ("body", "more"),
     [
         ({"meta": {"pagination": {"hasMore": True}}}, True), ({"pagination": {"hasMore": False}}, False),

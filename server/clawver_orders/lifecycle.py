@@ -39,7 +39,7 @@ def standing(order: Order) -> str:
         if any(item.is_printed for item in order.items or ()):
             return "Paid, and waiting to be printed. Next: processing."
         return "Paid. Next: delivered, which for digital items follows at once."
-    if order.status == "cancelled" and order.payment_status == "refunded":
+    if order.status == "cancelled" and order.is_refunded:
         return "Cancelled, and refunded in full. Nothing follows."
     return _STANDING.get(order.status, "In a status that this version does not know.")
 
@@ -48,9 +48,9 @@ def attention(order: Order, now: datetime) -> str | None:
     """Why somebody should look at an order, or None when nobody needs to."""
     if order.payment_status == "failed" and order.status != "cancelled":
         return "The payment failed."
-    if order.status == "cancelled" and order.payment_status in {"paid", "partially_refunded"}:
+    if order.status == "cancelled" and order.is_paid:
         return "Cancelled, but not fully refunded."
-    if order.payment_status == "refunded":
+    if order.is_refunded:
         return None
     waited = now - order.created_at
     patience = PATIENCE.get(order.status)

@@ -193,6 +193,16 @@ class Order(Record):
     it stands in a header, and never in the order itself."""
 
     @property
+    def is_paid(self) -> bool:
+        """Whether it holds a payment that is not refunded in full."""
+        return self.payment_status in {"paid", "partially_refunded"}
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether it is refunded in full."""
+        return self.payment_status == "refunded"
+
+    @property
     def refunded_in_cents(self) -> int:
         """What the listed refunds add up to, in cents."""
         return sum(refund.amount_in_cents for refund in self.refunds or ())
@@ -201,10 +211,10 @@ class Order(Record):
     def refundable_in_cents(self) -> int | None:
         """What can still be given back, in cents; None where the order does not tell.
 
-        Nothing unless the order has been paid. `paid` says that nothing went back yet, so a
+        Nothing unless the order is paid. `paid` says that nothing went back yet, so a
         missing list is none; `partially_refunded` without a list leaves the rest unknown.
         """
-        if self.payment_status not in {"paid", "partially_refunded"}:
+        if not self.is_paid:
             return 0
         if self.payment_status == "partially_refunded" and not self.refunds:
             return None

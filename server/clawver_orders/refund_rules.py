@@ -44,12 +44,12 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
             f"No money was moved: {order.id} is partially refunded, but Clawver does not list its refunds.",
             next_step="Tell a person; what is left cannot be known from here.",
         )
-    if order.payment_status == "refunded" or (left == 0 and order.refunds):
+    if order.is_refunded or (left == 0 and order.refunds):
         raise RefusedError(
             f"No money was moved: {order.id} is already refunded in full.",
             next_step=f"Call get_order with order_id {order.id} to see its refunds.",
         )
-    if order.payment_status not in {"paid", "partially_refunded"}:
+    if not order.is_paid:
         raise RefusedError(
             f"No money was moved: {order.id} has no payment that could be given back; its "
             "payment status is neither paid nor partially_refunded.",

@@ -8,9 +8,6 @@ from datetime import datetime
 from clawver_orders.lifecycle import attention
 from clawver_orders.models import Order
 
-EARNING = frozenset({"paid", "partially_refunded", "refunded"})
-"""Payment statuses in which the customer's money has arrived at some time."""
-
 
 @dataclass(frozen=True)
 class Tally:
@@ -47,7 +44,7 @@ def figures(orders: Iterable[Order], now: datetime) -> Figures:
         now: What counts as the present for orders that wait.
     """
     listed = sorted(orders, key=lambda order: order.created_at)
-    paid = [order for order in listed if order.payment_status in EARNING]
+    paid = [order for order in listed if order.is_paid or order.is_refunded]
     sales = sum(order.total_in_cents for order in paid)
     reasons = [(order, attention(order, now)) for order in listed]
     return Figures(

@@ -268,9 +268,9 @@ def tracking(order: Order, shown: Shown) -> Tracking | None:
 
 
 def _item(order: Order, item: Item) -> ItemDetail:
-    if item.is_digital and order.payment_status in {"paid", "partially_refunded"}:
+    if item.is_digital and order.is_paid:
         can = f"Download: generate_download_link with order_id {order.id}, item_id {item.id}."
-    elif item.is_digital and order.payment_status == "refunded":
+    elif item.is_digital and order.is_refunded:
         can = "No download: the order is refunded in full."
     elif item.is_digital:
         can = "No download: the order is not paid."

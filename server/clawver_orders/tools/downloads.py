@@ -85,12 +85,12 @@ def _digital_item(order: Order, item_id: str) -> Item:
             f"{order.id} has no digital item, so there is nothing to download.",
             next_step=f"Call get_order with order_id {order.id} to see where it stands.",
         )
-    if order.payment_status == "refunded":
+    if order.is_refunded:
         raise RefusedError(
             f"{order.id} is refunded in full, so its files are not handed out any more.",
             next_step=f"Call get_order with order_id {order.id} to see its refunds.",
         )
-    if order.payment_status not in {"paid", "partially_refunded"}:
+    if not order.is_paid:
         raise RefusedError(
             f"{order.id} is not paid, so its files cannot be downloaded.",
             next_step=f"Call get_order with order_id {order.id} to see its payment status.",

@@ -1,0 +1,19 @@
+"""Each of these rules stands in one module, so that no two of them can disagree."""
+
+from pathlib import Path
+
+import pytest
+
+PRODUCT = Path(__file__).parent.parent / "server" / "clawver_orders"
+
+
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        ('{"paid", "partially_refunded"}', "models"),
+    ],
+)
+def test_a_rule_stands_in_one_module(words: str, module: str) -> None:
+    holding = [path.stem for path in PRODUCT.rglob("*.py") if words in path.read_text("utf-8")]
+
+    assert holding == [module]
