@@ -22,7 +22,7 @@ MAP = {
     "lifecycle": {"models"},
     "sizes": {"models"},
     "report": {"lifecycle", "models"},
-    "client": {"", "errors", "models", "settings", "state.budget"},
+    "client": {"", "errors", "models", "settings", "state.budget", "text"},
     "search": {"client", "lifecycle", "models"},
     "state": set(),
     "state.folders": set(),
@@ -45,7 +45,7 @@ MAP = {
         "clawver_sandbox",
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
-    "tools.arguments": {"models", "text", "webhooks"},
+    "tools.arguments": {"text", "webhooks"},
     "tools.answers": {"lifecycle", "models", "money", "refunds", "shown", "state.ledger"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {
@@ -72,8 +72,8 @@ MAP = {
     "references": set(),
     "serving.prompts": {"text", "tools.arguments"},
     "serving.resources": {
-        "errors", "references", "search", "services", "settling", "tools.answers", "tools.arguments",
-        "tools.contract", "tools.orders",
+        "errors", "references", "search", "services", "settling", "text", "tools.answers", "tools.contract",
+        "tools.orders",
     },
     "serving.asking": {"approvals", "refund_rules", "state.keys", "text"},
     "serving.strict": {

@@ -11,6 +11,8 @@ PRODUCT = Path(__file__).parent.parent / "server" / "clawver_orders"
     ("words", "module"),
     [
         ('{"paid", "partially_refunded"}', "models"),
+        ("[A-Za-z0-9_-]{0,62}", "text"),
+        ("._~+/=-]{1,512}", "text"),
     ],
 )
 def test_a_rule_stands_in_one_module(words: str, module: str) -> None:

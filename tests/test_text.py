@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawver_orders.text import clean, is_seen, masked_email, masked_name, masked_words
+from clawver_orders.text import (
+    clean,
+    is_id,
+    is_seen,
+    is_token,
+    masked_email,
+    masked_name,
+    masked_words,
+)
 
 ANYTHING = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates too
 
@@ -78,3 +86,21 @@ def test_a_text_is_shown_without_what_it_tells_of_a_customer() -> None:
     assert masked == "… (s…@….com) of … says the same; Samantha of …, Mr. U"
     assert masked_words("Zoe\u0308 at 12   Main St", ["Zo\u00eb", "12 Main St"]) == "… at …"
     assert masked_words("Torn (a.b)", ["a.b", "["]) == "Torn (…)"
+
+
+@pytest.mark.parametrize("text", ["a", "7", "ord_1", "a-b_C9", "a" * 64])
+def test_what_can_stand_in_a_path_is_an_id(text: str) -> None:
+    assert is_id(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "_a", "a_", "-a", "a-", "a" * 65, "a/b", "a.b", "..", "a b", "a\n", "é", "\u0661"]
+)
+def test_whatever_else_is_none(text: str) -> None:
+    assert not is_id(text)
+
+
+def test_a_token_is_longer_and_holds_a_few_more_signs() -> None:
+    assert is_token("eyJ.a-b_c~d+e/f=")
+    assert is_token("a" * 512)
+    assert not any(is_token(text) for text in ("", "a" * 513, "a b", "a\n", "a?b", "a&b", "é"))

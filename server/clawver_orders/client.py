@@ -36,7 +36,6 @@ from clawver_orders.errors import (
     UnreachableError,
 )
 from clawver_orders.models import (
-    ID_PATTERN,
     Download,
     Order,
     OrderPage,
@@ -47,6 +46,7 @@ from clawver_orders.models import (
 )
 from clawver_orders.settings import Settings
 from clawver_orders.state.budget import Budget
+from clawver_orders.text import is_id
 
 BODY_LIMIT_IN_BYTES = 4 * 1024 * 1024
 TRIES = 4
@@ -63,7 +63,6 @@ FIND_CHECKOUT = (
     "order with list_orders."
 )
 
-_ID = re.compile(ID_PATTERN)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
 _SANDBOX_ID = re.compile(r"sbx_[a-z0-9]{1,40}")
 R = TypeVar("R", bound=Record)
@@ -518,7 +517,7 @@ def _http_date(value: str) -> datetime | None:
 
 def _in_path(value: str) -> str:
     """An id as a path segment. What is no id never becomes part of a path."""
-    if _ID.fullmatch(value) is None:
+    if not is_id(value):
         raise InvalidRequestError(
             "An id has characters that no id has. Nothing was sent.",
             next_step="Copy the id from list_orders or get_order.",

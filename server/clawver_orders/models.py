@@ -5,7 +5,6 @@ it. Statuses stay text: a status invented tomorrow must not break reading an ord
 refunds that cannot be read is an error, never an empty list.
 """
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -22,13 +21,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from clawver_orders.text import clean
-
-ID_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?"
-"""Ids that can stand in a path. Clawver promises no prefix, so none is asked for."""
-TOKEN_PATTERN = r"[A-Za-z0-9._~+/=-]{1,512}"  # noqa: S105  # the form of tokens, none itself
-_TOKEN = re.compile(TOKEN_PATTERN)
-_ID = re.compile(ID_PATTERN)
+from clawver_orders.text import clean, is_id, is_token
 
 
 def _to_line(value: object) -> object:
@@ -52,7 +45,7 @@ def _words_or_none(value: object) -> str | None:
 
 
 def _id_or_none(value: object) -> object:
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+    return value if isinstance(value, str) and is_id(value) else None
 
 
 def _nothing(_: object) -> str:
@@ -63,14 +56,14 @@ def _object_or_none(value: object) -> object:
     return value if isinstance(value, dict | Record) else None
 
 
-def _is_id(value: object) -> object:
-    if isinstance(value, str) and _ID.fullmatch(value) is None:
+def _checked_id(value: object) -> object:
+    if isinstance(value, str) and not is_id(value):
         raise ValueError("not an id")
     return value
 
 
-def _is_token(value: object) -> object:
-    if isinstance(value, str) and _TOKEN.fullmatch(value) is None:
+def _checked_token(value: object) -> object:
+    if isinstance(value, str) and not is_token(value):
         raise ValueError("not a token")
     return value
 
@@ -109,8 +102,8 @@ Note = Annotated[str, BeforeValidator(_to_note)]
 Words = Annotated[str, BeforeValidator(_words)]
 OptionalWords = Annotated[str | None, BeforeValidator(_words_or_none)]
 OptionalId = Annotated[str | None, BeforeValidator(_id_or_none)]
-Id = Annotated[str, BeforeValidator(_is_id)]
-Token = Annotated[str, BeforeValidator(_is_token)]
+Id = Annotated[str, BeforeValidator(_checked_id)]
+Token = Annotated[str, BeforeValidator(_checked_token)]
 Address = Annotated[str, BeforeValidator(_web_address)]
 Url = Annotated[str, BeforeValidator(_to_url)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show. The one place where it is done.
+"""Text from outside, made safe to show, and the forms of what must be exact. The one place for both.
 
 Customers, products and the network may send anything: terminal sequences, characters that
 reorder or hide what is read, halves of characters that no JSON can carry. What leaves here
@@ -20,6 +20,9 @@ _HIDDEN_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800")
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _EMAIL = re.compile(r"[^\s@<>\"',;:()\[\]]+@[^\s@<>\"',;:()\[\]]+")
 _BLANKS = re.compile(r"[^\S\n]+")
+# Ids can stand in a path. Clawver promises no prefix, so none is asked for.
+_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
 
 
 def clean(text: str, limit: int, *, lines: bool = False) -> str:
@@ -41,6 +44,16 @@ def clean(text: str, limit: int, *, lines: bool = False) -> str:
     kept = "".join(c for c in visible if c == "\n" or is_seen(c))
     folded = _BLANKS.sub(" ", unicodedata.normalize("NFC", kept)).strip()
     return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id: up to 64 letters and digits, `_` and `-` between them."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_token(text: str) -> bool:
+    """Whether a text has the form of a token that opens an order or a download."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def is_seen(character: str) -> bool:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from clawver_orders.text import clean
+from clawver_orders.text import clean, is_id
 
 SIGNATURE_HEADER = "X-Claw-Signature"
 EventName = Literal[
@@ -49,7 +49,6 @@ BODY_LIMIT_IN_BYTES = 1024 * 1024
 """No event comes near it."""
 
 _SIGNATURE = re.compile(r"[ \t]*sha256[ \t]*=[ \t]*([0-9a-f]{64})[ \t]*", re.IGNORECASE | re.ASCII)
-_ORDER_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
 
 
 class MalformedEventError(ValueError):
@@ -128,7 +127,7 @@ def parse(body: bytes) -> Event:
     order_id = data.get("orderId") if isinstance(data, dict) else None
     return Event(
         name=shown,
-        order_id=order_id if isinstance(order_id, str) and _ORDER_ID.fullmatch(order_id) else None,
+        order_id=order_id if isinstance(order_id, str) and is_id(order_id) else None,
         at=_moment(payload.get("timestamp")),
         payload=payload,
     )

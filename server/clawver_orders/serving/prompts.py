@@ -17,8 +17,8 @@ from mcp_types import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from clawver_orders.text import clean, masked_words
-from clawver_orders.tools.arguments import WantedSize, is_id
+from clawver_orders.text import clean, is_id, masked_words
+from clawver_orders.tools.arguments import WantedSize
 
 ORDER = PromptArgument(
     name="order_id", description="The order's id, such as ord_shirt.", required=True

@@ -26,9 +26,9 @@ from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.search import PAGE
 from clawver_orders.services import Available, Services, usable
 from clawver_orders.settling import off_thread
+from clawver_orders.text import is_id
 from clawver_orders.tools import orders
 from clawver_orders.tools.answers import SANDBOX_NOTICE, OpenRefund
-from clawver_orders.tools.arguments import is_id
 from clawver_orders.tools.contract import as_text
 
 log = logging.getLogger(__name__)

@@ -11,19 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from clawver_orders.models import ID_PATTERN, TOKEN_PATTERN
-from clawver_orders.text import is_seen
+from clawver_orders.text import is_id, is_seen, is_token
 from clawver_orders.webhooks import EventName as DocumentedEvent
 
-_ID = re.compile(ID_PATTERN)
-_TOKEN = re.compile(TOKEN_PATTERN)
 _EVENT_ID = re.compile(r"evt_(0|[1-9][0-9]{0,17})")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-def is_id(value: str) -> bool:
-    """Whether a text has the form of an id."""
-    return _ID.fullmatch(value) is not None
 
 
 def _id(value: str) -> str:
@@ -43,7 +35,7 @@ def _token_or_nothing(value: str) -> str:
 
 
 def _token(value: str) -> str:
-    if _TOKEN.fullmatch(value) is None:
+    if not is_token(value):
         raise ValueError("must be a token as the customer's link or receipt shows it")
     return value
 
