@@ -45,7 +45,7 @@ MAP = {
         "clawver_sandbox",
     },
     "reconciling": {"errors", "services", "settling", "state.inbox", "state.ledger"},
-    "tools.arguments": {"text", "webhooks"},
+    "tools.arguments": {"lifecycle", "text", "webhooks"},
     "tools.answers": {"lifecycle", "models", "money", "refunds", "shown", "state.ledger"},
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.orders": {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clawver_orders.lifecycle import PATIENCE, STATUSES, attention, standing
+from clawver_orders.lifecycle import EARLY_STATUSES, PATIENCE, STATUSES, attention, standing
 from clawver_orders.models import Order
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ def order(**fields: Any) -> Order:
     return Order.model_validate(values | fields)
 
 
-@pytest.mark.parametrize("status", [*STATUSES, "paid", "refunded"])
+@pytest.mark.parametrize("status", [*STATUSES, *EARLY_STATUSES])
 def test_every_documented_status_and_the_old_words_are_explained(status: str) -> None:
     assert "does not know" not in standing(order(status=status))
 

@@ -11,6 +11,8 @@ PRODUCT = Path(__file__).parent.parent / "server" / "clawver_orders"
     ("words", "module"),
     [
         ('{"paid", "partially_refunded"}', "models"),
+        ('"shipped", "delivered"', "lifecycle"),
+        ('"failed", "partially_refunded"', "lifecycle"),
         ("[A-Za-z0-9_-]{0,62}", "text"),
         ("._~+/=-]{1,512}", "text"),
     ],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import pytest
@@ -20,7 +20,7 @@ from tests.flagged import flagged
 from clawver_orders import errors
 from clawver_orders.cli import commands
 from clawver_orders.installation import documented
-from clawver_orders.lifecycle import PATIENCE, PAYMENT_STATUSES, STATUSES
+from clawver_orders.lifecycle import PATIENCE, STATUSES, KnownPaymentStatus
 from clawver_orders.refund_commands import refunds as refund_group
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
@@ -158,7 +158,7 @@ def test_the_statuses_are_those_of_the_code() -> None:
     payment = table(section(orders, "Payment status: where the money is"))
 
     assert [row[0].strip("`") for row in status] == list(STATUSES)
-    assert [row[0].strip("`") for row in payment] == list(PAYMENT_STATUSES)
+    assert [row[0].strip("`") for row in payment] == list(get_args(KnownPaymentStatus))
 
 
 def test_what_needs_attention_is_what_the_code_counts() -> None:

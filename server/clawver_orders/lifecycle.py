@@ -5,11 +5,17 @@ shipped → delivered. A refund shows in the payment status and never in the sta
 """
 
 from datetime import datetime, timedelta
+from typing import Literal, get_args
 
 from clawver_orders.models import Order
 
-STATUSES = ("pending", "confirmed", "processing", "shipped", "delivered", "cancelled")
-PAYMENT_STATUSES = ("pending", "paid", "failed", "partially_refunded", "refunded")
+KnownStatus = Literal["pending", "confirmed", "processing", "shipped", "delivered", "cancelled"]
+"""The documented statuses. Others may come, so an order keeps its status as text."""
+KnownPaymentStatus = Literal["pending", "paid", "failed", "partially_refunded", "refunded"]
+"""The same for payments."""
+STATUSES: tuple[KnownStatus, ...] = get_args(KnownStatus)
+EARLY_STATUSES = ("paid", "refunded")
+"""Two words that early pages of Clawver used."""
 
 PATIENCE = {
     "pending": timedelta(days=1),

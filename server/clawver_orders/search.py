@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clawver_orders.client import Clawver
-from clawver_orders.lifecycle import STATUSES
+from clawver_orders.lifecycle import EARLY_STATUSES, STATUSES
 from clawver_orders.models import Order, OrderPage
 
 PAGE = 100
 """The most orders that one call asks for; Clawver documents no maximum."""
 DETAILS = 20
 """The most orders that are opened because their row does not carry what a filter needs."""
-ALL_STATUSES = (*STATUSES, "paid", "refunded")
-"""The documented statuses and the two words that early pages used."""
+ALL_STATUSES = (*STATUSES, *EARLY_STATUSES)
 _USUAL_PAGE_SIZES = frozenset({10, 20, 25, 30, 40, 50})
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from clawver_orders.lifecycle import KnownPaymentStatus, KnownStatus
 from clawver_orders.text import is_id, is_seen, is_token
 from clawver_orders.webhooks import EventName as DocumentedEvent
 
@@ -152,11 +153,11 @@ DownloadToken = Annotated[
     AfterValidator(_token_or_nothing),
 ]
 Status = Annotated[
-    Literal["any", "pending", "confirmed", "processing", "shipped", "delivered", "cancelled"],
+    Literal["any", KnownStatus],
     Field(description="Order status."),
 ]
 PaymentStatus = Annotated[
-    Literal["any", "pending", "paid", "failed", "partially_refunded", "refunded"],
+    Literal["any", KnownPaymentStatus],
     Field(description="Refunds show here."),
 ]
 CustomerEmail = Annotated[
