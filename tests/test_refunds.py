@@ -515,7 +515,7 @@ async def test_a_refund_left_open_is_looked_up_at_the_next_start(
 
     async with Client(build_server(settings)):
         with anyio.fail_after(10):
-            while services.ledger.all(only_open=True):
+            while services.ledger.all_open():
                 await anyio.sleep(0.01)
 
     (found,) = services.ledger.all()

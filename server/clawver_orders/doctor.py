@@ -131,7 +131,7 @@ def _ledger(services: Services) -> list[Finding]:
         return [Finding("ledger", True, "There is none yet: the first refund makes it.")]
     try:
         ledger.prove()
-        still_open = len(ledger.all(only_open=True))
+        still_open = len(ledger.all_open())
     except ClawverError as error:
         return [Finding("ledger", False, error.happened, error.next_step)]
     findings = [Finding("ledger", True, "The refund ledger is whole and can be written.")]

@@ -38,7 +38,7 @@ async def look_where_events_say(services: Services) -> tuple[Looked, ...]:
     if not services.ledger.exists:
         return ()
     looked: list[Looked] = []
-    for intent in await off_thread(services.ledger.all, only_open=True):
+    for intent in await off_thread(services.ledger.all_open):
         number = await off_thread(_news, services, intent)
         if number and len(looked) < MOST:
             looked.append(await _look(services, intent, f"evt_{number}"))

@@ -42,7 +42,7 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
         return
 
     async def run(services: "Services") -> int:
-        intents = services.ledger.all(only_open=only_open)
+        intents = services.ledger.all_open() if only_open else services.ledger.all()
         if as_json:
             click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
             return 0
@@ -93,7 +93,7 @@ def check(sandbox: bool) -> None:
                     _say(await services.desk.check(intent.refund_id), intent.refund_id)
                 except ClawverError as error:
                     click.echo(f"{intent.refund_id}: {error}", err=True)
-        left = len(services.ledger.all(only_open=True))
+        left = len(services.ledger.all_open())
         click.echo(f"{left} still open." if left else "Nothing is open.")
         return FAILED if left else 0
 

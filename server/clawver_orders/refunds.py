@@ -314,16 +314,15 @@ class RefundDesk:
         if not self._ledger.exists:
             return ()
         try:
-            opened = await off_thread(lambda: self._ledger.all(only_open=True))
+            return await off_thread(self._ledger.all_open, order_id)
         except ClawverError as error:
             log.warning("open refunds could not be read: %s", type(error).__name__)
             return None
-        return tuple(intent for intent in opened if order_id in {"", intent.order_id})
 
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
         try:
-            opened = await off_thread(lambda: self._ledger.all(only_open=True))
+            opened = await off_thread(self._ledger.all_open)
         except ClawverError as error:
             log.warning("open refunds could not be looked up: %s", type(error).__name__)
             return

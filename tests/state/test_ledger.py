@@ -202,7 +202,9 @@ def test_intents_are_listed_in_their_order(ledger: Ledger, desk: Desk, now: Cloc
     assert ledger.of_order("ord_1") == (first, second, last)
     assert ledger.of_order("ord_2") == (other,)
     assert ledger.all() == (last, other, second, first)
-    assert ledger.all(only_open=True) == (other, second)
+    assert ledger.all_open() == (other, second)
+    assert ledger.all_open("ord_1") == (second,)
+    assert ledger.all_open("ord_3") == ()
     assert [each.is_open for each in ledger.all()] == [False, True, True, False]
 
 

@@ -129,7 +129,7 @@ async def read(available: Available, uri: str) -> ReadResourceResult:
 async def _open_refunds(available: Available) -> dict[str, object]:
     try:
         services = usable(available)
-        opened = await off_thread(lambda: services.ledger.all(only_open=True))
+        opened = await off_thread(services.ledger.all_open)
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [

@@ -300,13 +300,19 @@ class Ledger:
         """All intents of an order, oldest first."""
         return self._select("WHERE order_id = ? ORDER BY rowid", order_id)
 
-    def all(self, *, only_open: bool = False) -> tuple[Intent, ...]:
-        """All intents, newest first.
+    def all(self) -> tuple[Intent, ...]:
+        """All intents, newest first."""
+        return self._select("ORDER BY rowid DESC")
+
+    def all_open(self, order_id: str = "") -> tuple[Intent, ...]:
+        """The intents whose money may be on its way, newest first.
 
         Args:
-            only_open: Leave out all but those whose money may be on its way.
+            order_id: Only those of this order; of every one when left out.
         """
-        where = f"WHERE state IN {_listed(OPEN)}" if only_open else ""
+        where = f"WHERE state IN {_listed(OPEN)}"
+        if order_id:
+            return self._select(f"{where} AND order_id = ? ORDER BY rowid DESC", order_id)
         return self._select(f"{where} ORDER BY rowid DESC")
 
     def history(self, refund_id: str) -> tuple[Event, ...]:
