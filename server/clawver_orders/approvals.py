@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Protocol
 
 from clawver_orders.models import Item, Order
 from clawver_orders.money import display
 from clawver_orders.state.ledger import LIFETIME, Event, Intent
-
-Mode = Literal["ask", "human", "off"]
 
 ANSWER_WITHIN_SECONDS = 120.0
 """How long an open question keeps an agent from going on without an answer."""
