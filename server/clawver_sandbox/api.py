@@ -8,7 +8,7 @@ says in a header which sandbox it comes from: no real store does.
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +23,7 @@ from clawver_sandbox.faults import Exchange, play
 from clawver_sandbox.shop import API_KEY, Shop, ShopError
 
 _Handler = Callable[[Request], Awaitable[Response]]
+_T = TypeVar("_T")
 _MOST_LISTED = 100
 _WHO = b"x-clawver-sandbox"
 
@@ -205,11 +206,11 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
         if request.method == "DELETE":
             shop.clear_faults()
         elif request.method == "POST":
-            await _arranged(request, shop.add_fault)
+            await _arranged(request, lambda fields: shop.add_fault(**fields))
         return success({"faults": [fault.wire() for fault in shop.faults()]})
 
     async def sell(request: Request) -> Response:
-        return success({"order": await _arranged(request, shop.sell)})
+        return success({"order": await _arranged(request, lambda fields: shop.sell(**fields))})
 
     async def advance(request: Request) -> Response:
         return success({"order": shop.advance(request.path_params["order_id"])})
@@ -222,7 +223,7 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
         return success({"order": shop.cancel(request.path_params["order_id"])})
 
     async def events(request: Request) -> Response:
-        await _arranged(request, shop.report)
+        await _arranged(request, lambda fields: shop.report(**fields))
         return success({})
 
     async def deliveries(_: Request) -> Response:
@@ -236,7 +237,7 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
         if request.method == "DELETE":
             shop.outbox.clear_faults()
         elif request.method == "POST":
-            await _arranged(request, shop.outbox.add_fault)
+            await _arranged(request, lambda fields: shop.outbox.add_fault(**fields))
         return success({"faults": shop.outbox.faults()})
 
     async def reset(_: Request) -> Response:
@@ -279,10 +280,10 @@ async def _json(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _arranged(request: Request, arrange: Callable[..., Any]) -> Any:
-    """Pass the body's fields on as arguments."""
+async def _arranged(request: Request, arrange: Callable[[dict[str, Any]], _T]) -> _T:
+    """What comes of arranging something with the body's fields."""
     try:
-        return arrange(**await _json(request))
+        return arrange(await _json(request))
     except (TypeError, ValueError) as error:
         raise ShopError("VALIDATION_ERROR", str(error)) from error
 

@@ -231,6 +231,8 @@ _INSTEAD: dict[str, Callable[[Fault, Exchange], Response]] = {
 
 # Answers given after the request had its effect
 
+_Afterwards = Callable[[Fault, Exchange, Response], Response]
+
 
 def _payload(response: Response) -> dict[str, Any]:
     """What an answer says; nothing where it is a file."""
@@ -239,7 +241,7 @@ def _payload(response: Response) -> dict[str, Any]:
     return payload
 
 
-def _reshaped(change: Callable[[dict[str, Any]], None]) -> Callable[..., Response]:
+def _reshaped(change: Callable[[dict[str, Any]], None]) -> _Afterwards:
     """Change every order in the answer."""
 
     def reshape(_: Fault, __: Exchange, response: Response) -> Response:
@@ -300,7 +302,7 @@ def _json(body: bytes, **headers: str) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
-_AFTER: dict[str, Callable[[Fault, Exchange, Response], Response]] = {
+_AFTER: dict[str, _Afterwards] = {
     "garbage": lambda *_: _json(b'{"success": tr'),
     "not_an_object": lambda *_: answer(["success", True]),
     "no_success": lambda *_: answer({}),
