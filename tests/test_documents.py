@@ -13,7 +13,7 @@ from clawver_orders import installation
 from clawver_orders.cli import commands
 from clawver_orders.serving.prompts import JOBS
 from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
-from clawver_orders.settings import VARIABLES, Settings
+from clawver_orders.settings import VARIABLES
 from clawver_orders.tools import SURFACE
 
 ROOT = Path(__file__).parent.parent
@@ -94,11 +94,6 @@ def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
     assert not set("<>") & set(about["description"])
     openclaw = about["metadata"]["openclaw"]
     assert ("install" in openclaw) == (installation.PUBLISHED is not None)
-    declared = openclaw["envVars"]
-    assert {each["name"]: each["description"] for each in declared} == {
-        name: (Settings.model_fields[field].description or "").replace('"', "'")
-        for field, name in VARIABLES.items()
-    }
     assert len(SKILL.splitlines()) < 150
     assert len(body.split()) < 1500
 

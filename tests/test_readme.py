@@ -1,4 +1,4 @@
-"""What the README shows of hosts is what the command prints; `UPDATE_README=1` writes it anew."""
+"""What documents show of the code is made from it; `UPDATE_README=1` writes it anew."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from clawver_orders.hosts import HOSTS, Host, Start
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
-FILE = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "README.md"
 ORDER = [
     "See it work", "Install", "Connect a host", "Settings", "Tools", "Safety", "Order events", "Over HTTP", "The sandbox",
     "Windows and Docker", "Agent frameworks", "Troubleshooting", "Develop",
@@ -26,7 +27,7 @@ ORDER = [
 def fold(host: Host) -> str:
     return (
         f"<details>\n<summary>{host.title}</summary>\n\n{host.where}\n\n"
-        f"```{host.language}\n{host.text(Start())}\n```\n\n{host.key}\n\n</details>"
+        f"```{host.language}\n{host.text(Start())}\n```\n\n{host.key}\n\n</details>\n"
     )
 
 
@@ -47,22 +48,25 @@ def buttons() -> str:
     ]
     if installation.REGISTRY_NAME:
         parts.append(f"<!-- mcp-name: {installation.REGISTRY_NAME} -->")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + "\n"
 
 
 def install() -> str:
     """How the command gets onto a machine."""
     if installation.PUBLISHED is not None:
-        return f"```sh\nuv tool install clawver-orders=={installation.PUBLISHED}\n```"
+        return f"```sh\nuv tool install clawver-orders=={installation.PUBLISHED}\n```\n"
     return (
         "In a checkout of this repository:\n\n```sh\nuv tool install .\n```\n\n"
-        "The package is on no package index yet. Don't install anything of this name from one."
+        "The package is on no package index yet. Don't install anything of this name from one.\n"
     )
 
 
+def lines(*rows: tuple[str, ...]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def table(*rows: tuple[str, ...]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:])]
-    return "\n".join(lines)
+    return lines(rows[0], ("---",) * len(rows[0]), *rows[1:])
 
 
 def tools() -> str:
@@ -80,7 +84,19 @@ FOLDERS = (
 )
 
 
-def default(field: str) -> str:
+DECIDE_FIRST = {
+    "api_key": "Which store. Without it the server starts and lists its tools, and every call says what to set.",
+    "refund_approval": "Who says yes to a refund: `ask`, `human` or `off`. Take `human` when an agent works alone.",
+    "refund_limit_in_cents": "The most a single refund may be.",
+    "refund_daily_limit_in_cents": "The most that may go back in 24 hours.",
+    "read_only": "Switch it on for an agent that only answers questions.",
+    "pii": "Take `masked` when answers pass through places that should not see customers' details.",
+    "state_dir": "Where the refund ledger lives. Keep it on a local disk and in the backup.",
+}
+"""The settings of references/setup.md, with what its reader has to decide about each."""
+
+
+def default(field: str, nothing: str = "\u2013") -> str:
     value = Settings.model_fields[field].default
     if field == "state_dir":
         return FOLDERS
@@ -88,7 +104,7 @@ def default(field: str) -> str:
         return "on" if value else "off"
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
-    return f"`{value}`" if value else "\u2013"
+    return f"`{value}`" if value else nothing
 
 
 def meaning(field: str) -> str:
@@ -104,31 +120,61 @@ def settings() -> str:
     return table(("variable", "default", "meaning"), *rows)
 
 
+def settings_to_decide() -> str:
+    return lines(
+        *(
+            (f"`{VARIABLES[field]}`", default(field, "not set"), decide)
+            for field, decide in DECIDE_FIRST.items()
+        )
+    )
+
+
+def settings_in_yaml() -> str:
+    """The variables as the front matter of a skill declares them."""
+    return "".join(
+        f"      - name: {name}\n        required: false\n        description: {json.dumps(about)}\n"
+        for field, name in VARIABLES.items()
+        for about in [Settings.model_fields[field].description]
+    )
+
+
 def made() -> dict[str, str]:
-    """The parts that are made, by the name of their markers."""
+    """The parts of the README that are made, by the name of their markers."""
     return {
         "buttons": buttons(),
         "install": install(),
-        "standard": f"```json\n{HOSTS['generic'].text(Start())}\n```",
-        "hosts": "\n".join(fold(host) for host in HOSTS.values() if host.name != "generic"),
+        "standard": f"```json\n{HOSTS['generic'].text(Start())}\n```\n",
+        "hosts": "".join(fold(host) for host in HOSTS.values() if host.name != "generic"),
         "settings": settings(),
         "tools": tools(),
     }
 
 
-def test_the_made_parts_are_as_the_command_prints_them() -> None:
-    text = FILE.read_text("utf-8")
-    fresh = text
-    for name, content in made().items():
-        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, found, rest = fresh.partition(opening)
-        assert found, name
-        lines = f"{content}\n" if content else ""
-        fresh = f"{before}{opening}{lines}{closing}{rest.split(closing, 1)[1]}"
-    if os.environ.get("UPDATE_README"):
-        FILE.write_text(fresh, "utf-8")
+def documents() -> dict[Path, dict[tuple[str, str], str]]:
+    """What is made of each document, by what stands before and after it."""
+    marked = {(f"<!-- {name} -->\n", f"<!-- /{name} -->\n"): part for name, part in made().items()}
+    return {
+        FILE: marked,
+        ROOT / "SKILL.md": {("    envVars:\n", "    requires:\n"): settings_in_yaml()},
+        ROOT / "references" / "setup.md": {
+            (table(("variable", "default", "decide")), "\n"): settings_to_decide()
+        },
+    }
 
-    assert FILE.read_text("utf-8") == fresh
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.name))
+def test_the_made_parts_are_as_the_code_says(path: Path) -> None:
+    fresh = path.read_text("utf-8")
+    for (opening, closing), content in documents()[path].items():
+        before, found, rest = fresh.partition(opening)
+        _, ended, after = f"\n{rest}".partition(f"\n{closing}")
+        assert found, opening
+        assert ended, closing
+        fresh = f"{before}{opening}{content}{closing}{after}"
+    if os.environ.get("UPDATE_README"):
+        path.write_text(fresh, "utf-8")
+
+    assert path.read_text("utf-8") == fresh
 
 
 def test_the_chapters_are_in_the_order_that_readers_expect() -> None:

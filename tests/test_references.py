@@ -13,7 +13,6 @@ from typing import Any, get_args
 
 import httpx2
 import pytest
-import yaml
 from click.testing import CliRunner
 from tests.flagged import flagged
 
@@ -22,7 +21,7 @@ from clawver_orders.cli import commands
 from clawver_orders.installation import documented
 from clawver_orders.lifecycle import PATIENCE, STATUSES, KnownPaymentStatus
 from clawver_orders.refund_commands import refunds as refund_group
-from clawver_orders.settings import VARIABLES, Settings
+from clawver_orders.settings import VARIABLES
 from clawver_orders.tools import SURFACE
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
@@ -185,19 +184,6 @@ def test_what_is_said_of_a_wanted_size_is_all_that_can_be_said() -> None:
     rows = table(section(TEXTS["wrong-size.md"], "Read `wanted_available`"))
 
     assert sorted(row[0].strip("`") for row in rows) == sorted(items["wanted_available"]["enum"])
-
-
-def test_the_settings_to_decide_first_have_the_defaults_of_the_code() -> None:
-    names = {variable: field for field, variable in VARIABLES.items()}
-    rows = table(section(TEXTS["setup.md"], "Decide these settings first"))
-
-    assert len(rows) >= 5
-    for variable, default, _ in rows:
-        about = Settings.model_fields[names[variable.strip("`")]]
-        if about.default_factory is None and about.default is not None:
-            value = about.default
-            words = ("on" if value else "off") if isinstance(value, bool) else str(value)
-            assert default.strip("`") == words, variable
 
 
 def test_the_orders_that_setup_promises_are_in_the_sandbox(shop: Shop) -> None:
@@ -478,10 +464,3 @@ def test_the_blocks_for_hosts_start_a_command_that_exists() -> None:
             known = {flag for p in commands.commands[command].params for flag in p.opts}
             assert set(options) <= known
         assert set(server.get("env", {})) <= set(VARIABLES.values())
-
-
-def test_the_front_matter_names_only_settings_that_exist() -> None:
-    _, front, _ = (ROOT / "SKILL.md").read_text("utf-8").split("---\n", 2)
-    about = yaml.safe_load(front)["metadata"]["openclaw"]
-
-    assert {each["name"] for each in about["envVars"]} <= set(VARIABLES.values())
