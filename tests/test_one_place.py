@@ -13,6 +13,8 @@ PRODUCT = Path(__file__).parent.parent / "server" / "clawver_orders"
         ('{"paid", "partially_refunded"}', "models"),
         ('"shipped", "delivered"', "lifecycle"),
         ('"failed", "partially_refunded"', "lifecycle"),
+        ('"No money was moved', "errors"),
+        ('"Nothing was sent', "errors"),
         ("[A-Za-z0-9_-]{0,62}", "text"),
         ("._~+/=-]{1,512}", "text"),
     ],

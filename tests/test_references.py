@@ -214,6 +214,7 @@ MAKERS = {name: name for name in KINDS} | {
     "_BusyError": "UnreachableError",
     "_unexpected": "UnexpectedAnswerError",
 }
+FACTS = {name: value for name, value in vars(errors).items() if name.isupper()}
 
 
 def template(node: ast.expr | None) -> str:
@@ -223,7 +224,9 @@ def template(node: ast.expr | None) -> str:
         return "".join(template(part) for part in node.values)
     if isinstance(node, ast.BinOp):
         return template(node.left) + template(node.right)
-    return "…"
+    if isinstance(node, ast.FormattedValue):
+        return template(node.value) if isinstance(node.value, ast.Name) else "…"
+    return FACTS.get(node.id, "…") if isinstance(node, ast.Name) else "…"
 
 
 def sentences_of_the_code() -> list[Said]:
@@ -235,6 +238,8 @@ def sentences_of_the_code() -> list[Said]:
                 kind = MAKERS.get(node.func.id)
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 happened = template(given.get("happened", node.args[0] if node.args else None))
+                if "fact" in given:
+                    happened = f"{template(given['fact'])}: {happened}"
                 if kind and happened.removesuffix(" Nothing was changed.") != "…":
                     found.append(Said(kind, happened, template(given.get("next_step"))))
     return found

@@ -14,19 +14,31 @@ Every sentence is ours: no text from the network or from a customer stands in on
 agent may obey what an error says. Ids and numbers do, after they passed their checks.
 """
 
+NO_MONEY_MOVED = "No money was moved"
+NOTHING_SENT = "Nothing was sent"
+"""Facts that a reader has to know before anything else."""
+
 
 class ClawverError(Exception):
     """Something that an agent or a person can act on.
 
     Args:
-        happened: What happened and what did not, as one or more sentences.
+        happened: What happened and what did not, as one or more sentences; after a fact, why.
         next_step: What to do about it: a tool with its values, a setting, or a wait.
+        fact: What comes before anything else, such as `NO_MONEY_MOVED`.
     """
 
-    def __init__(self, happened: str, *, next_step: str) -> None:
-        self.happened = happened
+    def __init__(self, happened: str, *, next_step: str, fact: str = "") -> None:
+        self.fact = fact
+        self.happened = f"{fact}: {happened}" if fact else happened
         self.next_step = next_step
-        super().__init__(happened)
+        super().__init__(self.happened)
+
+    def begin_with(self, fact: str) -> None:
+        """Let a fact come before what is said already, where it does not yet."""
+        if self.fact != fact:
+            self.fact = fact
+            self.happened = f"{fact}. {self.happened}"
 
     def __str__(self) -> str:
         return f"{self.happened} {self.next_step}"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clawver_orders.errors import RefusedError, UnexpectedAnswerError
+from clawver_orders.errors import NO_MONEY_MOVED, RefusedError, UnexpectedAnswerError
 from clawver_orders.models import Order, Refund
 from clawver_orders.money import display
 from clawver_orders.state.ledger import Intent
@@ -41,24 +41,28 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
     left = order.refundable_in_cents
     if left is None:
         raise UnexpectedAnswerError(
-            f"No money was moved: {order.id} is partially refunded, but Clawver does not list its refunds.",
+            f"{order.id} is partially refunded, but Clawver does not list its refunds.",
+            fact=NO_MONEY_MOVED,
             next_step="Tell a person; what is left cannot be known from here.",
         )
     if order.is_refunded or (left == 0 and order.refunds):
         raise RefusedError(
-            f"No money was moved: {order.id} is already refunded in full.",
+            f"{order.id} is already refunded in full.",
+            fact=NO_MONEY_MOVED,
             next_step=f"Call get_order with order_id {order.id} to see its refunds.",
         )
     if not order.is_paid:
         raise RefusedError(
-            f"No money was moved: {order.id} has no payment that could be given back; its "
-            "payment status is neither paid nor partially_refunded.",
+            f"{order.id} has no payment that could be given back; its payment status is neither paid "
+            "nor partially_refunded.",
+            fact=NO_MONEY_MOVED,
             next_step=f"Call get_order with order_id {order.id} to see its payment status.",
         )
     if amount_in_cents > left:
         raise RefusedError(
-            f"No money was moved: {order.id} has {display(left)} ({left} cents) left to refund, "
+            f"{order.id} has {display(left)} ({left} cents) left to refund, "
             f"less than {display(amount_in_cents)}.",
+            fact=NO_MONEY_MOVED,
             next_step=f"Call refund_order with amount_in_cents {left} or less.",
         )
 

@@ -33,6 +33,8 @@ from clawver_orders.approvals import (
 )
 from clawver_orders.client import Clawver
 from clawver_orders.errors import (
+    NO_MONEY_MOVED,
+    NOTHING_SENT,
     ClawverError,
     InvalidRequestError,
     NotFoundError,
@@ -52,8 +54,6 @@ from clawver_orders.refund_rules import (
 from clawver_orders.settings import Settings
 from clawver_orders.settling import (
     BOUNDS,
-    NO_MONEY,
-    NOTHING_SENT,
     Bounds,
     Settling,
     off_thread,
@@ -355,7 +355,8 @@ class RefundDesk:
         """Preview, and send where that is approved already; otherwise ask, and then send."""
         if self._settings.read_only:
             raise SetupError(
-                "No money was moved: CLAWVER_READ_ONLY is set.",
+                "CLAWVER_READ_ONLY is set.",
+                fact=NO_MONEY_MOVED,
                 next_step="A person can unset CLAWVER_READ_ONLY where this is configured.",
             )
         trace = Trace(caller.client)
@@ -539,8 +540,8 @@ class RefundDesk:
                 )  # fmt: skip
             if intent.state != "previewed" or not await self._is_fresh(intent, order, trace):
                 raise RefusedError(
-                    f"No money was moved: order {intent.order_id} changed, or the preview expired, "
-                    "while the person was asked.",
+                    f"order {intent.order_id} changed, or the preview expired, while the person was asked.",
+                    fact=NO_MONEY_MOVED,
                     next_step="Call refund_order again with the same values, so that the person sees "
                     "how it stands now.",
                 )
@@ -651,12 +652,13 @@ class RefundDesk:
         if earlier.names and named != set(earlier.names):
             return self._repeat(order_id, order, intents, amount_in_cents, earlier, named)
         if not isinstance(read, Order):
-            with said_first(NO_MONEY):
-                raise read
+            read.begin_with(NO_MONEY_MOVED)
+            raise read
         if named and not earlier.names:
             raise InvalidRequestError(
-                f"No money was moved: {order_id} carries no refund of {display(amount_in_cents)} "
-                "that this one could be in addition to.",
+                f"{order_id} carries no refund of {display(amount_in_cents)} that this one could be in "
+                "addition to.",
+                fact=NO_MONEY_MOVED,
                 next_step="Leave in_addition_to out, or read the refunds with get_order.",
             )
         self._check_amount(amount_in_cents)
@@ -774,7 +776,8 @@ class RefundDesk:
                 f"{f' and in_addition_to [{earlier}]' if earlier else ''}."
             )
             raise RefusedError(
-                f"No money was moved by refund {intent.refund_id} of {display(intent.amount_in_cents)}: {why}.",
+                f"{why}.",
+                fact=f"{NO_MONEY_MOVED} by refund {intent.refund_id} of {display(intent.amount_in_cents)}",
                 next_step=ASK_THE_MERCHANT if self._settings.read_only else again,
             )
         status: Status = {
@@ -867,8 +870,9 @@ class RefundDesk:
         limit = self._settings.refund_limit_in_cents
         if amount_in_cents > limit:
             raise RefusedError(
-                f"No money was moved: {display(amount_in_cents)} ({amount_in_cents} cents) is above "
+                f"{display(amount_in_cents)} ({amount_in_cents} cents) is above "
                 f"the limit of {display(limit)} ({limit} cents) for a single refund.",
+                fact=NO_MONEY_MOVED,
                 next_step="Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
             )
 
@@ -879,9 +883,10 @@ class RefundDesk:
     def _over_the_day(self, spent_in_cents: int, amount_in_cents: int) -> RefusedError:
         limit = self._settings.refund_daily_limit_in_cents
         return RefusedError(
-            f"No money was moved: {display(spent_in_cents)} ({spent_in_cents} cents) went back in the "
+            f"{display(spent_in_cents)} ({spent_in_cents} cents) went back in the "
             f"last 24 hours, and with {display(amount_in_cents)} it would be more than the limit of "
             f"{display(limit)} ({limit} cents).",
+            fact=NO_MONEY_MOVED,
             next_step="Wait, or ask a person: only they can raise CLAWVER_REFUND_DAILY_LIMIT_CENTS.",
         )
 

@@ -16,7 +16,13 @@ import anyio
 from anyio import to_thread
 
 from clawver_orders.client import Clawver
-from clawver_orders.errors import ClawverError, OutcomeUnknownError, UnreachableError
+from clawver_orders.errors import (
+    NO_MONEY_MOVED,
+    NOTHING_SENT,
+    ClawverError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
 from clawver_orders.models import Order, Refund
 from clawver_orders.refund_rules import (
     new_refunds,
@@ -33,8 +39,6 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NO_MONEY = "No money was moved."
-NOTHING_SENT = "Nothing was sent."
 READS_TO_BELIEVE = 2
 """How many reads have to agree before anything is taken for not having happened."""
 LOOKS = 3
@@ -136,7 +140,7 @@ class Settling:
                 intent.refund_id,
                 lambda now: self._ledger.fail(intent.refund_id, "it never left", now, trace),
             )
-            error.happened = f"{NO_MONEY} {error.happened}"
+            error.begin_with(NO_MONEY_MOVED)
             raise
         except ClawverError as error:
             refusal = error  # believed when the order agrees
@@ -175,7 +179,7 @@ class Settling:
                 intent.refund_id,
                 lambda now: self._ledger.fail(intent.refund_id, "Clawver refused", now, trace),
             )
-            refusal.happened = f"{NO_MONEY} {refusal.happened}"
+            refusal.begin_with(NO_MONEY_MOVED)
             raise refusal
         ours, surplus = await self._ours(intent, found)
         if ours is None:
@@ -427,6 +431,5 @@ def said_first(fact: str) -> Iterator[None]:
     try:
         yield
     except ClawverError as error:
-        if not error.happened.startswith(fact):
-            error.happened = f"{fact} {error.happened}"
+        error.begin_with(fact)
         raise

@@ -1,7 +1,7 @@
 """Giving money back: asking for it, confirming it, finding out what became of it."""
 
 from clawver_orders.approvals import Caller, item_line
-from clawver_orders.errors import InvalidRequestError
+from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, InvalidRequestError
 from clawver_orders.models import Order
 from clawver_orders.money import display
 from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome
@@ -189,11 +189,11 @@ def message(outcome: Outcome) -> str:
     if outcome.status == "refunded":
         return f"{amount} was refunded on {order_id}."
     if outcome.status == "already_refunded":
-        return f"Nothing was sent: {order_id} already has a refund of {amount}."
+        return f"{NOTHING_SENT}: {order_id} already has a refund of {amount}."
     if outcome.status == "needs_confirmation":
-        return f"No money was moved: {amount} on {order_id} waits for a person's yes."
+        return f"{NO_MONEY_MOVED}: {amount} on {order_id} waits for a person's yes."
     if outcome.status == "declined":
-        return f"No money was moved: a person declined the refund of {amount} on {order_id}."
+        return f"{NO_MONEY_MOVED}: a person declined the refund of {amount} on {order_id}."
     if outcome.status == "not_recorded":
         return (
             f"Clawver lists no refund of {amount} on {order_id} from the attempt that was made, though "
@@ -202,12 +202,10 @@ def message(outcome: Outcome) -> str:
     if outcome.status == "unknown":
         return f"It is not known yet whether {amount} was refunded on {order_id}."
     if outcome.intent is not None and outcome.intent.state == "previewed":
-        return f"Nothing was sent: a person is being asked about {amount} on {order_id}."
+        return f"{NOTHING_SENT}: a person is being asked about {amount} on {order_id}."
     if outcome.intent is not None:
-        return (
-            f"Nothing was sent by this call: a refund of {amount} on {order_id} is being settled."
-        )
-    return f"Nothing was sent: another refund call is at work on {order_id}."
+        return f"{NOTHING_SENT} by this call: a refund of {amount} on {order_id} is being settled."
+    return f"{NOTHING_SENT}: another refund call is at work on {order_id}."
 
 
 def warning(outcome: Outcome) -> str | None:

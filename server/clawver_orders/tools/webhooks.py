@@ -5,6 +5,7 @@ from datetime import datetime
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
 from clawver_orders.approvals import BY_PROGRAM, Caller, Question, Reply
 from clawver_orders.errors import (
+    NOTHING_SENT,
     ClawverError,
     InvalidRequestError,
     NotFoundError,
@@ -95,7 +96,7 @@ async def register_webhook(
     return WebhookRegistered(
         status="already_registered" if found else "registered",
         message=(
-            "Nothing was sent: this webhook exists. Which secret it was registered with cannot be seen."
+            f"{NOTHING_SENT}: this webhook exists. Which secret it was registered with cannot be seen."
             if found
             else "Clawver sends these events from now on."
         ),
