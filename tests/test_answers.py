@@ -12,7 +12,8 @@ from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
 from clawver_orders.tools import SURFACE
-from clawver_orders.tools.answers import ago, in_bytes
+from clawver_orders.tools.answers import ago
+from clawver_orders.tools.downloads import in_bytes
 from clawver_sandbox.shop import API_KEY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 from tests.conftest import Connect
 
 from clawver_orders.tools import SURFACE
-from clawver_orders.tools.answers import COLUMNS, EVENT_COLUMNS
+from clawver_orders.tools.events import EVENT_COLUMNS
+from clawver_orders.tools.orders import COLUMNS
 
 SNAPSHOT = Path(__file__).parent / "tools.json"
 

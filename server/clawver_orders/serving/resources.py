@@ -27,9 +27,10 @@ from clawver_orders.search import PAGE
 from clawver_orders.services import Available, Services, usable
 from clawver_orders.settling import off_thread
 from clawver_orders.tools import orders
-from clawver_orders.tools.answers import SANDBOX_NOTICE, OpenRefund
+from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.tools.arguments import is_id
 from clawver_orders.tools.contract import as_text
+from clawver_orders.tools.summary import OpenRefund
 
 log = logging.getLogger(__name__)
 

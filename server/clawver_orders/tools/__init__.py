@@ -1,6 +1,15 @@
 """Every tool with its hints: the whole surface on one screen."""
 
-from clawver_orders.tools import downloads, orders, refunds, sizes, webhooks
+from clawver_orders.tools import (
+    customers,
+    downloads,
+    events,
+    orders,
+    refunds,
+    sizes,
+    summary,
+    webhooks,
+)
 from clawver_orders.tools.contract import Hints, Tool
 
 READS = Hints(read_only=True, destructive=False, idempotent=True)
@@ -13,18 +22,18 @@ REMOVES = Hints(read_only=False, destructive=True, idempotent=True)
 SURFACE = (
     Tool(orders.list_orders, "List orders", READS),
     Tool(orders.get_order, "Get an order", READS),
-    Tool(orders.get_order_status, "Get an order's status as its customer", READS),
-    Tool(orders.get_receipt, "Get a receipt", READS),
+    Tool(customers.get_order_status, "Get an order's status as its customer", READS),
+    Tool(customers.get_receipt, "Get a receipt", READS),
     Tool(downloads.generate_download_link, "Generate a download link", READS_ANEW),
     Tool(sizes.handle_wrong_size, "Handle a wrong size", READS),
-    Tool(orders.summarize_orders, "Summarize orders", READS),
+    Tool(summary.summarize_orders, "Summarize orders", READS),
     Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),
     Tool(refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE),
     Tool(refunds.check_refund, "Check a refund", READS),
     Tool(webhooks.register_webhook, "Register a webhook", WRITES_ONCE),
     Tool(webhooks.list_webhooks, "List webhooks", READS),
     Tool(webhooks.delete_webhook, "Delete a webhook", REMOVES),
-    Tool(webhooks.list_order_events, "List order events", READS),
+    Tool(events.list_order_events, "List order events", READS),
 )
 
 

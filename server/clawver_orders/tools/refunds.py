@@ -1,15 +1,19 @@
 """Giving money back: asking for it, confirming it, finding out what became of it."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from clawver_orders.approvals import Caller, item_line
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.models import Order
 from clawver_orders.money import display
-from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome
+from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome, Status
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import RefundAnswer, RefundPreview, ago, in_utc
+from clawver_orders.tools.answers import Answer, Part, ago, in_utc
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -21,6 +25,45 @@ from clawver_orders.tools.arguments import (
 )
 
 CUSTOMER_SEES_IT = "in 1 to 5 business days, through Stripe"
+
+
+class RefundPreview(Part):
+    """What a person needs to know before they say yes."""
+
+    customer: str | None = None
+    items: list[str]
+    reason: str
+    total: str
+    refundable: str
+    left_after: str
+
+
+class RefundAnswer(Answer):
+    """What became of a refund."""
+
+    status: Annotated[
+        Status, Field(description="unknown: it may have happened; look, do not repeat.")
+    ]
+    message: str
+    warning: str | None = None
+    refund_id: str | None = Field(None, description="For confirm_refund and check_refund.")
+    order_id: str
+    amount_in_cents: int | None = None
+    amount: str | None = None
+    reason: str | None = None
+    sent_at: str | None = None
+    sent_ago: str | None = None
+    clawver_refund_id: str | None = None
+    stripe_refund_id: str | None = None
+    refundable_in_cents: int | None = Field(None, description="What is left on the order.")
+    refundable: str | None = None
+    preview: RefundPreview | None = None
+    in_addition_to: list[str] = Field(
+        description="What to pass as in_addition_to for a deliberate further refund of this amount; "
+        "empty until it is settled. Of a preview, what it was made with."
+    )
+    check_after_seconds: int | None = None
+    customer_sees_it: str | None = None
 
 
 async def refund_order(

@@ -1,18 +1,16 @@
 """The wrong-size playbook as a tool."""
 
+from typing import Literal
+
+from pydantic import Field
+
 from clawver_orders.errors import NotFoundError, RefusedError
 from clawver_orders.models import Product
 from clawver_orders.money import display
 from clawver_orders.services import Services
 from clawver_orders.sizes import Choice, ItemSizes, sizes_of
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import (
-    LEDGER_UNREADABLE,
-    ItemSizesDetail,
-    SizeChoice,
-    WrongSize,
-    look_first,
-)
+from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Part, look_first
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
 NO_EXCHANGE = (
@@ -21,6 +19,47 @@ NO_EXCHANGE = (
 )
 PRODUCTS_READ = 10
 """The most products that are looked up for one order."""
+
+
+class SizeChoice(Part):
+    """One size of a product."""
+
+    variant_id: str
+    variant_name: str
+    size: str
+    price_in_cents: int | None = None
+    price: str | None = None
+    difference_in_cents: int | None = Field(None, description="Against the ordered one.")
+    difference: str | None = None
+
+
+class ItemSizesDetail(Part):
+    """A printed item, the size that was ordered, and the others."""
+
+    item_id: str
+    product_name: str
+    quantity: int
+    ordered_variant_id: str | None = None
+    ordered_variant_name: str | None = None
+    ordered_size: str | None = None
+    in_stock: list[SizeChoice]
+    out_of_stock: list[SizeChoice]
+    stock_unknown: list[SizeChoice]
+    wanted: SizeChoice | None = None
+    wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
+    total_in_cents: int | None = None
+    total: str | None = None
+
+
+class WrongSize(Answer):
+    """The wrong-size playbook for an order."""
+
+    order_id: str
+    items: list[ItemSizesDetail]
+    refundable_in_cents: int | None = None
+    refundable: str | None = None
+    exchange: str
+    steps: list[str]
 
 
 async def handle_wrong_size(
