@@ -117,9 +117,7 @@ async def read(available: Available, uri: str) -> ReadResourceResult:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
         except ClawverError as error:
             raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
-        return _contents(
-            uri, JSON, as_text(_marked(services, answer.model_dump(mode="json", exclude_none=True)))
-        )
+        return _contents(uri, JSON, as_text(_marked(services, answer.said(services.now()))))
     raise MCPError(
         code=INVALID_PARAMS,
         message=f"There is no such resource. Use {OPEN_REFUNDS}, {ORDER}, or {REFERENCE} with one of: "
@@ -134,7 +132,7 @@ async def _open_refunds(available: Available) -> dict[str, object]:
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [
-        OpenRefund.of(intent, services.now()).model_dump()
+        OpenRefund.of(intent).said(services.now())
         | {
             "state": intent.state,
             "next_step": f"Call check_refund with refund_id {intent.refund_id}.",

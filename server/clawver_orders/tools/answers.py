@@ -4,9 +4,16 @@ Money stands in cents and in words, times in UTC. Texts that customers or produc
 along stand in fields of their own and never in our sentences. What is not known is left out.
 """
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import chain
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from clawver_orders.models import Item, Order
 from clawver_orders.money import display
@@ -23,10 +30,55 @@ LEDGER_UNREADABLE = (
 )
 
 
+@dataclass(frozen=True)
+class InWords:
+    """Has a value said a second time, in words: in a field of its own, right behind the value's.
+
+    Args:
+        ending: What the name of the value's field may end in.
+        instead: What the name of the other field has in its place.
+        say: Takes the value and the time of the answer, and gives the words.
+    """
+
+    ending: str
+    instead: str
+    say: Callable[[Any, datetime], str]
+
+
 class Part(BaseModel):
     """A piece of an answer. What is None is left out of what is sent."""
 
     model_config = ConfigDict(frozen=True)
+
+    def said(self, now: datetime) -> dict[str, Any]:
+        """What is sent of it, as plain JSON values, at a certain time."""
+        words = _words_of(type(self))
+        result: dict[str, Any] = {}
+        for name, value in self:
+            if value is not None:
+                result[name] = _plain(value, now)
+                if name in words:
+                    other, about = words[name]
+                    result[other] = about.say(value, now)
+        return result
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """With the words right behind each value that has some, and needed where the value is."""
+        reference = handler(core)
+        schema = handler.resolve_ref_schema(reference)
+        words = {name: (name, other) for name, (other, _) in _words_of(cls).items()}
+
+        def with_words(names: Iterable[str]) -> list[str]:
+            return [each for name in names for each in words.get(name, (name,))]
+
+        fields = schema["properties"]
+        schema["properties"] = {n: fields.get(n, {"type": "string"}) for n in with_words(fields)}
+        if "required" in schema:
+            schema["required"] = with_words(schema["required"])
+        return reference
 
 
 class Answer(Part):
@@ -34,6 +86,26 @@ class Answer(Part):
 
     next_step: str
     sandbox: str | None = Field(None, description="Present when this is the sandbox store.")
+
+
+def _plain(value: object, now: datetime) -> object:
+    if isinstance(value, Part):
+        return value.said(now)
+    if isinstance(value, list):
+        return [_plain(each, now) for each in value]
+    return in_utc(value) if isinstance(value, datetime) else value
+
+
+@cache
+def _words_of(kind: type[Part]) -> dict[str, tuple[str, InWords]]:
+    """The fields whose values are said in words too: the name of the other field, and how."""
+    found = {}
+    for name, field in kind.model_fields.items():
+        inside = (getattr(each, "__metadata__", ()) for each in get_args(field.annotation))
+        for about in chain(field.metadata, *inside):
+            if isinstance(about, InWords):
+                found[name] = (name.removesuffix(about.ending) + about.instead, about)
+    return found
 
 
 def in_utc(moment: datetime) -> str:
@@ -49,6 +121,12 @@ def ago(moment: datetime, now: datetime) -> str:
             return f"{passed // size} {unit} ago"
     minutes = max(0, passed // timedelta(minutes=1))
     return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
+
+
+Cents = Annotated[int, InWords("_in_cents", "", lambda cents, _: display(cents))]
+"""An amount of money: `x_in_cents`, and `x` behind it."""
+Past = Annotated[datetime, WithJsonSchema({"type": "string"}), InWords("_at", "_ago", ago)]
+"""A time that has passed, in UTC: `x_at`, and `x_ago` behind it."""
 
 
 class Tracking(Part):

@@ -147,7 +147,7 @@ class Tool:
         answer = await self.run(services, **checked)
         if services.settings.sandbox:
             answer = answer.model_copy(update={"sandbox": SANDBOX_NOTICE})
-        return answer.model_dump(mode="json", exclude_none=True)
+        return answer.said(services.now())
 
 
 def as_text(answer: Mapping[str, Any]) -> str:

@@ -3,16 +3,15 @@
 from pydantic import Field
 
 from clawver_orders.lifecycle import standing
-from clawver_orders.money import display
 from clawver_orders.services import Services
 from clawver_orders.shown import Shown
 from clawver_orders.tools.answers import (
     TRACKING_IS_HIDDEN,
     Answer,
+    Cents,
     Part,
+    Past,
     Tracking,
-    ago,
-    in_utc,
     tracking,
 )
 from clawver_orders.tools.arguments import CheckoutId, OrderId, OrderStatusToken
@@ -25,10 +24,8 @@ class OrderStatus(Answer):
     status: str
     payment_status: str | None = None
     standing: str
-    created_at: str
-    created_ago: str
-    total_in_cents: int
-    total: str
+    created_at: Past
+    total_in_cents: Cents
     tracking: Tracking | None = None
 
 
@@ -53,10 +50,8 @@ async def get_order_status(
         status=order.status,
         payment_status=order.payment_status or None,
         standing=standing(order),
-        created_at=in_utc(order.created_at),
-        created_ago=ago(order.created_at, services.now()),
+        created_at=order.created_at,
         total_in_cents=order.total_in_cents,
-        total=display(order.total_in_cents),
         tracking=parcel,
         next_step=f"{TRACKING_IS_HIDDEN} {step}" if shown.masked and parcel else step,
     )
@@ -68,8 +63,7 @@ class ReceiptLine(Part):
     item_id: str | None = None
     product_name: str
     quantity: int
-    total_in_cents: int | None = None
-    total: str | None = None
+    total_in_cents: Cents | None = None
     download_token: str | None = Field(None, description="Opens the download. A secret.")
 
 
@@ -80,8 +74,7 @@ class ReceiptDetail(Answer):
     order_id: str | None = None
     order_status_token: str | None = Field(None, description="Opens the order. A secret.")
     customer: str | None = None
-    total_in_cents: int | None = None
-    total: str | None = None
+    total_in_cents: Cents | None = None
     items: list[ReceiptLine]
 
 
@@ -104,14 +97,12 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
         order_status_token=receipt.order_status_token,
         customer=Shown.by(services.settings).email(receipt.customer_email),
         total_in_cents=receipt.total_in_cents,
-        total=None if receipt.total_in_cents is None else display(receipt.total_in_cents),
         items=[
             ReceiptLine(
                 item_id=item.id,
                 product_name=item.product_name,
                 quantity=item.quantity,
                 total_in_cents=item.total_in_cents,
-                total=None if item.total_in_cents is None else display(item.total_in_cents),
                 download_token=item.download_token,
             )
             for item in receipt.items

@@ -1,7 +1,7 @@
 """Download links for digital items."""
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -10,8 +10,23 @@ from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import InvalidRequestError, RefusedError
 from clawver_orders.models import Download, Item, Order
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import Answer, in_utc
+from clawver_orders.tools.answers import Answer, InWords, in_utc
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
+
+
+def in_bytes(size: int) -> str:
+    """A size as a person reads it."""
+    if size < 1000:
+        return f"{size} bytes"
+    amount, unit = float(size), "bytes"
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit is read after the loop
+        amount /= 1000
+        if amount < 999.95:
+            break
+    return f"{amount:.1f} {unit}"
+
+
+Size = Annotated[int, InWords("_bytes", "", lambda size, _: in_bytes(size))]
 
 
 class DownloadLink(Answer):
@@ -23,8 +38,7 @@ class DownloadLink(Answer):
     download_url: str
     unexpected_host: bool = Field(description="True when the link leaves Clawver's own domain.")
     file_name: str | None = None
-    file_size_bytes: int | None = None
-    file_size: str | None = None
+    file_size_bytes: Size | None = None
     expires_in_minutes: int | None = None
     expires_at: str | None = None
 
@@ -42,7 +56,6 @@ class DownloadLink(Answer):
     ) -> Self:
         """The link as an agent gets it."""
         minutes = link.expires_in_minutes
-        size = link.file_size_bytes
         return cls(
             order_id=order_id,
             item_id=item_id,
@@ -50,8 +63,7 @@ class DownloadLink(Answer):
             download_url=link.download_url,
             unexpected_host=unexpected_host,
             file_name=link.file_name,
-            file_size_bytes=size,
-            file_size=None if size is None else in_bytes(size),
+            file_size_bytes=link.file_size_bytes,
             expires_in_minutes=minutes,
             expires_at=None if minutes is None else in_utc(now + timedelta(minutes=minutes)),
             next_step="Give the link to the customer of this order and to nobody else; "
@@ -146,15 +158,3 @@ def _digital_item(order: Order, item_id: str) -> Item:
             next_step=f"Call get_order with order_id {order.id} to see its payment status.",
         )
     return chosen
-
-
-def in_bytes(size: int) -> str:
-    """A size as a person reads it."""
-    if size < 1000:
-        return f"{size} bytes"
-    amount, unit = float(size), "bytes"
-    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit is read after the loop
-        amount /= 1000
-        if amount < 999.95:
-            break
-    return f"{amount:.1f} {unit}"

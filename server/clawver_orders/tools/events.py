@@ -6,13 +6,12 @@ from typing import Self
 from pydantic import Field
 
 from clawver_orders.errors import ClawverError, InvalidRequestError
-from clawver_orders.money import display
 from clawver_orders.reconciling import Looked, look_where_events_say
 from clawver_orders.services import Services
 from clawver_orders.settling import off_thread
 from clawver_orders.state.inbox import Page, Query, Received, Standing
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import Answer, Part, ago, in_utc
+from clawver_orders.tools.answers import Answer, Cents, Part, ago, in_utc
 from clawver_orders.tools.arguments import (
     Before,
     EventLimit,
@@ -48,8 +47,7 @@ class LookedDetail(Part):
 
     refund_id: str
     order_id: str
-    amount_in_cents: int
-    amount: str
+    amount_in_cents: Cents
     status: str
 
     @classmethod
@@ -59,7 +57,6 @@ class LookedDetail(Part):
             refund_id=intent.refund_id,
             order_id=intent.order_id,
             amount_in_cents=intent.amount_in_cents,
-            amount=display(intent.amount_in_cents),
             status=status,
         )
 
@@ -132,7 +129,7 @@ async def list_order_events(
         why_incomplete=why,
         newest=f"evt_{newest}" if query.before is None else None,
         older=f"evt_{page.events[-1].number}" if page.has_more else None,
-        receiving=ReceivingDetail.of(status, now),
+        receiving=ReceivingDetail.of(status),
         refunds_checked=[LookedDetail.of(each.intent, each.status) for each in checked],
         next_step=_about_money(checked) + _after_events(query, page, status),
     )

@@ -18,7 +18,9 @@ from clawver_orders.tools.answers import (
     LEDGER_UNREADABLE,
     TRACKING_IS_HIDDEN,
     Answer,
+    Cents,
     Part,
+    Past,
     Tracking,
     ago,
     in_one_line,
@@ -182,8 +184,7 @@ class ItemDetail(Part):
     product_name: str
     product_type: str
     quantity: int
-    total_in_cents: int | None = None
-    total: str | None = None
+    total_in_cents: Cents | None = None
     variant_id: str | None = None
     variant_name: str | None = None
     what_can_be_done: str
@@ -194,23 +195,19 @@ class RefundDetail(Part):
 
     clawver_refund_id: str
     stripe_refund_id: str | None = None
-    amount_in_cents: int
-    amount: str
+    amount_in_cents: Cents
     reason: str
-    created_at: str | None = None
-    created_ago: str | None = None
+    created_at: Past | None = None
 
     @classmethod
-    def of(cls, refund: Refund, order: Order, shown: Shown, now: datetime) -> Self:
+    def of(cls, refund: Refund, order: Order, shown: Shown) -> Self:
         """The detail of a refund."""
         return cls(
             clawver_refund_id=refund.id,
             stripe_refund_id=refund.stripe_refund_id,
             amount_in_cents=refund.amount_in_cents,
-            amount=display(refund.amount_in_cents),
             reason=shown.words(refund.reason, order),
-            created_at=in_utc(refund.created_at) if refund.created_at else None,
-            created_ago=ago(refund.created_at, now) if refund.created_at else None,
+            created_at=refund.created_at,
         )
 
 
@@ -234,19 +231,14 @@ class OrderDetail(Answer):
     payment_status: str | None = None
     standing: str = Field(description="The step it has reached and what comes next.")
     needs_attention: str | None = None
-    created_at: str
-    created_ago: str
-    paid_at: str | None = None
-    paid_ago: str | None = None
-    total_in_cents: int
-    total: str
-    refunded_in_cents: int
-    refunded: str
-    refundable_in_cents: int | None = Field(
+    created_at: Past
+    paid_at: Past | None = None
+    total_in_cents: Cents
+    refunded_in_cents: Cents
+    refundable_in_cents: Cents | None = Field(
         None,
         description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known or not settled: see next_step.",
     )
-    refundable: str | None = None
     open_refund_id: str | None = Field(None, description="A refund that is not settled yet.")
     customer: str | None = None
     ship_to: Recipient | None = None
@@ -276,22 +268,17 @@ class OrderDetail(Answer):
             payment_status=order.payment_status or None,
             standing=standing,
             needs_attention=attention(order, now),
-            created_at=in_utc(order.created_at),
-            created_ago=ago(order.created_at, now),
-            paid_at=in_utc(order.paid_at) if order.paid_at else None,
-            paid_ago=ago(order.paid_at, now) if order.paid_at else None,
+            created_at=order.created_at,
+            paid_at=order.paid_at,
             total_in_cents=order.total_in_cents,
-            total=display(order.total_in_cents),
             refunded_in_cents=order.refunded_in_cents,
-            refunded=display(order.refunded_in_cents),
             refundable_in_cents=left,
-            refundable=None if left is None else display(left),
             open_refund_id=opened[0].refund_id if opened else None,
             customer=shown.email(order.customer_email),
             ship_to=_recipient(order, shown),
             items=[_item(order, item) for item in order.items or ()],
             tracking=tracking(order, shown),
-            refunds=[RefundDetail.of(refund, order, shown, now) for refund in order.refunds or ()],
+            refunds=[RefundDetail.of(refund, order, shown) for refund in order.refunds or ()],
             next_step=next_step,
         )
 
@@ -329,7 +316,6 @@ def _item(order: Order, item: Item) -> ItemDetail:
         product_type=item.product_type,
         quantity=item.quantity,
         total_in_cents=item.total_in_cents,
-        total=None if item.total_in_cents is None else display(item.total_in_cents),
         variant_id=item.variant_id,
         variant_name=item.variant_name,
         what_can_be_done=can,

@@ -1,6 +1,5 @@
 """Whether events arrive on this machine, as an agent gets it."""
 
-from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import Field
@@ -8,7 +7,7 @@ from pydantic import Field
 from clawver_orders.services import Services
 from clawver_orders.settling import off_thread
 from clawver_orders.state.inbox import Standing
-from clawver_orders.tools.answers import Part, ago, in_utc
+from clawver_orders.tools.answers import Part, Past
 
 START = "Ask a person to keep this running on this machine: clawver-orders listen."
 SECRETS_DIFFER = (
@@ -21,36 +20,26 @@ class ReceivingDetail(Part):
     """Whether events arrive on this machine."""
 
     state: Literal["listening", "not_listening", "never_started"]
-    last_start: str | None = None
-    last_start_ago: str | None = None
-    last_seen: str | None = None
-    last_seen_ago: str | None = None
-    last_delivery: str | None = None
-    last_delivery_ago: str | None = None
+    last_start: Past | None = None
+    last_seen: Past | None = None
+    last_delivery: Past | None = None
     refused: int = Field(description="Requests whose signature did not fit: nothing was stored.")
-    last_refused: str | None = None
-    last_refused_ago: str | None = None
+    last_refused: Past | None = None
 
     @classmethod
-    def of(cls, status: Standing, now: datetime) -> Self:
+    def of(cls, status: Standing) -> Self:
         """How the receiver stands, as an agent gets it."""
-        started, seen = status.started_at, status.seen_at
-        delivered, refused = status.delivered_at, status.refused_at
         return cls(
             state="listening"
             if status.is_listening
             else "never_started"
-            if started is None
+            if status.started_at is None
             else "not_listening",
-            last_start=in_utc(started) if started else None,
-            last_start_ago=ago(started, now) if started else None,
-            last_seen=in_utc(seen) if seen else None,
-            last_seen_ago=ago(seen, now) if seen else None,
-            last_delivery=in_utc(delivered) if delivered else None,
-            last_delivery_ago=ago(delivered, now) if delivered else None,
+            last_start=status.started_at,
+            last_seen=status.seen_at,
+            last_delivery=status.delivered_at,
             refused=status.refused,
-            last_refused=in_utc(refused) if refused else None,
-            last_refused_ago=ago(refused, now) if refused else None,
+            last_refused=status.refused_at,
         )
 
 

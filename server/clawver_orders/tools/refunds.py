@@ -13,7 +13,7 @@ from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import Answer, Part, ago, in_utc
+from clawver_orders.tools.answers import Answer, Cents, Part, Past, ago
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -48,15 +48,12 @@ class RefundAnswer(Answer):
     warning: str | None = None
     refund_id: str | None = Field(None, description="For confirm_refund and check_refund.")
     order_id: str
-    amount_in_cents: int | None = None
-    amount: str | None = None
+    amount_in_cents: Cents | None = None
     reason: str | None = None
-    sent_at: str | None = None
-    sent_ago: str | None = None
+    sent_at: Past | None = None
     clawver_refund_id: str | None = None
     stripe_refund_id: str | None = None
-    refundable_in_cents: int | None = Field(None, description="What is left on the order.")
-    refundable: str | None = None
+    refundable_in_cents: Cents | None = Field(None, description="What is left on the order.")
     preview: RefundPreview | None = None
     in_addition_to: list[str] = Field(
         description="What to pass as in_addition_to for a deliberate further refund of this amount; "
@@ -146,9 +143,10 @@ async def check_refund(
             "next_step": f"{compare} {answer.next_step}",
         }
         answer = answer.model_copy(update=said)
-    if order_id and answer.status == "refunded":
+    if order_id and answer.status == "refunded" and answer.sent_at:
+        sent_ago = ago(answer.sent_at, services.now())
         latest = (
-            f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If "
+            f"This is the latest refund of the order that is known here, sent {sent_ago}. If "
             "another was meant, look for it among the refunds of get_order."
         )
         answer = answer.model_copy(update={"next_step": f"{latest} {answer.next_step}"})
@@ -186,15 +184,12 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         refund_id=intent.refund_id if intent else None,
         order_id=outcome.order_id,
         amount_in_cents=cents,
-        amount=None if cents is None else display(cents),
         reason=_reason(intent, order, shown) if preview is None else None,
-        sent_at=in_utc(sent) if sent else None,
-        sent_ago=ago(sent, services.now()) if sent else None,
+        sent_at=sent,
         clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
         stripe_refund_id=(refund.stripe_refund_id if refund else None)
         or (intent.stripe_refund_id if intent else None),
         refundable_in_cents=left,
-        refundable=None if left is None else display(left),
         preview=preview,
         in_addition_to=list(outcome.earlier),
         check_after_seconds=outcome.check_after_seconds,

@@ -1,19 +1,17 @@
 """A store's orders in numbers, and which of them need somebody."""
 
-from datetime import datetime
 from typing import Self
 
 from pydantic import Field
 
 from clawver_orders.approvals import Caller
 from clawver_orders.models import Order
-from clawver_orders.money import display
 from clawver_orders.report import Tally, figures
 from clawver_orders.search import search
 from clawver_orders.services import Services
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Part, ago, in_one_line, in_utc
+from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, Part, Past, in_one_line
 from clawver_orders.tools.arguments import CreatedAfter, CreatedBefore, moment_or_nothing
 
 ATTENTION_SHOWN = 25
@@ -24,8 +22,7 @@ class TallyRow(Part):
 
     name: str
     orders: int
-    total_in_cents: int
-    total: str
+    total_in_cents: Cents
 
 
 class AttentionRow(Part):
@@ -36,8 +33,7 @@ class AttentionRow(Part):
     status: str
     customer: str | None = None
     items: str
-    total_in_cents: int
-    total: str
+    total_in_cents: Cents
 
     @classmethod
     def of(cls, order: Order, why: str, shown: Shown) -> Self:
@@ -49,7 +45,6 @@ class AttentionRow(Part):
             customer=shown.email(order.customer_email),
             items=in_one_line(order.items or ()),
             total_in_cents=order.total_in_cents,
-            total=display(order.total_in_cents),
         )
 
 
@@ -58,22 +53,17 @@ class OpenRefund(Part):
 
     refund_id: str
     order_id: str
-    amount_in_cents: int
-    amount: str
-    sent_at: str
-    sent_ago: str
+    amount_in_cents: Cents
+    sent_at: Past
 
     @classmethod
-    def of(cls, intent: Intent, now: datetime) -> Self:
+    def of(cls, intent: Intent) -> Self:
         """A refund of the ledger, as an agent gets it."""
-        sent = intent.sent_at or intent.created_at
         return cls(
             refund_id=intent.refund_id,
             order_id=intent.order_id,
             amount_in_cents=intent.amount_in_cents,
-            amount=display(intent.amount_in_cents),
-            sent_at=in_utc(sent),
-            sent_ago=ago(sent, now),
+            sent_at=intent.sent_at or intent.created_at,
         )
 
 
@@ -82,13 +72,10 @@ class OrderSummary(Answer):
 
     orders: int
     paid_orders: int
-    sales_in_cents: int
-    sales: str
+    sales_in_cents: Cents
     refunds: int
-    refunded_in_cents: int
-    refunded: str
-    average_order_in_cents: int | None = None
-    average_order: str | None = None
+    refunded_in_cents: Cents
+    average_order_in_cents: Cents | None = None
     by_status: list[TallyRow]
     by_payment_status: list[TallyRow]
     needs_attention: list[AttentionRow]
@@ -127,17 +114,13 @@ async def summarize_orders(
     )
     opened = await services.desk.open_refunds()
     sums = figures(found.orders, services.now())
-    average = sums.average_order_in_cents
     return OrderSummary(
         orders=sums.orders,
         paid_orders=sums.paid_orders,
         sales_in_cents=sums.sales_in_cents,
-        sales=display(sums.sales_in_cents),
         refunds=sums.refunds,
         refunded_in_cents=sums.refunded_in_cents,
-        refunded=display(sums.refunded_in_cents),
-        average_order_in_cents=average,
-        average_order=None if average is None else display(average),
+        average_order_in_cents=sums.average_order_in_cents,
         by_status=[_tally(each) for each in sums.by_status],
         by_payment_status=[_tally(each) for each in sums.by_payment_status],
         needs_attention=[
@@ -148,9 +131,7 @@ async def summarize_orders(
         scanned=found.scanned,
         complete=found.why_incomplete is None,
         why_incomplete=found.why_incomplete,
-        open_refunds=None
-        if opened is None
-        else [OpenRefund.of(intent, services.now()) for intent in opened],
+        open_refunds=None if opened is None else [OpenRefund.of(intent) for intent in opened],
         next_step=_after_summary(
             [order for order, _ in sums.attention],
             opened,
@@ -181,5 +162,4 @@ def _tally(tally: Tally) -> TallyRow:
         name=tally.name,
         orders=tally.orders,
         total_in_cents=tally.total_in_cents,
-        total=display(tally.total_in_cents),
     )

@@ -11,7 +11,7 @@ from clawver_orders.models import Webhook
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.state.inbox import Standing
-from clawver_orders.tools.answers import Answer, Part, ago, in_utc
+from clawver_orders.tools.answers import Answer, Part, Past
 from clawver_orders.tools.arguments import WebhookEvents, WebhookId, WebhookUrl
 from clawver_orders.tools.receiving import START, ReceivingDetail, receiver_status, trouble
 from clawver_orders.webhooks import EVENTS
@@ -27,8 +27,7 @@ class WebhookDetail(Part):
     webhook_id: str
     url: str
     events: list[str]
-    created_at: str | None = None
-    created_ago: str | None = None
+    created_at: Past | None = None
     unexpected_host: bool = Field(description="True unless CLAWVER_WEBHOOK_HOSTS names it.")
 
 
@@ -105,7 +104,7 @@ async def register_webhook(
         ),
         webhook=_detail(hook, services),
         same_url=others,
-        receiving=ReceivingDetail.of(status, services.now()),
+        receiving=ReceivingDetail.of(status),
         next_step=_after_registering(others, status),
     )
 
@@ -204,9 +203,7 @@ async def list_webhooks(services: Services) -> WebhookList:
         )
     else:
         step = trouble(status) or "Call list_order_events to see what has arrived."
-    return WebhookList(
-        webhooks=hooks, receiving=ReceivingDetail.of(status, services.now()), next_step=step
-    )
+    return WebhookList(webhooks=hooks, receiving=ReceivingDetail.of(status), next_step=step)
 
 
 async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
@@ -286,7 +283,6 @@ def _detail(hook: Webhook, services: Services) -> WebhookDetail:
         webhook_id=hook.id,
         url=hook.url,
         events=list(hook.events),
-        created_at=in_utc(hook.created_at) if hook.created_at else None,
-        created_ago=ago(hook.created_at, services.now()) if hook.created_at else None,
+        created_at=hook.created_at,
         unexpected_host=not local and host not in named,
     )
