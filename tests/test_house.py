@@ -60,12 +60,11 @@ MAP = {
     "references": set(),
     "serving.prompts": {"text", "tools.arguments"},
     "serving.resources": {
-        "errors", "references", "search", "services", "settling", "tools.answers", "tools.arguments",
-        "tools.contract", "tools.*",
+        "errors", "references", "search", "services", "settling", "tools.*", "tools.arguments", "tools.contract",
     },
     "serving.asking": {"approvals", "refund_rules", "state.keys", "text"},
     "serving.strict": {
-        "approvals", "errors", "missing", "services", "serving.asking", "tools.answers", "tools.contract",
+        "approvals", "errors", "missing", "services", "serving.asking", "tools.contract",
     },
     "serving.server": {
         "", "approvals", "errors", "services", "settings", "serving.asking", "serving.prompts",

@@ -27,7 +27,6 @@ from clawver_orders.search import PAGE
 from clawver_orders.services import Available, Services, usable
 from clawver_orders.settling import off_thread
 from clawver_orders.tools import orders
-from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.tools.arguments import is_id
 from clawver_orders.tools.contract import as_text
 from clawver_orders.tools.summary import OpenRefund
@@ -143,7 +142,8 @@ async def _open_refunds(available: Available) -> dict[str, object]:
 
 
 def _marked(services: Services, answer: dict[str, object]) -> dict[str, object]:
-    return answer | ({"sandbox": SANDBOX_NOTICE} if services.settings.sandbox else {})
+    notice = services.sandbox_notice
+    return answer | ({"sandbox": notice} if notice else {})
 
 
 def _contents(uri: str, mime_type: str, text: str) -> ReadResourceResult:

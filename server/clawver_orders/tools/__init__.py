@@ -35,6 +35,8 @@ SURFACE = (
     Tool(webhooks.delete_webhook, "Delete a webhook", REMOVES),
     Tool(events.list_order_events, "List order events", READS),
 )
+TOOLS = {tool.name: tool for tool in SURFACE}
+"""All of them, by name."""
 
 
 def offered(*, read_only: bool) -> tuple[Tool, ...]:

@@ -20,7 +20,6 @@ from clawver_orders.money import display
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
 
-SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
 TRACKING_IS_HIDDEN = (
     "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
 )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from clawver_orders.approvals import Caller
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import SANDBOX_NOTICE, Answer
+from clawver_orders.tools.answers import Answer
 
 _OURS = frozenset({"services", "caller"})
 """Parameters that no host and no model can fill."""
@@ -145,9 +145,8 @@ class Tool:
         if "caller" in inspect.signature(self.run).parameters:
             checked["caller"] = caller
         answer = await self.run(services, **checked)
-        if services.settings.sandbox:
-            answer = answer.model_copy(update={"sandbox": SANDBOX_NOTICE})
-        return answer.said(services.now())
+        marked = answer.model_copy(update={"sandbox": services.sandbox_notice})
+        return marked.said(services.now())
 
 
 def as_text(answer: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from pydantic import Field
 
 from clawver_orders.lifecycle import standing
 from clawver_orders.services import Services
-from clawver_orders.shown import Shown
 from clawver_orders.tools.answers import (
     TRACKING_IS_HIDDEN,
     Answer,
@@ -42,7 +41,7 @@ async def get_order_status(
     an error: get_receipt shows the right token.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
-    shown = Shown.by(services.settings)
+    shown = services.shown
     parcel = tracking(order, shown)
     step = f"For items and refunds call get_order with order_id {order.id}."
     return OrderStatus(
@@ -95,7 +94,7 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
         checkout_id=checkout_id,
         order_id=order,
         order_status_token=receipt.order_status_token,
-        customer=Shown.by(services.settings).email(receipt.customer_email),
+        customer=services.shown.email(receipt.customer_email),
         total_in_cents=receipt.total_in_cents,
         items=[
             ReceiptLine(

@@ -105,7 +105,7 @@ async def list_orders(
         )
     else:
         found = await _newest(services, wanted, limit)
-    shown = Shown.by(services.settings)
+    shown = services.shown
     rows = found.orders[:limit]
     why = found.why_incomplete
     if len(found.orders) > limit:
@@ -334,7 +334,7 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """
     order = await services.clawver.order(order_id)
     opened = await services.desk.open_refunds(order_id)
-    shown, now = Shown.by(services.settings), services.now()
+    shown, now = services.shown, services.now()
     return OrderDetail.of(
         order,
         shown,

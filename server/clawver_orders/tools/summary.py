@@ -124,7 +124,7 @@ async def summarize_orders(
         by_status=[_tally(each) for each in sums.by_status],
         by_payment_status=[_tally(each) for each in sums.by_payment_status],
         needs_attention=[
-            AttentionRow.of(order, why, Shown.by(services.settings))
+            AttentionRow.of(order, why, services.shown)
             for order, why in sums.attention[:ATTENTION_SHOWN]
         ],
         needs_attention_count=len(sums.attention),
