@@ -11,14 +11,13 @@ from clawver_orders.models import Order
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
-from clawver_orders.tools import SURFACE
+from clawver_orders.tools import TOOLS
 from clawver_orders.tools.answers import Answer, Cents, Part, Past, ago
 from clawver_orders.tools.contract import flat
 from clawver_orders.tools.downloads import in_bytes
 from clawver_sandbox.shop import API_KEY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-TOOLS = {tool.name: tool for tool in SURFACE}
 ORDER = {
     "id": "ord_1",
     "status": "delivered",

@@ -41,11 +41,13 @@ class Tool:
             arguments, and gives an `Answer`.
         title: Its name for people.
         hints: What it does to the store.
+        example: A good call, on the sandbox store where it names anything of a store.
     """
 
     run: Callable[..., Awaitable[Answer]]
     title: str
     hints: Hints
+    example: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -57,6 +59,11 @@ class Tool:
         """What the agent reads: each paragraph of the docstring on one line."""
         paragraphs = (inspect.getdoc(self.run) or "").split("\n\n")
         return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description."""
+        return f"{self.description.splitlines()[0].partition('. ')[0].rstrip('.')}."
 
     @property
     def defect(self) -> str:
