@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Concatenate, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -44,7 +44,8 @@ class Tool:
         example: A good call, on the sandbox store where it names anything of a store.
     """
 
-    run: Callable[..., Awaitable[Answer]]
+    # Arguments come from outside: `check` holds them against the signature, mypy cannot.
+    run: Callable[Concatenate[Services, ...], Awaitable[Answer]]
     title: str
     hints: Hints
     example: dict[str, Any]
