@@ -11,12 +11,13 @@ from clawver_orders.models import Order
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
-from clawver_orders.tools import SURFACE
-from clawver_orders.tools.answers import ago, in_bytes
+from clawver_orders.tools import TOOLS
+from clawver_orders.tools.answers import Answer, Cents, Part, Past, ago
+from clawver_orders.tools.contract import flat
+from clawver_orders.tools.downloads import in_bytes
 from clawver_sandbox.shop import API_KEY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-TOOLS = {tool.name: tool for tool in SURFACE}
 ORDER = {
     "id": "ord_1",
     "status": "delivered",
@@ -47,6 +48,58 @@ def test_how_long_ago_is_said_in_the_largest_unit(passed: timedelta, words: str)
 )  # fmt: skip
 def test_sizes_are_said_in_words(size: int, words: str) -> None:
     assert in_bytes(size) == words
+
+
+class Payment(Part):
+    paid_in_cents: Cents
+    last_try: Past | None = None
+
+
+class Sample(Answer):
+    left_in_cents: Cents | None = None
+    sent_at: Past
+    payments: list[Payment]
+
+
+def test_money_and_times_are_said_in_words_right_behind_the_value() -> None:
+    payment = Payment(paid_in_cents=2499, last_try=NOW - timedelta(hours=3))
+    sample = Sample(next_step="", left_in_cents=0, sent_at=NOW, payments=[payment])
+
+    assert list(sample.said(NOW + timedelta(days=3)).items()) == [
+        ("next_step", ""),
+        ("left_in_cents", 0),
+        ("left", "$0.00"),
+        ("sent_at", "2026-11-24T12:00:00Z"),
+        ("sent_ago", "3 days ago"),
+        ("payments", [{
+            "paid_in_cents": 2499, "paid": "$24.99",
+            "last_try": "2026-11-24T09:00:00Z", "last_try_ago": "3 days ago",
+        }]),
+    ]  # fmt: skip
+
+
+def test_what_is_not_known_is_left_out_together_with_its_words() -> None:
+    sample = Sample(next_step="", sent_at=NOW, payments=[Payment(paid_in_cents=0)])
+
+    assert list(sample.said(NOW)) == ["next_step", "sent_at", "sent_ago", "payments"]
+    assert list(sample.said(NOW)["payments"][0]) == ["paid_in_cents", "paid"]
+
+
+def test_a_schema_has_the_words_where_the_answer_has_them() -> None:
+    schema = flat(Sample.model_json_schema(mode="serialization"))
+    text = {"type": "string"}
+
+    assert list(schema["properties"]) == [
+        "next_step", "sandbox", "left_in_cents", "left", "sent_at", "sent_ago", "payments",
+    ]  # fmt: skip
+    assert schema["required"] == ["next_step", "sent_at", "sent_ago", "payments"]
+    assert schema["properties"]["payments"]["items"] == {
+        "type": "object",
+        "properties": {
+            "paid_in_cents": {"type": "integer"}, "paid": text, "last_try": text, "last_try_ago": text,
+        },
+        "required": ["paid_in_cents", "paid"],
+    }  # fmt: skip
 
 
 async def ask(tool: str, answers: dict[str, Any], **arguments: Any) -> dict[str, Any]:

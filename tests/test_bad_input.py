@@ -6,26 +6,10 @@ from typing import Any
 import pytest
 from tests.conftest import Connect
 
-from clawver_orders.tools import SURFACE
+from clawver_orders.tools import SURFACE, TOOLS
 from clawver_orders.tools.contract import Tool
 from clawver_sandbox.shop import Shop
 
-GOOD: dict[str, dict[str, Any]] = {
-    "list_orders": {},
-    "get_order": {"order_id": "ord_shirt"},
-    "get_order_status": {"order_id": "ord_shirt", "order_status_token": "example"},
-    "get_receipt": {"checkout_id": "chk_digital"},
-    "generate_download_link": {"order_id": "ord_digital"},
-    "handle_wrong_size": {"order_id": "ord_shirt"},
-    "summarize_orders": {},
-    "refund_order": {"order_id": "ord_shirt", "amount_in_cents": 100, "reason": "Test"},
-    "confirm_refund": {"refund_id": "rfi_1"},
-    "check_refund": {},
-    "register_webhook": {"url": "https://hooks.example/x", "events": ["order.paid"]},
-    "list_webhooks": {},
-    "delete_webhook": {"webhook_id": "whk_1"},
-    "list_order_events": {},
-}
 WRONG_TYPES: list[Any] = [True, 7, 1.5, [], {}, ["x"], {"a": 1}]
 HOSTILE_TEXTS = [
     "x" * 10_240, "../stores/me", "a/b", "%2e%2e%2f", "..", "line\nbreak", "nul\x00", "\u200frtl", "\u202eover",
@@ -82,7 +66,7 @@ def named(case: tuple[str, str, Any]) -> str:
 async def test_no_bad_argument_reaches_the_store(connect: Connect, shop: Shop) -> None:
     async with connect() as client:
         for tool, name, value in CASES:
-            result = await client.call_tool(tool, GOOD[tool] | {name: value})
+            result = await client.call_tool(tool, TOOLS[tool].example | {name: value})
             text = str(getattr(result.content[0], "text", ""))
 
             assert result.is_error, named((tool, name, value))
@@ -99,10 +83,13 @@ async def test_no_bad_argument_reaches_the_store(connect: Connect, shop: Shop) -
 
 @pytest.mark.parametrize("tool", SURFACE, ids=lambda tool: str(tool.name))
 async def test_an_explicit_null_means_not_given(connect: Connect, shop: Shop, tool: Tool) -> None:
-    optional = set(tool.input_schema["properties"]) - set(tool.input_schema.get("required", []))
+    required = tool.input_schema.get("required", [])
+    needed = {name: value for name, value in tool.example.items() if name in required}
     async with connect() as client:
-        given = await client.call_tool(tool.name, GOOD[tool.name] | dict.fromkeys(optional))
-        left_out = await client.call_tool(tool.name, GOOD[tool.name])
+        given = await client.call_tool(
+            tool.name, dict.fromkeys(tool.input_schema["properties"]) | needed
+        )
+        left_out = await client.call_tool(tool.name, needed)
 
     statuses = {given.is_error, left_out.is_error}
     assert len(statuses) == 1
@@ -126,7 +113,7 @@ async def test_what_read_only_hides_is_called_hidden_and_not_unknown(
     connect: Connect, shop: Shop, tool: Tool
 ) -> None:
     async with connect(read_only=True) as client:
-        result = await client.call_tool(tool.name, GOOD[tool.name])
+        result = await client.call_tool(tool.name, tool.example)
         unknown = await client.call_tool("no_such_tool", {})
 
     text = str(getattr(result.content[0], "text", ""))
@@ -150,19 +137,17 @@ async def test_a_lone_surrogate_is_refused_and_the_server_lives(
     from clawver_orders.approvals import Script
     from clawver_orders.services import opened
     from clawver_orders.serving.strict import answer
-
-    tools = {tool.name: tool for tool in SURFACE}
     from clawver_orders.settings import Settings
 
     async with opened(Settings()) as services:
         for tool, name, _ in CASES:
             result = await answer(
-                tools, services, tool, GOOD[tool] | {name: "half\ud800"}, Script()
+                TOOLS, services, tool, TOOLS[tool].example | {name: "half\ud800"}, Script()
             )
             assert isinstance(result, CallToolResult)
             assert result.is_error
             result.model_dump_json()
-        unknown = await answer(tools, services, "half\ud800", {}, Script())
+        unknown = await answer(TOOLS, services, "half\ud800", {}, Script())
     assert isinstance(unknown, CallToolResult)
     assert unknown.is_error
     assert "\\ud800" not in unknown.model_dump_json()
@@ -211,7 +196,7 @@ async def test_a_defect_of_our_own_is_hidden_from_the_model(
     monkeypatch.setattr(Clawver, "order", broken)
     async with connect() as client:
         read = await client.call_tool("get_order", {"order_id": "ord_shirt"})
-        refund = await client.call_tool("refund_order", GOOD["refund_order"])
+        refund = await client.call_tool("refund_order", TOOLS["refund_order"].example)
 
     assert read.is_error
     assert "defect in this server" in str(read.content[0])

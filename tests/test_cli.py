@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,8 +20,10 @@ import pytest
 from click.testing import CliRunner
 from tests.conftest import Connect
 
-from clawver_orders import __version__
-from clawver_orders.cli import _for_a_shell, commands
+from clawver_orders import __version__, missing
+from clawver_orders.cli import _for_a_shell, _given, commands
+from clawver_orders.tools import SURFACE, TOOLS
+from clawver_orders.tools.contract import Tool
 from clawver_sandbox.shop import API_KEY, Shop
 
 
@@ -128,6 +131,67 @@ def test_the_version_and_the_help_are_there() -> None:
     for command in ("serve", "call", "demo", "sandbox", "doctor"):
         assert command in text
         assert run(command, "--help").returncode == 0
+
+
+def help_of(*words: str) -> str:
+    """What the help of `call` says, its lines joined."""
+    done = CliRunner().invoke(commands, ["call", *words, "--help"], prog_name="clawver-orders")
+    assert done.exit_code == 0
+    return done.output
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_help_of_call_lists_the_tools_with_their_first_sentence() -> None:
+    text = help_of()
+
+    assert "\\b" not in text
+    for tool in SURFACE:
+        assert f"{tool.name} {tool.summary}" in in_one_line(text)
+    assert "clawver-orders call TOOL --help" in text
+
+
+@pytest.mark.parametrize("tool", SURFACE, ids=lambda tool: str(tool.name))
+def test_the_help_of_a_tool_says_what_it_takes_and_shows_a_call_that_works(tool: Tool) -> None:
+    text = help_of(tool.name)
+    (example,) = re.findall("^  clawver-orders (.*)$", text, re.MULTILINE)
+    command, name, *words, sandbox = shlex.split(example)
+
+    assert in_one_line(tool.description) in in_one_line(text)
+    for argument, about in tool.input_schema["properties"].items():
+        required = "Required. " if argument in tool.input_schema.get("required", []) else ""
+        assert f"{argument} {required}{about['description']}" in in_one_line(text)
+        for value in about.get("enum", []):
+            assert value in text
+    assert ("It takes none." in text) == (not tool.input_schema["properties"])
+    assert (command, name, sandbox) == ("call", tool.name, "--sandbox")
+    assert _given(tool, tuple(words), None) == tool.example
+
+
+def test_the_help_of_a_tool_says_how_to_write_what_is_no_text() -> None:
+    listing, webhook = (in_one_line(help_of(name)) for name in ("list_orders", "register_webhook"))
+
+    assert "limit At most this many, 1 to 100. A whole number. When left out: 20." in listing
+    assert "status Order status. One of: any, pending, " in listing
+    assert "A list, with commas in between. One of: order.created, " in webhook
+
+
+def test_the_help_of_a_tool_needs_no_settings_no_key_and_no_state(tmp_path: Path) -> None:
+    broken = {"CLAWVER_READ_ONLY": "${READ_ONLY}", "CLAWVER_STATE_DIR": str(tmp_path / "state")}
+    done = run("call", "refund_order", "--help", **broken)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "amount_in_cents" in done.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_help_of_no_tool_says_which_tools_there_are() -> None:
+    done = run("call", "no_such_tool", "--help")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{missing.why('no_such_tool', TOOLS)}\n"
 
 
 def test_a_call_prints_the_answer_as_json(store: dict[str, str], shop: Shop) -> None:

@@ -14,7 +14,7 @@ from clawver_orders.cli import commands
 from clawver_orders.serving.prompts import JOBS
 from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
 from clawver_orders.settings import VARIABLES
-from clawver_orders.tools import SURFACE
+from clawver_orders.tools import TOOLS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -27,7 +27,6 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *REFERENCES,
 ]
-TOOLS = {tool.name for tool in SURFACE}
 
 
 def test_every_prompt_is_in_the_readme_with_what_it_is_given() -> None:
@@ -48,12 +47,12 @@ def test_every_resource_is_in_the_readme() -> None:
 
 
 def test_every_tool_is_in_the_skill() -> None:
-    assert (
-        set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL))
-        - {"refundable_in_cents", "already_refunded", "needs_confirmation", "next_step"}
-        - {"payment_status", "partially_refunded"}
-        == TOOLS
-    )
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL)) - {
+        "refundable_in_cents",
+        "already_refunded",
+        "needs_confirmation",
+        "next_step",
+    } - {"payment_status", "partially_refunded"} == set(TOOLS)
 
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
@@ -106,6 +105,18 @@ def test_the_shell_examples_of_the_readme_run(tmp_path: Path) -> None:
         done = run(*shlex.split(example), CLAWVER_STATE_DIR=str(tmp_path))
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["sandbox"]
+
+
+def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
+    call = (
+        f"clawver-orders call get_order order_id={TOOLS['get_order'].example['order_id']} --sandbox"
+    )
+
+    for page in ("README.md", "references/setup.md"):
+        calls = re.findall(
+            "^clawver-orders call .*$", (ROOT / page).read_text("utf-8"), re.MULTILINE
+        )
+        assert calls[0] == call
 
 
 def test_ci_runs_the_readmes_own_test_command() -> None:

@@ -71,10 +71,9 @@ def table(*rows: tuple[str, ...]) -> str:
 
 def tools() -> str:
     rows = [
-        (f"`{tool.name}`", f"{about.partition('. ')[0].rstrip('.')}.", "no" if tool.hints.read_only else "yes")
+        (f"`{tool.name}`", tool.summary, "no" if tool.hints.read_only else "yes")
         for tool in SURFACE
-        for about in [" ".join(tool.description.split())]
-    ]  # fmt: skip
+    ]
     return table(("tool", "what it does", "changes anything"), *rows)
 
 

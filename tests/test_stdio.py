@@ -12,6 +12,7 @@ from tests.hosts import INITIALIZE, MODERN, Host, hosting, patched
 from tests.test_cli import keyless
 
 from clawver_orders.serving.lines import LONGEST_LINE
+from clawver_orders.tools import SURFACE, TOOLS
 from clawver_sandbox.shop import API_KEY, Shop
 
 REPLACED = """
@@ -38,9 +39,26 @@ def test_a_host_initializes_lists_and_calls(host: Host, shop: Shop) -> None:
 
     assert opened["result"]["serverInfo"]["name"] == "clawver-orders"
     assert len(opened["result"]["instructions"].splitlines()) <= 12
-    assert len(tools["result"]["tools"]) == 14
+    assert [tool["name"] for tool in tools["result"]["tools"]] == list(TOOLS)
     assert order["result"]["structuredContent"]["order_id"] == "ord_shirt"
     assert shop.requests()[0]["path"] == "/v1/orders/ord_shirt"
+
+
+def test_the_example_of_every_tool_is_a_good_call(live: dict[str, str]) -> None:
+    secret = {"CLAWVER_WEBHOOK_SECRET": "example-secret-of-a-test"}
+    with hosting(**live, **secret, CLAWVER_WEBHOOK_HOSTS="hooks.example") as host:
+        host.ask(1, "initialize", **INITIALIZE)
+        host.say({"method": "notifications/initialized"})
+        answers = {
+            tool.name: host.ask(number, "tools/call", name=tool.name, arguments=tool.example)
+            for number, tool in enumerate(SURFACE, 2)
+        }
+
+    failed = {
+        name: answer["result"] for name, answer in answers.items() if answer["result"]["isError"]
+    }
+    assert set(failed) == {"confirm_refund"}  # only a preview gives an id that it takes
+    assert "refund rfi_example" in failed["confirm_refund"]["content"][0]["text"]
 
 
 def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_input_ends_it(host: Host) -> None:

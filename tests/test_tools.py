@@ -12,10 +12,9 @@ from mcp import Client
 from tests.conftest import Configure, Connect
 
 from clawver_orders.logs import set_up
-from clawver_orders.services import Services
+from clawver_orders.services import SANDBOX_NOTICE, Services
 from clawver_orders.state.inbox import Delivery
 from clawver_orders.tools import SURFACE
-from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.webhooks import parse
 from clawver_sandbox.shop import Shop
 

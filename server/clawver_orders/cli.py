@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -114,17 +115,80 @@ def _serve_http(settings: "Settings", host: str, port: int) -> NoReturn:
     sys.exit(run(settings, host=host, port=port, on_ready=ready))
 
 
-@commands.command()
+class _CallCommand(click.Command):
+    """The command that calls a tool. Its help is about the tool that was named, where one was."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(context).parse_args([*args])
+        context.obj = given.get("tool")  # --help ends the command before anything else is read
+        return super().parse_args(context, args)
+
+    def format_help(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        if isinstance(context.obj, str):
+            self._format_tool(context.obj, context, formatter)
+            return
+        super().format_help(context, formatter)
+        from clawver_orders.tools import SURFACE
+
+        with formatter.section("Tools"):
+            formatter.write_dl([(tool.name, tool.summary) for tool in SURFACE])
+        formatter.write("\nWhat a tool takes: clawver-orders call TOOL --help\n")
+
+    def _format_tool(
+        self, name: str, context: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        from clawver_orders import missing
+        from clawver_orders.tools import TOOLS
+
+        if name not in TOOLS:
+            stop(missing.why(name, TOOLS), MISUSED)
+        tool = TOOLS[name]
+        formatter.write_usage(context.command_path, f"{name} [OPTIONS] [KEY=VALUE]...")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(tool.description.replace("\n", "\n\n"))
+        taken = [(each, _taken(tool, each)) for each in tool.input_schema["properties"]]
+        with formatter.section("Arguments"):
+            if taken:
+                formatter.write_dl(taken)
+            else:
+                formatter.write_text("It takes none.")
+        self.format_options(context, formatter)
+        with formatter.section("Example"):
+            formatter.write(f"  {_typed_call(tool)} --sandbox\n")
+
+
+def _taken(tool: "Tool", name: str) -> str:
+    """What an argument of a tool is, in words."""
+    about = tool.input_schema["properties"][name]
+    values = about.get("enum") or about.get("items", {}).get("enum")
+    kinds = {"integer": "A whole number.", "array": "A list, with commas in between."}
+    said = [
+        "Required." if name in tool.input_schema.get("required", ()) else "",
+        about["description"],
+        kinds.get(about["type"], ""),
+        f"One of: {', '.join(values)}." if values else "",
+        f"When left out: {about['default']}." if about.get("default") else "",
+    ]
+    return " ".join(each for each in said if each)
+
+
+def _typed_call(tool: "Tool") -> str:
+    """The tool's example, as it is typed in a shell."""
+    words = [
+        f"{name}={','.join(value) if isinstance(value, list) else value}"
+        for name, value in tool.example.items()
+    ]
+    return shlex.join(["clawver-orders", "call", tool.name, *words])
+
+
+@commands.command(cls=_CallCommand)
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--json", "as_json", help="All arguments as one JSON object instead.")
 @sandbox_option
 def call(tool: str, arguments: tuple[str, ...], as_json: str | None, sandbox: bool) -> None:
-    r"""Call one TOOL and print its answer as JSON: the same rules as over MCP.
-
-    \b
-    clawver-orders call get_order order_id=ord_shirt --sandbox
-    clawver-orders call list_orders --json '{"limit": 5}' --sandbox
+    """Call one TOOL and print its answer as JSON: the same rules as over MCP.
 
     Errors go to stderr. Exit code 1: the call failed. 2: it was misused, nothing was done.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from clawver_orders.errors import SetupError
-from clawver_orders.tools import SURFACE
+from clawver_orders.tools import TOOLS
 
 
 def why(name: str, offered: Iterable[str]) -> str:
@@ -13,7 +13,7 @@ def why(name: str, offered: Iterable[str]) -> str:
         name: What was asked for; it is repeated only where it is a name of ours.
         offered: The tools that are there.
     """
-    if any(tool.name == name for tool in SURFACE):
+    if name in TOOLS:
         return str(
             SetupError(
                 f"{name} is not offered, because CLAWVER_READ_ONLY is set. Nothing was done.",

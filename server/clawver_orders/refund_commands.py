@@ -215,7 +215,7 @@ def _with_services(run: Callable[["Services"], Awaitable[int]], sandbox: bool) -
 
 def _reason(intent: "Intent", services: "Services") -> str:
     """Why; it may name the customer, and the order is not at hand to tell."""
-    return "…" if services.settings.pii == "masked" else intent.reason
+    return "…" if services.shown.masked else intent.reason
 
 
 def _as_json(intent: "Intent", services: "Services") -> dict[str, Any]:

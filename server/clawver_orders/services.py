@@ -36,6 +36,7 @@ SANDBOX_FILE = "sandbox.sqlite3"
 """The sandbox store's file in the state folder."""
 LEDGER_FILE = "ledger.sqlite3"
 """The refund ledger in a store's folder."""
+SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
@@ -70,6 +71,16 @@ class Services:
         self.uptime = uptime
         self._open = AsyncExitStack()
 
+    @property
+    def sandbox_notice(self) -> str | None:
+        """What every answer says where this is the sandbox store; None where it is a real one."""
+        return SANDBOX_NOTICE if self.settings.sandbox else None
+
+    @cached_property
+    def shown(self) -> Shown:
+        """How customers are shown."""
+        return Shown.by(self.settings)
+
     @cached_property
     def clawver(self) -> Clawver:
         """The store's API: the real one, or the sandbox within this process."""
@@ -102,7 +113,7 @@ class Services:
             self.locks,
             self.settings,
             store=self.settings.store_name,
-            shown=Shown.by(self.settings),
+            shown=self.shown,
             moment=lambda: Moment(self.now(), self.uptime()),
         )
 

@@ -87,10 +87,10 @@ def events(
     from clawver_orders.errors import ClawverError
     from clawver_orders.services import Services
 
-    inbox = Services(settings).inbox
+    services = Services(settings)
+    inbox, masked = services.inbox, services.shown.masked
 
     def show(each: "Received") -> str:
-        masked = settings.pii == "masked"
         return json.dumps(_as_json(each, masked=masked)) if as_json else "  ".join(_row(each))
 
     try:

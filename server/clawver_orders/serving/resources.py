@@ -28,8 +28,8 @@ from clawver_orders.services import Available, Services, usable
 from clawver_orders.settling import off_thread
 from clawver_orders.text import is_id
 from clawver_orders.tools import orders
-from clawver_orders.tools.answers import SANDBOX_NOTICE, OpenRefund
 from clawver_orders.tools.contract import as_text
+from clawver_orders.tools.summary import OpenRefund
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,7 @@ async def read(available: Available, uri: str) -> ReadResourceResult:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from error
         except ClawverError as error:
             raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
-        return _contents(
-            uri, JSON, as_text(_marked(services, answer.model_dump(mode="json", exclude_none=True)))
-        )
+        return _contents(uri, JSON, as_text(_marked(services, answer.said(services.now()))))
     raise MCPError(
         code=INVALID_PARAMS,
         message=f"There is no such resource. Use {OPEN_REFUNDS}, {ORDER}, or {REFERENCE} with one of: "
@@ -133,7 +131,7 @@ async def _open_refunds(available: Available) -> dict[str, object]:
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [
-        OpenRefund.of(intent, services.now()).model_dump()
+        OpenRefund.of(intent).said(services.now())
         | {
             "state": intent.state,
             "next_step": f"Call check_refund with refund_id {intent.refund_id}.",
@@ -144,7 +142,8 @@ async def _open_refunds(available: Available) -> dict[str, object]:
 
 
 def _marked(services: Services, answer: dict[str, object]) -> dict[str, object]:
-    return answer | ({"sandbox": SANDBOX_NOTICE} if services.settings.sandbox else {})
+    notice = services.sandbox_notice
+    return answer | ({"sandbox": notice} if notice else {})
 
 
 def _contents(uri: str, mime_type: str, text: str) -> ReadResourceResult:

@@ -119,12 +119,13 @@ def build_server(
         return prompts.listing(jobs)
 
     async def get_prompt(
-        _: ServerRequestContext[Available, Any], params: GetPromptRequestParams
+        context: ServerRequestContext[Available, Any], params: GetPromptRequestParams
     ) -> GetPromptResult:
-        if isinstance(settings, SetupError):  # it is not known whether to mask
-            raise MCPError(code=INTERNAL_ERROR, message=str(settings))
+        available = context.lifespan_context
+        if isinstance(available, SetupError):  # it is not known whether to mask
+            raise MCPError(code=INTERNAL_ERROR, message=str(available))
         return prompts.filled(
-            jobs, params.name, params.arguments or {}, masked=settings.pii == "masked"
+            jobs, params.name, params.arguments or {}, masked=available.shown.masked
         )
 
     async def list_resources(

@@ -16,7 +16,6 @@ from clawver_orders.approvals import Caller
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.services import Available, Services
 from clawver_orders.serving.asking import QuestionPending
-from clawver_orders.tools.answers import SANDBOX_NOTICE
 from clawver_orders.tools.contract import Tool, as_text
 
 log = logging.getLogger(__name__)
@@ -61,6 +60,6 @@ async def answer(
 
 
 def _failure(services: Available, text: str) -> CallToolResult:
-    if isinstance(services, Services) and services.settings.sandbox:
-        text = f"{text} ({SANDBOX_NOTICE})"
+    if isinstance(services, Services) and services.sandbox_notice:
+        text = f"{text} ({services.sandbox_notice})"
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

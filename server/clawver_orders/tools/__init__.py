@@ -1,6 +1,15 @@
-"""Every tool with its hints: the whole surface on one screen."""
+"""Every tool with its hints and a good call: the whole surface on one screen."""
 
-from clawver_orders.tools import downloads, orders, refunds, sizes, webhooks
+from clawver_orders.tools import (
+    customers,
+    downloads,
+    events,
+    orders,
+    refunds,
+    sizes,
+    summary,
+    webhooks,
+)
 from clawver_orders.tools.contract import Hints, Tool
 
 READS = Hints(read_only=True, destructive=False, idempotent=True)
@@ -11,21 +20,50 @@ WRITES_ONCE = Hints(read_only=False, destructive=False, idempotent=True)
 REMOVES = Hints(read_only=False, destructive=True, idempotent=True)
 
 SURFACE = (
-    Tool(orders.list_orders, "List orders", READS),
-    Tool(orders.get_order, "Get an order", READS),
-    Tool(orders.get_order_status, "Get an order's status as its customer", READS),
-    Tool(orders.get_receipt, "Get a receipt", READS),
-    Tool(downloads.generate_download_link, "Generate a download link", READS_ANEW),
-    Tool(sizes.handle_wrong_size, "Handle a wrong size", READS),
-    Tool(orders.summarize_orders, "Summarize orders", READS),
-    Tool(refunds.refund_order, "Refund an order", MOVES_MONEY),
-    Tool(refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE),
-    Tool(refunds.check_refund, "Check a refund", READS),
-    Tool(webhooks.register_webhook, "Register a webhook", WRITES_ONCE),
-    Tool(webhooks.list_webhooks, "List webhooks", READS),
-    Tool(webhooks.delete_webhook, "Delete a webhook", REMOVES),
-    Tool(webhooks.list_order_events, "List order events", READS),
+    Tool(orders.list_orders, "List orders", READS, {"status": "shipped", "limit": 5}),
+    Tool(orders.get_order, "Get an order", READS, {"order_id": "ord_shirt"}),
+    Tool(
+        customers.get_order_status,
+        "Get an order's status as its customer",
+        READS,
+        {"order_id": "ord_shirt", "order_status_token": "ost_example_shirt"},
+    ),
+    Tool(customers.get_receipt, "Get a receipt", READS, {"checkout_id": "chk_mixed"}),
+    Tool(
+        downloads.generate_download_link,
+        "Generate a download link",
+        READS_ANEW,
+        {"order_id": "ord_digital"},
+    ),
+    Tool(
+        sizes.handle_wrong_size,
+        "Handle a wrong size",
+        READS,
+        {"order_id": "ord_shirt", "wanted_size": "L"},
+    ),
+    Tool(summary.summarize_orders, "Summarize orders", READS, {}),
+    Tool(
+        refunds.refund_order,
+        "Refund an order",
+        MOVES_MONEY,
+        {"order_id": "ord_shirt", "amount_in_cents": 500, "reason": "One sleeve is torn"},
+    ),
+    Tool(
+        refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE, {"refund_id": "rfi_example"}
+    ),
+    Tool(refunds.check_refund, "Check a refund", READS, {"order_id": "ord_shirt"}),
+    Tool(
+        webhooks.register_webhook,
+        "Register a webhook",
+        WRITES_ONCE,
+        {"url": "https://hooks.example/orders", "events": ["order.paid", "order.refunded"]},
+    ),
+    Tool(webhooks.list_webhooks, "List webhooks", READS, {}),
+    Tool(webhooks.delete_webhook, "Delete a webhook", REMOVES, {"webhook_id": "whk_example"}),
+    Tool(events.list_order_events, "List order events", READS, {"event": "order.paid"}),
 )
+TOOLS = {tool.name: tool for tool in SURFACE}
+"""All of them, by name."""
 
 
 def offered(*, read_only: bool) -> tuple[Tool, ...]:

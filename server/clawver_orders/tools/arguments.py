@@ -91,6 +91,11 @@ def moment(value: str) -> datetime:
         raise ValueError(problem) from None
 
 
+def moment_or_nothing(value: str) -> datetime | None:
+    """The same; None where nothing was given."""
+    return moment(value) if value else None
+
+
 def _since(value: str) -> str:
     if value and event_number(value) is None:
         try:

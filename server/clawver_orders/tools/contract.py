@@ -9,14 +9,14 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Concatenate, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from clawver_orders.approvals import Caller
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import SANDBOX_NOTICE, Answer
+from clawver_orders.tools.answers import Answer
 
 _OURS = frozenset({"services", "caller"})
 """Parameters that no host and no model can fill."""
@@ -41,11 +41,14 @@ class Tool:
             arguments, and gives an `Answer`.
         title: Its name for people.
         hints: What it does to the store.
+        example: A good call, on the sandbox store where it names anything of a store.
     """
 
-    run: Callable[..., Awaitable[Answer]]
+    # Arguments come from outside: `check` holds them against the signature, mypy cannot.
+    run: Callable[Concatenate[Services, ...], Awaitable[Answer]]
     title: str
     hints: Hints
+    example: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -57,6 +60,11 @@ class Tool:
         """What the agent reads: each paragraph of the docstring on one line."""
         paragraphs = (inspect.getdoc(self.run) or "").split("\n\n")
         return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description."""
+        return f"{self.description.splitlines()[0].partition('. ')[0].rstrip('.')}."
 
     @property
     def defect(self) -> str:
@@ -145,9 +153,8 @@ class Tool:
         if "caller" in inspect.signature(self.run).parameters:
             checked["caller"] = caller
         answer = await self.run(services, **checked)
-        if services.settings.sandbox:
-            answer = answer.model_copy(update={"sandbox": SANDBOX_NOTICE})
-        return answer.model_dump(mode="json", exclude_none=True)
+        marked = answer.model_copy(update={"sandbox": services.sandbox_notice})
+        return marked.said(services.now())
 
 
 def as_text(answer: Mapping[str, Any]) -> str:

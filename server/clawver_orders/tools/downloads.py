@@ -1,13 +1,75 @@
 """Download links for digital items."""
 
+from datetime import datetime, timedelta
+from typing import Annotated, Self
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from clawver_orders.addresses import is_loopback
 from clawver_orders.errors import InvalidRequestError, RefusedError
-from clawver_orders.models import Item, Order
+from clawver_orders.models import Download, Item, Order
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import DownloadLink
+from clawver_orders.tools.answers import Answer, InWords, in_utc
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
+
+
+def in_bytes(size: int) -> str:
+    """A size as a person reads it."""
+    if size < 1000:
+        return f"{size} bytes"
+    amount, unit = float(size), "bytes"
+    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit is read after the loop
+        amount /= 1000
+        if amount < 999.95:
+            break
+    return f"{amount:.1f} {unit}"
+
+
+Size = Annotated[int, InWords("_bytes", "", lambda size, _: in_bytes(size))]
+
+
+class DownloadLink(Answer):
+    """A signed link that works for whoever holds it, until it expires."""
+
+    order_id: str
+    item_id: str
+    product_name: str | None = None
+    download_url: str
+    unexpected_host: bool = Field(description="True when the link leaves Clawver's own domain.")
+    file_name: str | None = None
+    file_size_bytes: Size | None = None
+    expires_in_minutes: int | None = None
+    expires_at: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        link: Download,
+        order_id: str,
+        item_id: str,
+        product_name: str | None,
+        now: datetime,
+        *,
+        unexpected_host: bool,
+        sandbox: bool,
+    ) -> Self:
+        """The link as an agent gets it."""
+        minutes = link.expires_in_minutes
+        return cls(
+            order_id=order_id,
+            item_id=item_id,
+            product_name=product_name,
+            download_url=link.download_url,
+            unexpected_host=unexpected_host,
+            file_name=link.file_name,
+            file_size_bytes=link.file_size_bytes,
+            expires_in_minutes=minutes,
+            expires_at=None if minutes is None else in_utc(now + timedelta(minutes=minutes)),
+            next_step="Give the link to the customer of this order and to nobody else; "
+            "call generate_download_link again when it has expired."
+            + (" It opens while clawver-orders sandbox runs." if sandbox else ""),
+        )
 
 
 async def generate_download_link(

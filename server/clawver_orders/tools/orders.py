@@ -1,57 +1,73 @@
-"""Reading orders: the list, one of them, the customer's view, receipts, and figures."""
+"""Reading orders: the list, and one of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Self
+
+from pydantic import Field
 
 from clawver_orders.approvals import Caller
 from clawver_orders.lifecycle import attention, standing
-from clawver_orders.models import Order
+from clawver_orders.models import Item, Order, Refund
 from clawver_orders.money import display
-from clawver_orders.report import Tally, figures
 from clawver_orders.search import PAGE, Found, is_whole, search
 from clawver_orders.services import Services
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import (
-    COLUMNS,
     LEDGER_UNREADABLE,
-    AttentionRow,
-    OpenRefund,
-    OrderDetail,
-    OrderList,
-    OrderStatus,
-    OrderSummary,
-    ReceiptDetail,
-    ReceiptLine,
-    TallyRow,
+    TRACKING_IS_HIDDEN,
+    Answer,
+    Cents,
+    Part,
+    Past,
+    Tracking,
     ago,
+    in_one_line,
     in_utc,
     look_first,
-    row_of,
     tracking,
 )
 from clawver_orders.tools.arguments import (
-    CheckoutId,
     CreatedAfter,
     CreatedBefore,
     CustomerEmail,
     Limit,
     OrderId,
-    OrderStatusToken,
     PaymentStatus,
     ProductText,
     Status,
-    moment,
+    moment_or_nothing,
 )
 
-ATTENTION_SHOWN = 25
 NOTHING_TO_DO = "Nothing has to be done."
-TRACKING_IS_HIDDEN = (
-    "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
-)
 WHAT_IS_LEFT_IS_NOT_KNOWN = (
     "What can still be refunded is not known, because Clawver does not list the earlier refunds: "
     "tell the merchant before promising money back."
 )
+COLUMNS = (
+    "order_id",
+    "status",
+    "payment_status",
+    "total_in_cents",
+    "total",
+    "created_at",
+    "created_ago",
+    "customer",
+    "items",
+    "needs_attention",
+)
+"""What stands in a row of a list. Names once, not in every row: a list is mostly names otherwise."""
+
+
+class OrderList(Answer):
+    """Orders, newest first."""
+
+    columns: list[str] = Field(description="What stands in each row of orders.")
+    orders: list[list[str]] = Field(description="One row an order; empty text where not known.")
+    scanned: int = Field(description="Orders that were looked at.")
+    complete: bool = Field(description="Whether every order that matches is listed.")
+    why_incomplete: str | None = None
 
 
 async def list_orders(
@@ -74,7 +90,7 @@ async def list_orders(
     100 orders of each status, for up to 29 of the store's 60 requests a minute. When complete
     is false, raise limit or add status; older ones are missed.
     """
-    after, before = _time(created_after), _time(created_before)
+    after, before = moment_or_nothing(created_after), moment_or_nothing(created_before)
     filtered = payment_status != "any" or bool(customer_email or product or after or before)
     wanted = None if status == "any" else status
     if filtered:
@@ -89,7 +105,7 @@ async def list_orders(
         )
     else:
         found = await _newest(services, wanted, limit)
-    shown = Shown.by(services.settings)
+    shown = services.shown
     rows = found.orders[:limit]
     why = found.why_incomplete
     if len(found.orders) > limit:
@@ -97,7 +113,7 @@ async def list_orders(
         why = f"{more} {why}" if why else more
     return OrderList(
         columns=list(COLUMNS),
-        orders=[row_of(order, shown, services.now()) for order in rows],
+        orders=[_row(order, shown, services.now()) for order in rows],
         scanned=found.scanned,
         complete=why is None,
         why_incomplete=why,
@@ -144,8 +160,166 @@ def _matches(order: Order, payment_status: str, customer_email: str, product: st
     )
 
 
-def _time(value: str) -> datetime | None:
-    return moment(value) if value else None
+def _row(order: Order, shown: Shown, now: datetime) -> list[str]:
+    """One order of a list, in the order of `COLUMNS`. No address; empty where nothing is known."""
+    return [
+        order.id,
+        order.status,
+        order.payment_status,
+        str(order.total_in_cents),
+        display(order.total_in_cents),
+        in_utc(order.created_at),
+        ago(order.created_at, now),
+        shown.email(order.customer_email) or "",
+        in_one_line(order.items or ()),
+        attention(order, now) or "",
+    ]
+
+
+class ItemDetail(Part):
+    """A line of an order and what can be done with it."""
+
+    item_id: str
+    product_id: str | None = None
+    product_name: str
+    product_type: str
+    quantity: int
+    total_in_cents: Cents | None = None
+    variant_id: str | None = None
+    variant_name: str | None = None
+    what_can_be_done: str
+
+
+class RefundDetail(Part):
+    """Money that Clawver says went back."""
+
+    clawver_refund_id: str
+    stripe_refund_id: str | None = None
+    amount_in_cents: Cents
+    reason: str
+    created_at: Past | None = None
+
+    @classmethod
+    def of(cls, refund: Refund, order: Order, shown: Shown) -> Self:
+        """The detail of a refund."""
+        return cls(
+            clawver_refund_id=refund.id,
+            stripe_refund_id=refund.stripe_refund_id,
+            amount_in_cents=refund.amount_in_cents,
+            reason=shown.words(refund.reason, order),
+            created_at=refund.created_at,
+        )
+
+
+class Recipient(Part):
+    """Where a printed item goes."""
+
+    name: str | None = None
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class OrderDetail(Answer):
+    """One order."""
+
+    order_id: str
+    status: str
+    payment_status: str | None = None
+    standing: str = Field(description="The step it has reached and what comes next.")
+    needs_attention: str | None = None
+    created_at: Past
+    paid_at: Past | None = None
+    total_in_cents: Cents
+    refunded_in_cents: Cents
+    refundable_in_cents: Cents | None = Field(
+        None,
+        description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known or not settled: see next_step.",
+    )
+    open_refund_id: str | None = Field(None, description="A refund that is not settled yet.")
+    customer: str | None = None
+    ship_to: Recipient | None = None
+    items: list[ItemDetail]
+    tracking: Tracking | None = None
+    refunds: list[RefundDetail]
+
+    @classmethod
+    def of(
+        cls,
+        order: Order,
+        shown: Shown,
+        now: datetime,
+        *,
+        standing: str,
+        opened: Sequence[Intent] | None,
+        next_step: str,
+    ) -> Self:
+        """An order as an agent gets it.
+
+        What is left to refund is told only where it is known that no refund is `opened`.
+        """
+        left = order.refundable_in_cents if opened == () else None
+        return cls(
+            order_id=order.id,
+            status=order.status,
+            payment_status=order.payment_status or None,
+            standing=standing,
+            needs_attention=attention(order, now),
+            created_at=order.created_at,
+            paid_at=order.paid_at,
+            total_in_cents=order.total_in_cents,
+            refunded_in_cents=order.refunded_in_cents,
+            refundable_in_cents=left,
+            open_refund_id=opened[0].refund_id if opened else None,
+            customer=shown.email(order.customer_email),
+            ship_to=_recipient(order, shown),
+            items=[_item(order, item) for item in order.items or ()],
+            tracking=tracking(order, shown),
+            refunds=[RefundDetail.of(refund, order, shown) for refund in order.refunds or ()],
+            next_step=next_step,
+        )
+
+
+def _recipient(order: Order, shown: Shown) -> Recipient | None:
+    where = order.shipping_address
+    if where is None:
+        return None
+    return Recipient(
+        name=shown.name(where.name or None),
+        line1=shown.detail(where.line1 or None),
+        line2=shown.detail(where.line2 or None),
+        city=shown.detail(where.city or None),
+        state=shown.detail(where.state or None),
+        postal_code=shown.detail(where.postal_code or None),
+        country=where.country or None,
+    )
+
+
+def _item(order: Order, item: Item) -> ItemDetail:
+    if item.is_digital and order.is_paid:
+        can = f"Download: generate_download_link with order_id {order.id}, item_id {item.id}."
+    elif item.is_digital and order.is_refunded:
+        can = "No download: the order is refunded in full."
+    elif item.is_digital:
+        can = "No download: the order is not paid."
+    elif item.is_printed:
+        can = f"Sizes: handle_wrong_size with order_id {order.id}."
+    else:
+        can = "Nothing: this version does not know its type."
+    return ItemDetail(
+        item_id=item.id,
+        product_id=item.product_id,
+        product_name=item.product_name,
+        product_type=item.product_type,
+        quantity=item.quantity,
+        total_in_cents=item.total_in_cents,
+        variant_id=item.variant_id,
+        variant_name=item.variant_name,
+        what_can_be_done=can,
+    )
 
 
 async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
@@ -160,7 +334,7 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """
     order = await services.clawver.order(order_id)
     opened = await services.desk.open_refunds(order_id)
-    shown, now = Shown.by(services.settings), services.now()
+    shown, now = services.shown, services.now()
     return OrderDetail.of(
         order,
         shown,
@@ -215,153 +389,3 @@ def _first_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -
         item_id = f"item_id {files[0]}" if len(files) == 1 else "the item_id of the file"
         return f"For a new download link call generate_download_link with order_id {order.id} and {item_id}."
     return NOTHING_TO_DO
-
-
-async def get_order_status(
-    services: Services, order_id: OrderId, order_status_token: OrderStatusToken
-) -> OrderStatus:
-    """Read where one order stands as its customer may see it: status, total and tracking; no items, address, refunds.
-
-    Use it to check what the customer sees, or when their token is all you may use; for all else
-    use get_order.
-
-    It takes one of the store's 60 requests a minute, without the store's key. A token opens
-    only its own order_id, for a time that Clawver does not state. If it is refused, the call is
-    an error: get_receipt shows the right token.
-    """
-    order = await services.clawver.customer_order(order_id, order_status_token)
-    shown = Shown.by(services.settings)
-    parcel = tracking(order, shown)
-    step = f"For items and refunds call get_order with order_id {order.id}."
-    return OrderStatus(
-        order_id=order.id,
-        status=order.status,
-        payment_status=order.payment_status or None,
-        standing=standing(order),
-        created_at=in_utc(order.created_at),
-        created_ago=ago(order.created_at, services.now()),
-        total_in_cents=order.total_in_cents,
-        total=display(order.total_in_cents),
-        tracking=parcel,
-        next_step=f"{TRACKING_IS_HIDDEN} {step}" if shown.masked and parcel else step,
-    )
-
-
-async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDetail:
-    """Read the receipt of one checkout: lines, total, the order_id it became, and the customer's tokens.
-
-    Use it when a checkout_id is all there is, or to get the tokens for get_order_status and
-    generate_download_link; for all else use get_order. Ask the customer for the checkout_id: no
-    call lists checkouts.
-
-    The tokens open the order and its files for whoever holds them: give them to this customer
-    only. An unknown id, or an order's, is an error. It makes one request, without the store's
-    key.
-    """
-    receipt = await services.clawver.receipt(checkout_id)
-    order = receipt.order_id
-    return ReceiptDetail(
-        checkout_id=checkout_id,
-        order_id=order,
-        order_status_token=receipt.order_status_token,
-        customer=Shown.by(services.settings).email(receipt.customer_email),
-        total_in_cents=receipt.total_in_cents,
-        total=None if receipt.total_in_cents is None else display(receipt.total_in_cents),
-        items=[
-            ReceiptLine(
-                item_id=item.id,
-                product_name=item.product_name,
-                quantity=item.quantity,
-                total_in_cents=item.total_in_cents,
-                total=None if item.total_in_cents is None else display(item.total_in_cents),
-                download_token=item.download_token,
-            )
-            for item in receipt.items
-        ],
-        next_step=f"Call get_order with order_id {order} for the order behind it."
-        if order
-        else "Find the order with list_orders and the customer's e-mail address.",
-    )
-
-
-async def summarize_orders(
-    services: Services,
-    caller: Caller,
-    created_after: CreatedAfter = "",
-    created_before: CreatedBefore = "",
-) -> OrderSummary:
-    """Count orders and add up their money and refunds: of the whole store, or of orders created in a span.
-
-    Call it without arguments for the daily check: it names up to 25 orders that need attention
-    (stuck for days, payment failed, cancelled but not refunded) and all open refunds. Use
-    list_orders for the orders themselves, get_order for one.
-
-    For one day give it as created_after and the next day as created_before. It takes up to 29
-    of the store's 60 requests a minute, fewer for a recent span: do not poll it. When complete
-    is false, the sums are too low: take a later created_after.
-    """
-    found = await search(
-        services.clawver,
-        created_after=_time(created_after),
-        created_before=_time(created_before),
-        needs=("payment_status", "refunds"),
-        progress=caller.progress,
-    )
-    opened = await services.desk.open_refunds()
-    sums = figures(found.orders, services.now())
-    average = sums.average_order_in_cents
-    return OrderSummary(
-        orders=sums.orders,
-        paid_orders=sums.paid_orders,
-        sales_in_cents=sums.sales_in_cents,
-        sales=display(sums.sales_in_cents),
-        refunds=sums.refunds,
-        refunded_in_cents=sums.refunded_in_cents,
-        refunded=display(sums.refunded_in_cents),
-        average_order_in_cents=average,
-        average_order=None if average is None else display(average),
-        by_status=[_tally(each) for each in sums.by_status],
-        by_payment_status=[_tally(each) for each in sums.by_payment_status],
-        needs_attention=[
-            AttentionRow.of(order, why, Shown.by(services.settings))
-            for order, why in sums.attention[:ATTENTION_SHOWN]
-        ],
-        needs_attention_count=len(sums.attention),
-        scanned=found.scanned,
-        complete=found.why_incomplete is None,
-        why_incomplete=found.why_incomplete,
-        open_refunds=None
-        if opened is None
-        else [OpenRefund.of(intent, services.now()) for intent in opened],
-        next_step=_after_summary(
-            [order for order, _ in sums.attention],
-            opened,
-            is_span=bool(created_after or created_before),
-        ),
-    )
-
-
-def _after_summary(
-    attention: list[Order], opened: tuple[Intent, ...] | None, *, is_span: bool
-) -> str:
-    if opened is None:
-        return LEDGER_UNREADABLE
-    if opened:
-        return f"Find out what became of the open refunds: call check_refund with refund_id {opened[-1].refund_id}."
-    if attention:
-        return f"Start with get_order for order_id {attention[0].id}."
-    if is_span:
-        return (
-            "No order created in that span needs attention; for older ones that wait call "
-            "summarize_orders without arguments."
-        )
-    return "Nothing needs attention."
-
-
-def _tally(tally: Tally) -> TallyRow:
-    return TallyRow(
-        name=tally.name,
-        orders=tally.orders,
-        total_in_cents=tally.total_in_cents,
-        total=display(tally.total_in_cents),
-    )

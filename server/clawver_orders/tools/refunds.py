@@ -1,15 +1,19 @@
 """Giving money back: asking for it, confirming it, finding out what became of it."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from clawver_orders.approvals import Caller, item_line
 from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, InvalidRequestError
 from clawver_orders.models import Order
 from clawver_orders.money import display
-from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome
+from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome, Status
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.shown import Shown
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import RefundAnswer, RefundPreview, ago, in_utc
+from clawver_orders.tools.answers import Answer, Cents, Part, Past, ago
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -21,6 +25,42 @@ from clawver_orders.tools.arguments import (
 )
 
 CUSTOMER_SEES_IT = "in 1 to 5 business days, through Stripe"
+
+
+class RefundPreview(Part):
+    """What a person needs to know before they say yes."""
+
+    customer: str | None = None
+    items: list[str]
+    reason: str
+    total: str
+    refundable: str
+    left_after: str
+
+
+class RefundAnswer(Answer):
+    """What became of a refund."""
+
+    status: Annotated[
+        Status, Field(description="unknown: it may have happened; look, do not repeat.")
+    ]
+    message: str
+    warning: str | None = None
+    refund_id: str | None = Field(None, description="For confirm_refund and check_refund.")
+    order_id: str
+    amount_in_cents: Cents | None = None
+    reason: str | None = None
+    sent_at: Past | None = None
+    clawver_refund_id: str | None = None
+    stripe_refund_id: str | None = None
+    refundable_in_cents: Cents | None = Field(None, description="What is left on the order.")
+    preview: RefundPreview | None = None
+    in_addition_to: list[str] = Field(
+        description="What to pass as in_addition_to for a deliberate further refund of this amount; "
+        "empty until it is settled. Of a preview, what it was made with."
+    )
+    check_after_seconds: int | None = None
+    customer_sees_it: str | None = None
 
 
 async def refund_order(
@@ -103,9 +143,10 @@ async def check_refund(
             "next_step": f"{compare} {answer.next_step}",
         }
         answer = answer.model_copy(update=said)
-    if order_id and answer.status == "refunded":
+    if order_id and answer.status == "refunded" and answer.sent_at:
+        sent_ago = ago(answer.sent_at, services.now())
         latest = (
-            f"This is the latest refund of the order that is known here, sent {answer.sent_ago}. If "
+            f"This is the latest refund of the order that is known here, sent {sent_ago}. If "
             "another was meant, look for it among the refunds of get_order."
         )
         answer = answer.model_copy(update={"next_step": f"{latest} {answer.next_step}"})
@@ -127,7 +168,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     left = order.refundable_in_cents if order is not None and settled else None
     cents = outcome.amount_in_cents
     sent = intent.sent_at if intent else None
-    shown = Shown.by(services.settings)
+    shown = services.shown
     preview = _preview(outcome, shown)
     moved = outcome.status in {"refunded", "already_refunded"}
     replaced = (
@@ -143,15 +184,12 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         refund_id=intent.refund_id if intent else None,
         order_id=outcome.order_id,
         amount_in_cents=cents,
-        amount=None if cents is None else display(cents),
         reason=_reason(intent, order, shown) if preview is None else None,
-        sent_at=in_utc(sent) if sent else None,
-        sent_ago=ago(sent, services.now()) if sent else None,
+        sent_at=sent,
         clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
         stripe_refund_id=(refund.stripe_refund_id if refund else None)
         or (intent.stripe_refund_id if intent else None),
         refundable_in_cents=left,
-        refundable=None if left is None else display(left),
         preview=preview,
         in_addition_to=list(outcome.earlier),
         check_after_seconds=outcome.check_after_seconds,

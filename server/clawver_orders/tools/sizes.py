@@ -1,18 +1,17 @@
 """The wrong-size playbook as a tool."""
 
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from clawver_orders.errors import NotFoundError, RefusedError
 from clawver_orders.models import Product
 from clawver_orders.money import display
 from clawver_orders.services import Services
 from clawver_orders.sizes import Choice, ItemSizes, sizes_of
 from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import (
-    LEDGER_UNREADABLE,
-    ItemSizesDetail,
-    SizeChoice,
-    WrongSize,
-    look_first,
-)
+from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, InWords, Part, look_first
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
 NO_EXCHANGE = (
@@ -21,6 +20,52 @@ NO_EXCHANGE = (
 )
 PRODUCTS_READ = 10
 """The most products that are looked up for one order."""
+
+
+def _more_or_less(difference: int, _: datetime) -> str:
+    if difference == 0:
+        return "same price"
+    return f"{display(abs(difference))} {'more' if difference > 0 else 'less'}"
+
+
+Difference = Annotated[int, InWords("_in_cents", "", _more_or_less)]
+
+
+class SizeChoice(Part):
+    """One size of a product."""
+
+    variant_id: str
+    variant_name: str
+    size: str
+    price_in_cents: Cents | None = None
+    difference_in_cents: Difference | None = Field(None, description="Against the ordered one.")
+
+
+class ItemSizesDetail(Part):
+    """A printed item, the size that was ordered, and the others."""
+
+    item_id: str
+    product_name: str
+    quantity: int
+    ordered_variant_id: str | None = None
+    ordered_variant_name: str | None = None
+    ordered_size: str | None = None
+    in_stock: list[SizeChoice]
+    out_of_stock: list[SizeChoice]
+    stock_unknown: list[SizeChoice]
+    wanted: SizeChoice | None = None
+    wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
+    total_in_cents: Cents | None = None
+
+
+class WrongSize(Answer):
+    """The wrong-size playbook for an order."""
+
+    order_id: str
+    items: list[ItemSizesDetail]
+    refundable_in_cents: Cents | None = None
+    exchange: str
+    steps: list[str]
 
 
 async def handle_wrong_size(
@@ -58,7 +103,6 @@ async def handle_wrong_size(
         order_id=order_id,
         items=items,
         refundable_in_cents=left,
-        refundable=None if left is None else display(left),
         exchange=NO_EXCHANGE,
         steps=_steps(
             order_id,
@@ -72,7 +116,7 @@ async def handle_wrong_size(
 
 
 def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
-    ordered, total = sizes.ordered, sizes.item.total_in_cents
+    ordered = sizes.ordered
     return ItemSizesDetail(
         item_id=sizes.item.id,
         product_name=sizes.item.product_name,
@@ -85,8 +129,7 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
         stock_unknown=[_choice(each) for each in sizes.unknown_stock],
         wanted=_choice(sizes.wanted) if sizes.wanted else None,
         wanted_available=_availability(sizes, wanted_size),
-        total_in_cents=total,
-        total=None if total is None else display(total),
+        total_in_cents=sizes.item.total_in_cents,
     )
 
 
@@ -111,22 +154,13 @@ def _availability(sizes: ItemSizes, wanted_size: str) -> str:
 
 
 def _choice(choice: Choice) -> SizeChoice:
-    difference, price = choice.difference_in_cents, choice.variant.price_in_cents
     return SizeChoice(
         variant_id=choice.variant.id,
         variant_name=choice.variant.name,
         size=choice.variant.size,
-        price_in_cents=price,
-        price=None if price is None else display(price),
-        difference_in_cents=difference,
-        difference=None if difference is None else _in_words(difference),
+        price_in_cents=choice.variant.price_in_cents,
+        difference_in_cents=choice.difference_in_cents,
     )
-
-
-def _in_words(difference: int) -> str:
-    if difference == 0:
-        return "same price"
-    return f"{display(abs(difference))} {'more' if difference > 0 else 'less'}"
 
 
 def _steps(

@@ -1,57 +1,65 @@
-"""Hearing of events: where Clawver sends them, and what has arrived."""
+"""Where Clawver sends events: registering, listing and removing webhooks."""
 
-from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
 
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
 from clawver_orders.approvals import BY_PROGRAM, Caller, Question, Reply
 from clawver_orders.errors import (
     NOTHING_SENT,
-    ClawverError,
     InvalidRequestError,
     NotFoundError,
     RefusedError,
     SetupError,
 )
 from clawver_orders.models import Webhook
-from clawver_orders.reconciling import Looked, look_where_events_say
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
-from clawver_orders.settling import off_thread
-from clawver_orders.state.inbox import Page, Query, Received, Standing
-from clawver_orders.tools.answers import (
-    EVENT_COLUMNS,
-    EventList,
-    LookedDetail,
-    ReceivingDetail,
-    WebhookDeleted,
-    WebhookDetail,
-    WebhookList,
-    WebhookRegistered,
-    ago,
-    in_utc,
-)
-from clawver_orders.tools.arguments import (
-    Before,
-    EventLimit,
-    EventName,
-    EventOrderId,
-    Since,
-    WebhookEvents,
-    WebhookId,
-    WebhookUrl,
-    event_number,
-    moment,
-)
+from clawver_orders.state.inbox import Standing
+from clawver_orders.tools.answers import Answer, Part, Past
+from clawver_orders.tools.arguments import WebhookEvents, WebhookId, WebhookUrl
+from clawver_orders.tools.receiving import START, ReceivingDetail, receiver_status, trouble
 from clawver_orders.webhooks import EVENTS
 
-START = "Ask a person to keep this running on this machine: clawver-orders listen."
 QUESTION = "register_webhook"
 """What the question is about, on its way through a host; its number is when it was asked."""
 YES_HOLDS_FOR_SECONDS = 600
-SECRETS_DIFFER = (
-    "Requests arrive whose signature does not fit: either somebody is guessing, or the webhook was "
-    "registered with another secret than CLAWVER_WEBHOOK_SECRET holds now."
-)
+
+
+class WebhookDetail(Part):
+    """Where Clawver sends events."""
+
+    webhook_id: str
+    url: str
+    events: list[str]
+    created_at: Past | None = None
+    unexpected_host: bool = Field(description="True unless CLAWVER_WEBHOOK_HOSTS names it.")
+
+
+class WebhookRegistered(Answer):
+    """What became of a registration."""
+
+    status: Literal["registered", "already_registered"]
+    message: str
+    webhook: WebhookDetail
+    same_url: list[str] = Field(description="Other webhooks with this url.")
+    receiving: ReceivingDetail
+
+
+class WebhookList(Answer):
+    """All webhooks of the store."""
+
+    webhooks: list[WebhookDetail]
+    receiving: ReceivingDetail
+
+
+class WebhookDeleted(Answer):
+    """What became of a removal."""
+
+    status: Literal["deleted", "not_registered"]
+    webhook_id: str
+    message: str
 
 
 async def register_webhook(
@@ -92,7 +100,7 @@ async def register_webhook(
             to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
         )
     others = [other.id for other in same_url if other.id != hook.id]
-    standing = await _standing(services)
+    status = await receiver_status(services)
     return WebhookRegistered(
         status="already_registered" if found else "registered",
         message=(
@@ -102,8 +110,8 @@ async def register_webhook(
         ),
         webhook=_detail(hook, services),
         same_url=others,
-        receiving=_receiving(standing, services.now()),
-        next_step=_after_registering(others, standing),
+        receiving=ReceivingDetail.of(status),
+        next_step=_after_registering(others, status),
     )
 
 
@@ -172,13 +180,13 @@ def _question(settings: Settings, to: Address, wanted: list[str], number: int) -
     )
 
 
-def _after_registering(others: list[str], standing: Standing) -> str:
+def _after_registering(others: list[str], status: Standing) -> str:
     if others:
         return (
             "This url is registered more than once; if the new one replaces the others, call "
             f"delete_webhook with webhook_id {others[0]}."
         )
-    if not standing.is_listening:
+    if not status.is_listening:
         return f"Nothing on this machine receives events yet. {START}"
     return "Call list_order_events to see what arrives."
 
@@ -194,7 +202,7 @@ async def list_webhooks(services: Services) -> WebhookList:
     merchant has not named the host in CLAWVER_WEBHOOK_HOSTS: ask about it.
     """
     hooks = [_detail(hook, services) for hook in await services.clawver.webhooks()]
-    standing = await _standing(services)
+    status = await receiver_status(services)
     if not hooks and services.settings.read_only:
         step = "No webhook is registered, and none can be registered here (CLAWVER_READ_ONLY)."
     elif not hooks:
@@ -204,10 +212,8 @@ async def list_webhooks(services: Services) -> WebhookList:
             "." if services.settings.read_only else "; remove one with delete_webhook."
         )
     else:
-        step = _trouble(standing) or "Call list_order_events to see what has arrived."
-    return WebhookList(
-        webhooks=hooks, receiving=_receiving(standing, services.now()), next_step=step
-    )
+        step = trouble(status) or "Call list_order_events to see what has arrived."
+    return WebhookList(webhooks=hooks, receiving=ReceivingDetail.of(status), next_step=step)
 
 
 async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
@@ -234,163 +240,6 @@ async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDe
         webhook_id=webhook_id,
         message=f"Clawver sends nothing to webhook {webhook_id} any more.",
         next_step="Call list_webhooks to see which ones remain.",
-    )
-
-
-async def list_order_events(
-    services: Services,
-    since: Since = "",
-    before: Before = "",
-    order_id: EventOrderId = "",
-    event: EventName = "any",
-    limit: EventLimit = 50,
-) -> EventList:
-    """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
-
-    Use it to learn what happened since the last look. For how an order stands now use
-    get_order, for all orders list_orders.
-
-    It knows only what arrived while `clawver-orders listen` ran here, for 30 days; when
-    `receiving` says that it does not run, ask a person to start it. Reading takes none of the
-    store's requests, as a rule.
-
-    Filters combine. For what is new, pass the last answer's `newest` as since; for the rest of
-    a list that was cut, pass its `older` as before.
-    """
-    query = Query(
-        after=event_number(since) or 0,
-        since=moment(since) if since and event_number(since) is None else None,
-        before=event_number(before),
-        order_id=order_id,
-        name="" if event == "any" else event,
-        limit=limit,
-    )
-    now = services.now()
-    standing = await _standing(services)
-    if max(query.after, query.before or 0) > standing.last_number:
-        raise InvalidRequestError(
-            "Nothing was read: no event with that id ever arrived here.",
-            next_step="Call list_order_events without since and before, and go on from its newest.",
-        )
-    page = await off_thread(services.inbox.find, query, now)
-    why = await off_thread(_why_incomplete, services, query, page, standing)
-    try:
-        checked = await look_where_events_say(services)
-    except ClawverError:  # what has arrived can be read all the same
-        checked = ()
-        not_looked = "Reported refunds could not be looked up: see clawver-orders doctor."
-        why = f"{why} {not_looked}" if why else not_looked
-    newest = max([standing.last_number, *(found.number for found in page.events)])
-    return EventList(
-        columns=list(EVENT_COLUMNS),
-        events=[_row(found, now) for found in page.events],
-        complete=why is None,
-        why_incomplete=why,
-        newest=f"evt_{newest}" if query.before is None else None,
-        older=f"evt_{page.events[-1].number}" if page.has_more else None,
-        receiving=_receiving(standing, now),
-        refunds_checked=[LookedDetail.of(each.intent, each.status) for each in checked],
-        next_step=_about_money(checked) + _after_events(query, page, standing),
-    )
-
-
-def _about_money(checked: tuple[Looked, ...]) -> str:
-    """What comes before anything else: a refund that was waited for is settled."""
-    settled = [each.intent.refund_id for each in checked if each.status not in {"unknown", "busy"}]
-    if not settled:
-        return ""
-    return f"Tell the person what became of refund {', '.join(settled)}: see refunds_checked. "
-
-
-def _after_events(query: Query, page: Page, standing: Standing) -> str:
-    if query.name and not page.events and query.name not in EVENTS:
-        return f"Clawver has no event of that name; there are: {', '.join(EVENTS)}."
-    trouble = _trouble(standing)
-    if trouble:
-        return trouble
-    if page.has_more:
-        return f"For the older ones call list_order_events again with before evt_{page.events[-1].number}."
-    order_id = next((found.order_id for found in page.events if found.order_id), None)
-    if order_id:
-        return f"See how an order stands now with get_order, such as order_id {order_id}."
-    return "Nothing to do; call list_order_events later with since set to newest."
-
-
-def _trouble(standing: Standing) -> str:
-    """What keeps events from arriving, and what to do about it; nothing where they do."""
-    if not standing.is_listening:
-        return f"No events can arrive: nothing listens. {START}"
-    if standing.refused_at and (
-        standing.delivered_at is None or standing.delivered_at < standing.refused_at
-    ):
-        return f"{SECRETS_DIFFER} Ask a person to compare them."
-    return ""
-
-
-def _why_incomplete(services: Services, query: Query, page: Page, standing: Standing) -> str | None:
-    reasons = []
-    if page.has_more:
-        reasons.append(
-            f"Only the newest {len(page.events)} that match are listed; older says how to go on."
-        )
-    too_early = query.since is not None and query.since < services.inbox.kept_since(services.now())
-    if too_early or 0 < query.after < standing.forgotten:
-        reasons.append(f"Events are kept for {services.settings.inbox_days} days.")
-    since = query.since or _arrival(services, query.after)
-    if standing.started_at and since and since < standing.started_at:
-        reasons.append("The listener began after that; what was sent while none ran is missed.")
-    if standing.refused_at and (
-        standing.delivered_at is None or standing.delivered_at < standing.refused_at
-    ):
-        reasons.append(SECRETS_DIFFER)
-    if standing.started_at is None:
-        reasons.append("Nothing has ever listened here, so nothing could arrive.")
-    elif not standing.is_listening:
-        reasons.append("Nothing listens now, so what the store sends is missed.")
-    return " ".join(reasons) or None
-
-
-def _arrival(services: Services, number: int) -> datetime | None:
-    """When an event arrived here, while it is kept."""
-    query = Query(after=number - 1, before=number + 1, limit=1)
-    events = services.inbox.find(query, services.now()).events if number else ()
-    return events[0].received_at if events else None
-
-
-def _row(found: Received, now: datetime) -> list[str]:
-    return [
-        f"evt_{found.number}",
-        found.name,
-        found.order_id or "",
-        in_utc(found.at) if found.at else "",
-        ago(found.at, now) if found.at else "",
-        in_utc(found.received_at),
-        ago(found.received_at, now),
-    ]
-
-
-async def _standing(services: Services) -> Standing:
-    return await off_thread(services.inbox.standing, services.now())
-
-
-def _receiving(standing: Standing, now: datetime) -> ReceivingDetail:
-    started, seen = standing.started_at, standing.seen_at
-    delivered, refused = standing.delivered_at, standing.refused_at
-    return ReceivingDetail(
-        state="listening"
-        if standing.is_listening
-        else "never_started"
-        if started is None
-        else "not_listening",
-        last_start=in_utc(started) if started else None,
-        last_start_ago=ago(started, now) if started else None,
-        last_seen=in_utc(seen) if seen else None,
-        last_seen_ago=ago(seen, now) if seen else None,
-        last_delivery=in_utc(delivered) if delivered else None,
-        last_delivery_ago=ago(delivered, now) if delivered else None,
-        refused=standing.refused,
-        last_refused=in_utc(refused) if refused else None,
-        last_refused_ago=ago(refused, now) if refused else None,
     )
 
 
@@ -444,7 +293,6 @@ def _detail(hook: Webhook, services: Services) -> WebhookDetail:
         webhook_id=hook.id,
         url=hook.url,
         events=list(hook.events),
-        created_at=in_utc(hook.created_at) if hook.created_at else None,
-        created_ago=ago(hook.created_at, services.now()) if hook.created_at else None,
+        created_at=hook.created_at,
         unexpected_host=not local and host not in named,
     )

@@ -1,0 +1,165 @@
+"""A store's orders in numbers, and which of them need somebody."""
+
+from typing import Self
+
+from pydantic import Field
+
+from clawver_orders.approvals import Caller
+from clawver_orders.models import Order
+from clawver_orders.report import Tally, figures
+from clawver_orders.search import search
+from clawver_orders.services import Services
+from clawver_orders.shown import Shown
+from clawver_orders.state.ledger import Intent
+from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, Part, Past, in_one_line
+from clawver_orders.tools.arguments import CreatedAfter, CreatedBefore, moment_or_nothing
+
+ATTENTION_SHOWN = 25
+
+
+class TallyRow(Part):
+    """How many orders share a word, and what they come to."""
+
+    name: str
+    orders: int
+    total_in_cents: Cents
+
+
+class AttentionRow(Part):
+    """An order that somebody should look at."""
+
+    order_id: str
+    why: str
+    status: str
+    customer: str | None = None
+    items: str
+    total_in_cents: Cents
+
+    @classmethod
+    def of(cls, order: Order, why: str, shown: Shown) -> Self:
+        """The order as an agent gets it."""
+        return cls(
+            order_id=order.id,
+            why=why,
+            status=order.status,
+            customer=shown.email(order.customer_email),
+            items=in_one_line(order.items or ()),
+            total_in_cents=order.total_in_cents,
+        )
+
+
+class OpenRefund(Part):
+    """A refund whose money may be on its way."""
+
+    refund_id: str
+    order_id: str
+    amount_in_cents: Cents
+    sent_at: Past
+
+    @classmethod
+    def of(cls, intent: Intent) -> Self:
+        """A refund of the ledger, as an agent gets it."""
+        return cls(
+            refund_id=intent.refund_id,
+            order_id=intent.order_id,
+            amount_in_cents=intent.amount_in_cents,
+            sent_at=intent.sent_at or intent.created_at,
+        )
+
+
+class OrderSummary(Answer):
+    """A store's orders in numbers."""
+
+    orders: int
+    paid_orders: int
+    sales_in_cents: Cents
+    refunds: int
+    refunded_in_cents: Cents
+    average_order_in_cents: Cents | None = None
+    by_status: list[TallyRow]
+    by_payment_status: list[TallyRow]
+    needs_attention: list[AttentionRow]
+    needs_attention_count: int
+    open_refunds: list[OpenRefund] | None = Field(
+        None,
+        description="Refunds of any order that are not settled yet. Missing when the ledger cannot be read.",
+    )
+    scanned: int
+    complete: bool
+    why_incomplete: str | None = None
+
+
+async def summarize_orders(
+    services: Services,
+    caller: Caller,
+    created_after: CreatedAfter = "",
+    created_before: CreatedBefore = "",
+) -> OrderSummary:
+    """Count orders and add up their money and refunds: of the whole store, or of orders created in a span.
+
+    Call it without arguments for the daily check: it names up to 25 orders that need attention
+    (stuck for days, payment failed, cancelled but not refunded) and all open refunds. Use
+    list_orders for the orders themselves, get_order for one.
+
+    For one day give it as created_after and the next day as created_before. It takes up to 29
+    of the store's 60 requests a minute, fewer for a recent span: do not poll it. When complete
+    is false, the sums are too low: take a later created_after.
+    """
+    found = await search(
+        services.clawver,
+        created_after=moment_or_nothing(created_after),
+        created_before=moment_or_nothing(created_before),
+        needs=("payment_status", "refunds"),
+        progress=caller.progress,
+    )
+    opened = await services.desk.open_refunds()
+    sums = figures(found.orders, services.now())
+    return OrderSummary(
+        orders=sums.orders,
+        paid_orders=sums.paid_orders,
+        sales_in_cents=sums.sales_in_cents,
+        refunds=sums.refunds,
+        refunded_in_cents=sums.refunded_in_cents,
+        average_order_in_cents=sums.average_order_in_cents,
+        by_status=[_tally(each) for each in sums.by_status],
+        by_payment_status=[_tally(each) for each in sums.by_payment_status],
+        needs_attention=[
+            AttentionRow.of(order, why, services.shown)
+            for order, why in sums.attention[:ATTENTION_SHOWN]
+        ],
+        needs_attention_count=len(sums.attention),
+        scanned=found.scanned,
+        complete=found.why_incomplete is None,
+        why_incomplete=found.why_incomplete,
+        open_refunds=None if opened is None else [OpenRefund.of(intent) for intent in opened],
+        next_step=_after_summary(
+            [order for order, _ in sums.attention],
+            opened,
+            is_span=bool(created_after or created_before),
+        ),
+    )
+
+
+def _after_summary(
+    attention: list[Order], opened: tuple[Intent, ...] | None, *, is_span: bool
+) -> str:
+    if opened is None:
+        return LEDGER_UNREADABLE
+    if opened:
+        return f"Find out what became of the open refunds: call check_refund with refund_id {opened[-1].refund_id}."
+    if attention:
+        return f"Start with get_order for order_id {attention[0].id}."
+    if is_span:
+        return (
+            "No order created in that span needs attention; for older ones that wait call "
+            "summarize_orders without arguments."
+        )
+    return "Nothing needs attention."
+
+
+def _tally(tally: Tally) -> TallyRow:
+    return TallyRow(
+        name=tally.name,
+        orders=tally.orders,
+        total_in_cents=tally.total_in_cents,
+    )
