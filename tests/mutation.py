@@ -50,7 +50,7 @@ PRELOADED = (
 )
 TESTS: dict[str, tuple[str, ...]] = {
     "money.py": ("tests/test_money.py",),
-    "state/folders.py": ("tests/state/test_database.py",),
+    "state/folders.py": ("tests/state/test_folders.py", "tests/state/test_database.py"),
     "state/database.py": ("tests/state/test_database.py", "tests/state/test_ledger.py"),
     "state/ledger.py": ("tests/state/test_ledger.py", "tests/test_doctor.py"),
     "state/locks.py": ("tests/state/test_locks.py",),

@@ -10,8 +10,8 @@ from tests.state.conftest import Start, mode, names_in
 
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.state import database as room
+from clawver_orders.state import folders
 from clawver_orders.state.database import Database, Schema
-from clawver_orders.state.folders import make_private
 
 WORDS = "CREATE TABLE word (text TEXT NOT NULL UNIQUE) STRICT;\n"
 COUNTS = (
@@ -136,17 +136,6 @@ def test_what_is_no_file_is_refused(path: Path, make: Callable[[Path], None]) ->
         read(opened(path))
 
 
-def test_two_that_make_a_folder_at_once_do_not_fail_each_other(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_private(path.parent)
-    monkeypatch.setattr(Path, "exists", lambda each: each != path.parent)
-
-    make_private(path.parent)
-
-    assert path.parent.is_dir()
-
-
 def test_a_link_in_place_of_the_folder_is_refused(path: Path) -> None:
     write(opened(path), "one")
     elsewhere = path.parent.rename(path.parent.with_name("elsewhere"))
@@ -172,7 +161,7 @@ def test_what_belongs_to_somebody_else_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(opened(path), "one")
-    monkeypatch.setattr(room, "_OWNER", lambda: os.geteuid() + 1)
+    monkeypatch.setattr(folders, "_OWNER", lambda: os.geteuid() + 1)
 
     with pytest.raises(SetupError, match="must belong to this user alone"):
         read(opened(path))
@@ -181,7 +170,7 @@ def test_what_belongs_to_somebody_else_is_refused(
 def test_where_there_are_no_owners_the_profile_folder_is_trusted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_OWNER", None)
+    monkeypatch.setattr(folders, "_OWNER", None)
     write(opened(path), "one")
     path.chmod(0o666)
 

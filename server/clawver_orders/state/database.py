@@ -11,7 +11,6 @@ what was deleted, replaced or damaged meanwhile is found before anything rests o
 """
 
 import os
-import secrets
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -22,13 +21,10 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from clawver_orders.errors import SetupError, UnreachableError
-from clawver_orders.state.folders import make_private
+from clawver_orders.state.folders import is_open_to_others, is_safe, made_whole, make_private
 
 BUSY_SECONDS = 3.0
 """How long to wait for another process that is writing."""
-_OTHERS = 0o077
-_OTHERS_WRITE = 0o022
-_OWNER = getattr(os, "geteuid", None)  # Windows has no such thing; its profile folders are private
 _PRIMARY = 0xFF  # SQLite's extended error codes carry the plain one in their last byte
 
 
@@ -132,15 +128,13 @@ class Database:
     def _check_owner(self, path: Path, is_kind: Callable[[int], bool], mode: int) -> None:
         """Nobody else may write it, and it is no detour to somewhere else."""
         found = path.lstat()
-        right_kind = is_kind(found.st_mode)
-        foreign = _OWNER is not None and found.st_uid != _OWNER()
-        if not right_kind or foreign or (_OWNER is not None and found.st_mode & _OTHERS_WRITE):
+        if not is_safe(found, is_kind):
             raise SetupError(
                 f"{path} is not safe to keep {self._name} in: it must belong to this user alone, and be "
                 "no link.",
                 next_step=f"A person must look at who changed it, and then run: chmod {mode:o} '{path}'.",
             )
-        if _OWNER is not None and found.st_mode & _OTHERS:
+        if is_open_to_others(found):
             path.chmod(mode)
 
     def _make_sure_of_file(self) -> None:
@@ -155,17 +149,9 @@ class Database:
                 next_step="A person must put it back from a backup. To begin a new one knowingly, "
                 f"without its history, delete {self._marker} too.",
             )
-        draft = self.path.with_suffix(f".{secrets.token_hex(4)}.draft")
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        try:
-            with closing(self._open(draft)) as connection:
-                connection.execute(f"PRAGMA application_id = {self._schema.application_id}")
-                self._migrate(connection)
-            os.link(draft, self.path)
-        except FileExistsError:
-            pass  # another process was faster, and its file is as good
-        finally:
-            draft.unlink()
+        with made_whole(self.path) as draft, closing(self._open(draft)) as connection:
+            connection.execute(f"PRAGMA application_id = {self._schema.application_id}")
+            self._migrate(connection)
 
     def _open(self, path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -1,8 +1,4 @@
-"""A secret key that all processes of a store share, made once.
-
-The file is made whole under another name and then linked into place, so that two processes that
-begin at the same moment end up with the same key, and none ever reads half of one.
-"""
+"""A secret key that all processes of a store share, made once: the first one stays."""
 
 import os
 import secrets
@@ -10,12 +6,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from clawver_orders.state.folders import make_private
+from clawver_orders.state.folders import is_open_to_others, is_safe, made_whole, make_private
 
 LENGTH = 32
-_OTHERS = 0o077
-_OTHERS_WRITE = 0o022
-_OWNER = getattr(os, "geteuid", None)  # Windows has no such thing; its profile folders are private
+_NOT_OURS = "it is not this user's alone"
 _NO_DETOUR = getattr(os, "O_NOFOLLOW", 0)
 _AS_IT_IS = getattr(os, "O_BINARY", 0)  # Windows would end the file at a byte 26
 
@@ -27,11 +21,14 @@ def kept_key(path: Path) -> bytes:
         OSError: It cannot be read or made, or others could have read it or put it there.
     """
     make_private(path.parent)
-    folder = path.parent.lstat()
-    _check(folder, stat.S_ISDIR(folder.st_mode), _OTHERS_WRITE)
+    if not is_safe(path.parent.lstat(), stat.S_ISDIR):
+        raise PermissionError(_NOT_OURS)
     with suppress(FileNotFoundError):
         return _read(path)
-    _make(path)
+    with made_whole(path) as draft, draft.open("wb") as file:
+        file.write(secrets.token_bytes(LENGTH))
+        file.flush()
+        os.fsync(file.fileno())
     return _read(path)
 
 
@@ -39,28 +36,9 @@ def _read(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | _NO_DETOUR | _AS_IT_IS)
     with open(descriptor, "rb") as file:  # noqa: PTH123  # of what was opened, not of a name
         found = os.fstat(descriptor)
-        _check(found, stat.S_ISREG(found.st_mode), _OTHERS)
+        if not is_safe(found, stat.S_ISREG) or is_open_to_others(found):
+            raise PermissionError(_NOT_OURS)
         key = file.read(LENGTH + 1)
     if len(key) != LENGTH:
         raise OSError("the key is not whole")
     return key
-
-
-def _make(path: Path) -> None:
-    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _AS_IT_IS, 0o600)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # as above
-            file.write(secrets.token_bytes(LENGTH))
-            file.flush()
-            os.fsync(descriptor)
-        with suppress(FileExistsError):  # another process was faster, and its key is as good
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _check(found: os.stat_result, is_right_kind: bool, closed_to_others: int) -> None:
-    is_ours = _OWNER is None or (found.st_uid == _OWNER() and not found.st_mode & closed_to_others)
-    if not (is_right_kind and is_ours):
-        raise PermissionError("it is not this user's alone")
