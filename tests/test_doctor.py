@@ -1,5 +1,7 @@
 """The doctor looks at what refunds rest on, and says what to do about it."""
 
+import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +46,15 @@ async def test_a_store_without_refunds_is_fine(state: Path) -> None:
         Finding("ledger", True, "There is none yet: the first refund makes it."),
     ]
     assert not Ledger(file_of(state)).exists
+
+
+async def test_the_folders_it_makes_are_closed_to_others(tmp_path: Path) -> None:
+    before = os.umask(0)
+    await findings(tmp_path / "above" / "state")
+    os.umask(before)
+
+    made = [folder for folder in (tmp_path / "above").rglob("*") if folder.is_dir()]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in [tmp_path / "above", *made]} == {0o700}
 
 
 async def test_settled_refunds_are_fine(state: Path) -> None:

@@ -84,7 +84,7 @@ MAP = {
         "addresses", "errors", "ports", "serving.gate", "serving.server", "serving.stopping", "serving.underway",
         "settings",
     },
-    "doctor": {"errors", "services", "settings"},
+    "doctor": {"errors", "services", "settings", "state.folders"},
     "installation": set(),
     "demo": {"installation"},
     "hosts": {"installation"},

@@ -11,6 +11,7 @@ from typing import Any
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings, ignored
+from clawver_orders.state.folders import make_private
 
 CLOCK_MAY_DIFFER = timedelta(minutes=2)
 
@@ -98,7 +99,7 @@ async def _store(services: Services) -> list[Finding]:
 
 def _state_folder(folder: Path) -> Finding:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"writable")
             probe.flush()
