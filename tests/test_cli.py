@@ -307,6 +307,24 @@ def test_a_variable_that_is_no_setting_is_warned_of_once(store: dict[str, str]) 
     assert done.stderr.count("CLAWVER_VENV is no setting of this server, so it is ignored.") == 1
 
 
+def test_who_asks_for_errors_alone_is_not_warned_of_a_variable(store: dict[str, str]) -> None:
+    done = run("call", "list_orders", CLAWVER_VENV="example", CLAWVER_LOG_LEVEL="error", **store)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_placeholder_in_place_of_the_key_is_told_of_where_the_key_is_missing(
+    store: dict[str, str],
+) -> None:
+    store["CLAW_API_KEY"] = "${CLAW_API_KEY}"
+
+    for words in (("call", "list_orders"), ("config", "cursor", "--inline-key"), ("doctor",)):
+        done = run(*words, **store)
+
+        assert done.returncode == 1
+        assert "CLAW_API_KEY holds a placeholder, not a key." in done.stdout + done.stderr
+
+
 def test_the_doctor_names_variables_that_are_no_settings(store: dict[str, str]) -> None:
     done = run("doctor", CLAWVER_VENV="example", CLAWVER_COLOUR="red", **store)
 

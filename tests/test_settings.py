@@ -1,7 +1,9 @@
 """A person's decisions, checked once and never repeated aloud."""
 
+import base64
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ from platformdirs import user_state_path
 
 from clawver_orders.addresses import one_spelling
 from clawver_orders.errors import SetupError
-from clawver_orders.settings import VARIABLES, Settings
+from clawver_orders.placeholders import is_no_secret
+from clawver_orders.settings import VARIABLES, Settings, ignored
 
 KEY = "claw_sk_live_example_key"
+STEM = KEY.removesuffix("example_key")
 
 
 def read(**environment: str) -> Settings:
@@ -77,20 +81,47 @@ def test_an_empty_value_counts_as_not_set(name: str, empty: str) -> None:
 PLACEHOLDERS = [
     "${X}", "${env:X}", "${input:x}", "${user_config.x}", "${X:-none}", "${{ secrets.X }}", "#{X}", "{{X}}",
     "{{ X }}", "{X}", "{env:X}", "$X", "$env:X", "%X%", "<your key>", "<YOUR_KEY>", "[X]", "$(pass show x)",
-    "`pass show x`", "op://vault/item/field",
+    "`pass show x`", "op://vault/item/field", "@X@", "@@X@@", "__X__", "<<X>>",
+]  # fmt: skip
+
+NO_SECRETS = [
+    "process.env.CLAWVER_SECRET", "import.meta.env.CLAWVER_SECRET", "os.environ/CLAWVER_SECRET",
+    "os.environ['CLAWVER_SECRET']", "ENV[CLAWVER_SECRET_VALUE]", "env:CLAWVER_SECRET_VALUE", "secrets.CLAWVER_SECRET",
+    "file:/run/secrets/claw", "arn:aws:secretsmanager:eu:1", "aws-sm://clawver/production", "bw://item/claw-secret1",
+    "!ref/clawver/secret-1", "@Microsoft.KeyVault(SecretUri=https://example)", "@@HTTP_TOKEN_VALUE@@",
+    f"{STEM}YOUR_KEY_HERE", f"{STEM}xxxx", f"{STEM}xxxxxxxxxxxx", f"{STEM}****", "claw_sk_live_...",
+    "YOUR_TOKEN_HERE_PLEASE", "YOUR_WEBHOOK_SECRET_HERE", "change-me-change-me", "replace_with_a_long_secret",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        *PLACEHOLDERS, "the store's key", "the store\u2019s key", "YOUR_API_KEY", "your-key-here", "KEY",
-        "claw_sk_live_...", "claw_sk_\N{HORIZONTAL ELLIPSIS}", "env.CLAW_API_KEY", "process.env.CLAW_API_KEY",
-        "CLAW_API_KEY",
+        *PLACEHOLDERS, *NO_SECRETS, "the store's key", "the store\u2019s key", "YOUR_API_KEY", "your-key-here",
+        "KEY", "claw_sk_\N{HORIZONTAL ELLIPSIS}", "env.CLAW_API_KEY", "process.env.CLAW_API_KEY", "CLAW_API_KEY",
     ],
 )  # fmt: skip
 def test_a_placeholder_or_an_instruction_in_place_of_the_key_counts_as_not_set(value: str) -> None:
-    assert read(CLAW_API_KEY=f" {value} ").api_key is None
+    settings = read(CLAW_API_KEY=f" {value} ")
+
+    assert settings.api_key is None
+    assert settings.key_note == " CLAW_API_KEY holds a placeholder, not a key."
+
+
+def test_where_no_placeholder_is_in_place_of_the_key_none_is_told_of() -> None:
+    assert (
+        read().key_note == read(CLAW_API_KEY=" ").key_note == read(CLAW_API_KEY=KEY).key_note == ""
+    )
+
+
+@pytest.mark.parametrize("value", NO_SECRETS)
+@pytest.mark.parametrize("name", ["CLAWVER_HTTP_TOKEN", "CLAWVER_WEBHOOK_SECRET"])
+def test_the_text_of_an_example_guards_nothing(name: str, value: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        read(**{name: value})
+
+    assert caught.value.happened.startswith(f"{name} holds a placeholder in place of its value")
+    assert value not in str(caught.value)
 
 
 @pytest.mark.parametrize("placeholder", [*PLACEHOLDERS, "process.env.{name}"])
@@ -100,21 +131,27 @@ def test_a_placeholder_in_any_other_setting_is_refused(name: str, placeholder: s
     with pytest.raises(SetupError) as caught:
         Settings.from_environment({name: value})
 
-    assert caught.value.happened.startswith(f"{name} holds a placeholder that the host did not")
+    assert caught.value.happened.startswith(f"{name} holds a placeholder in place of its value")
     assert name in caught.value.next_step
     assert value not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "folder", ["/a/${X}", "~/$X/b", "/a/x-{{X}}", "/a/$(whoami)", "/a/%USER%/b", "$HOME/b"]
-)
+    "folder",
+    [
+        "/a/${X}", "~/$X/b", "/a/x-{{X}}", "/a/$(whoami)", "/a/%USER%/b", "$HOME/b", "/a/<state>", "/a/{env:X}",
+        "/a/${X:-/b}/c", "/a/@X@/b", "/a/`pwd`",
+    ],
+)  # fmt: skip
 def test_a_folder_with_a_placeholder_inside_is_refused(folder: str) -> None:
     with pytest.raises(SetupError, match="CLAWVER_STATE_DIR cannot be used: has a placeholder"):
         read(CLAWVER_STATE_DIR=folder)
 
 
 def test_each_of_several_secrets_must_be_one() -> None:
-    with pytest.raises(SetupError, match="CLAWVER_WEBHOOK_SECRET cannot be used: must be the secr"):
+    with pytest.raises(
+        SetupError, match="CLAWVER_WEBHOOK_SECRET cannot be used: must be the secrets thems"
+    ):
         read(CLAWVER_WEBHOOK_SECRET="whsec_example_0123456789 ${OLD_WEBHOOK_SECRET}")
 
 
@@ -122,7 +159,7 @@ def test_each_of_several_secrets_must_be_one() -> None:
     "secret",
     [
         "claw_sk_live_example_${x}_%y%_{z}", "{example}-0123456789", "$2b$example$0123456789",
-        "example%0123456789%x", "<example>0123456789", "$example/0123456789", "claw_sk_live_your_key_example",
+        "example%0123456789%x", "<example>0123456789", "$example/0123456789", "claw_sk_live_key_of_example",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["CLAW_API_KEY", "CLAWVER_HTTP_TOKEN", "CLAWVER_WEBHOOK_SECRET"])
@@ -137,6 +174,19 @@ def test_an_option_that_has_decided_needs_no_variable() -> None:
     assert Settings.from_environment({"CLAWVER_READ_ONLY": "${X}"}, read_only=True).read_only
 
 
+@given(
+    st.sampled_from(["", "claw_sk_live_", "claw_sk_test_", "whsec_"]),
+    st.binary(min_size=12, max_size=32),
+    st.sampled_from([bytes.hex, lambda raw: base64.b64encode(raw).decode(), lambda raw: base64.b32encode(raw).decode()]),
+)  # fmt: skip
+def test_a_random_secret_is_never_taken_for_a_placeholder(
+    prefix: str, raw: bytes, written: Callable[[bytes], str]
+) -> None:
+    secret = prefix + written(raw)
+
+    assert is_no_secret(secret) is False
+
+
 def test_a_misspelt_name_is_refused_with_the_right_one() -> None:
     with pytest.raises(SetupError) as caught:
         read(CLAWVER_READONLY="example-value")
@@ -144,8 +194,18 @@ def test_a_misspelt_name_is_refused_with_the_right_one() -> None:
     assert caught.value.happened == (
         "CLAWVER_READONLY is no setting of this server. Did you mean CLAWVER_READ_ONLY?"
     )
-    assert "Rename it to CLAWVER_READ_ONLY" in caught.value.next_step
+    assert "Rename it where this server is configured" in caught.value.next_step
     assert "example-value" not in str(caught.value)
+
+
+def test_a_name_that_speaks_of_protection_is_refused_with_all_settings_it_may_be() -> None:
+    with pytest.raises(SetupError) as caught:
+        read(CLAWVER_MAX_REFUND="100")
+
+    assert caught.value.happened.endswith(
+        "Did you mean CLAWVER_REFUND_LIMIT_CENTS, CLAWVER_REFUND_DAILY_LIMIT_CENTS, CLAWVER_REFUND_APPROVAL "
+        "or CLAWVER_REFUND_SETTLE_SECONDS?"
+    )
 
 
 def test_a_misspelt_name_without_a_value_does_no_harm() -> None:
@@ -162,14 +222,16 @@ def test_a_name_like_the_keys_is_refused_only_where_the_key_is_missing() -> None
     assert read(CLAW_API_KEY_2=KEY, CLAW_API_KEY=KEY).api_key is not None
 
 
-def test_other_names_that_begin_like_ours_are_warned_of_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    read(CLAWVER_VENV="/example", CLAWVER_ORDERS_PORT="", CLAW_OTHER="1", CLAWVER_PII="full")
+def test_other_names_that_begin_like_ours_are_told_of_where_they_have_a_value() -> None:
+    names = {
+        "CLAWVER_VENV": "x",
+        "CLAWVER_ORDERS_PORT": "",
+        "CLAW_X": "1",
+        "CLAWVER_PII": "full",
+        "X": "1",
+    }
 
-    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
-        ("WARNING", "CLAWVER_VENV is no setting of this server, so it is ignored.")
-    ]
+    assert ignored(names) == ["CLAWVER_VENV", "CLAW_X"]
 
 
 def test_a_whole_number_may_be_written_as_hosts_write_numbers() -> None:

@@ -422,7 +422,7 @@ class Clawver:
             return self._own_key
         if self._settings.api_key is None:
             raise SetupError(
-                "No API key is set, so nothing was sent.",
+                f"No API key is set, so nothing was sent.{self._settings.key_note}",
                 next_step="A person must set CLAW_API_KEY to the store's key where this server is "
                 "configured (the env block of the host's MCP settings, or the shell), then start it "
                 "again. To try everything without a key, start it with --sandbox.",

@@ -61,7 +61,7 @@ async def examine(
                 Finding(
                     "key",
                     False,
-                    "CLAW_API_KEY is not set.",
+                    f"CLAW_API_KEY is not set.{settings.key_note}",
                     "Set it to the store's key where the server is configured, or use --sandbox.",
                 )
             )

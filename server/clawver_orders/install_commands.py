@@ -87,12 +87,14 @@ def _key() -> str:
     from clawver_orders.settings import Settings
 
     try:
-        key = Settings.from_environment().api_key
+        settings = Settings.from_environment()
     except SetupError as error:
         raise click.ClickException(str(error)) from None
-    if key is None:
-        raise click.ClickException("CLAW_API_KEY is not set, so there is no key to write out.")
-    return key.get_secret_value()
+    if settings.api_key is None:
+        raise click.ClickException(
+            f"CLAW_API_KEY is not set, so there is no key to write out.{settings.key_note}"
+        )
+    return settings.api_key.get_secret_value()
 
 
 def _write(host: "Host", start: "Start", *, yes: bool, chosen: Path | None) -> None:

@@ -1,20 +1,29 @@
-"""Which setting a variable with an unknown name was meant for. No I/O.
+"""Which settings a variable with an unknown name may have been meant for. No I/O.
 
 No check of a value finds a misspelt name: the merchant believes that the server is read-only, and
 nothing says otherwise.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 
+_OURS = frozenset("CLAWVER")
 _PREFIX = re.compile("^CLAW(?:VER)?")
-_GUARDS = frozenset({"READ", "REFUND", "APPROVAL", "LIMIT", "PIN"})
-"""Words of names that protect: a variable with one of them is never passed over."""
+_GUARDS = {
+    "(?<!TH)READ": "READ",  # THREADS are what many programs are told, and they protect nothing
+    "REFUND": "REFUND",
+    "APPROV": "APPROV",
+    "LIMIT": "LIMIT",
+    "(?<![A-Z])PINS?(?![A-Z])": "APPROV",  # a word of its own: SHIPPING and SPINNER have it too
+    "PII": "PII",
+    "MASK": "PII",
+}
+"""What names of settings that protect may have in them anywhere, and what those settings have."""
+_END_OF_A_WORD = re.compile("|".join([r"[\W_]", *_GUARDS]))
 
 
-def meant(name: str, settings: Iterable[str]) -> str | None:
-    """The setting that a variable of another name was probably meant for.
+def meant(name: str, settings: Iterable[str]) -> list[str]:
+    """The settings that a variable of another name was probably meant for.
 
     Letter case, `-` and `_` make no difference, nor does `CLAW_` in place of `CLAWVER_`.
 
@@ -23,32 +32,44 @@ def meant(name: str, settings: Iterable[str]) -> str | None:
         settings: The names of all settings.
 
     Returns:
-        The setting whose name differs in at most two letters. Or, if the variable begins with
-        `CLAWVER` and has a word of a setting that protects, the most similar setting. Else None.
+        The settings whose names differ in at most two letters. If the variable is one of ours and its
+        name speaks of protection, the settings that protect so: those among the first that do, if any
+        do, else all of them as well. Empty for a name that was meant for none.
     """
-    if not name.upper().startswith("CL"):  # somebody else's: most variables end here, at once
-        return None
+    ours, upper = is_ours(name), name.upper()
+    if not ours and not upper.startswith("CL"):  # somebody else's: most variables end here
+        return []
     names = list(settings)
-    guards = _words(name) & _GUARDS if is_ours(name) else set()
-    near = [each for each in names if _is_near(name, each)]
-    if not near and not guards:
-        return None
-    similar = near or [each for each in names if guards & _words(each)] or names
-    return difflib.get_close_matches(name.upper(), similar, n=1, cutoff=0)[0]
+    near = {each for each in names if _is_near(name, each)}
+    words = {word for sign, word in _GUARDS.items() if ours and re.search(sign, upper)}
+    found = {each: sum(word in each for word in words) for each in names}
+    most = max(found.values())
+    similar = {each for each in names if most and found[each] == most}
+    chosen = near & similar or near | similar
+    return [each for each in names if each in chosen]
 
 
 def is_ours(name: str) -> bool:
-    """Whether a variable's name begins as only those of this server do."""
-    return _letters(name).startswith("CLAWVER")
+    """Whether the first word of a variable's name is that of this server's, misspelt or not.
+
+    A slip of two letters counts: who lets a program correct CLAWVER gets CLOVER or CLEVER.
+    """
+    word = _END_OF_A_WORD.split(name.upper().lstrip("_-."), maxsplit=1)[0]
+    return (
+        word == "CLAW"
+        or word.startswith("CLAWVER")
+        or (
+            len(_OURS.intersection(word)) >= 5  # two letters can take no more away: tells it fast
+            and word != "CRAWLER"  # a kind of program, with limits and read timeouts of its own
+            and _differ_by_at_most(2, word, "CLAWVER")
+        )
+    )
 
 
 def shown(name: str) -> str:
-    """A variable's name, as far as it is safe to repeat."""
-    return re.sub(r"[^A-Za-z0-9_-].*", "", name, flags=re.DOTALL)[:64]
-
-
-def _words(name: str) -> set[str]:
-    return {word.removesuffix("S") for word in re.split(r"[\W_]+", name.upper())}
+    """A variable's name, as far as it is safe to repeat; an ellipsis stands for the rest."""
+    safe = re.sub(r"[^A-Za-z0-9_.-].*", "", name, flags=re.DOTALL)[:64]
+    return safe if safe == name else f"{safe}…"
 
 
 def _letters(name: str) -> str:

@@ -1,12 +1,12 @@
 """All configuration, and the only reader of the environment.
 
 An empty value counts as not set. A host may also pass on a placeholder that it did not resolve
-(`${CLAW_API_KEY}`): for the key that counts as not set, since nothing works without a key; for every
-other setting it is a `SetupError`, since the default may be the opposite of what was meant. So is a
-variable whose name is a misspelt one of ours. No error repeats a value.
+(`${CLAW_API_KEY}`): for the key that counts as not set, since nothing works without a key, and what
+says that the key is not set says so too; for every other setting it is a `SetupError`, since the
+default may be the opposite of what was meant. So is a variable whose name is a misspelt one of ours.
+No error repeats a value.
 """
 
-import logging
 import os
 import re
 import sys
@@ -21,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
@@ -28,34 +29,13 @@ from pydantic import (
 from clawver_orders.addresses import is_loopback, one_spelling
 from clawver_orders.errors import SetupError
 from clawver_orders.names import is_ours, meant, shown
-
-log = logging.getLogger(__name__)
+from clawver_orders.placeholders import has_placeholder, is_no_secret, is_placeholder
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
-_PLACEHOLDER = re.compile(
-    r"""[$\#]\{.*\}                  # ${X}, ${env:X}, ${X:-none}, ${{ secrets.X }}, #{X}
-    |   \{\{.*\}\}                  # {{X}}
-    |   \$\(.*\) | `.*`            # a command that no shell has run
-    |   \$[a-z_][\w.:-]*           # $X, $env:X
-    |   %[a-z_]\w*%                # %X%
-    |   [<{\[][a-z_][\w\s.:'\u2019…-]*[>}\]]  # <your key>, {env:X}, [X]
-    |   (?:op|vault|secrets?|keychain|keyring)://.*  # where a password manager keeps it
-    """,
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
-"""A value that is a placeholder as a whole. A secret may hold any of these signs inside."""
-_REFERENCE = re.compile(
-    r"\$\{.*\}|\{\{.*\}\}|\$\(.*\)|%[a-z_()]{3,}%|(?<![^/\\])\$[a-z_]\w*", re.IGNORECASE | re.DOTALL
-)
-"""A placeholder within a path."""
-_INSTRUCTION = re.compile(
-    r"(?!claw_sk)(?=.*(?<![a-z])(?:your|key)(?![a-z]))[a-z\s'\u2019._-]*|.*(?:\.\.\.|…).*",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What examples have in place of the key: `YOUR_API_KEY`, `the store's key`, `claw_sk_live_...`."""
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
 _SECRET = re.compile(r"[!-~]{16,256}")
+_SECRET_FIELDS = frozenset({"api_key", "http_token", "webhook_secret"})
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _USUAL_PORTS = {"https": 443, "http": 80}
 _SWITCHES = {
@@ -86,10 +66,8 @@ def _secrets(value: object) -> object:
 def _well_formed_secrets(secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if any(_SECRET.fullmatch(secret.get_secret_value()) is None for secret in secrets):
         raise ValueError("must be 16 to 256 visible ASCII characters")
-    if any(_PLACEHOLDER.fullmatch(secret.get_secret_value()) for secret in secrets):
-        raise ValueError(
-            "must be the secret itself, not a placeholder that the host did not resolve"
-        )
+    if any(is_no_secret(secret.get_secret_value()) for secret in secrets):
+        raise ValueError("must be the secrets themselves, and one is a placeholder")
     return secrets
 
 
@@ -112,7 +90,7 @@ def _safe_api_url(url: str) -> str:
 
 def _whole_path(path: Path) -> Path:
     """Hosts do not expand `~`, and the folder they start a server in is anybody's guess."""
-    if _REFERENCE.search(str(path)):
+    if has_placeholder(str(path)):
         raise ValueError("has a placeholder in it that the host did not resolve")
     try:
         expanded = path.expanduser()
@@ -247,6 +225,8 @@ class Settings(BaseModel):
         "warning", description="How much is said on stderr: debug, info, warning, error."
     )
 
+    _key_is_placeholder: bool = PrivateAttr(default=False)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **decided: Any) -> Self:
         """Read the settings.
@@ -272,11 +252,15 @@ class Settings(BaseModel):
                 next_step=f"Correct {name} where this server is configured, then start it again.",
             ) from None  # the cause repeats the value
         settings.check_host()
-        needs_key = settings.api_key is None and not settings.sandbox
-        _refuse_misspelt(variables, needs_key=needs_key)
-        for name in ignored(variables):
-            log.warning("%s is no setting of this server, so it is ignored.", name)
+        no_key = settings.api_key is None
+        _refuse_misspelt(variables, needs_key=no_key and not settings.sandbox)
+        settings._key_is_placeholder = no_key and bool(variables.get("CLAW_API_KEY", "").strip())
         return settings
+
+    @property
+    def key_note(self) -> str:
+        """What belongs behind a sentence that says that no key is set, with a blank before it."""
+        return " CLAW_API_KEY holds a placeholder, not a key." if self._key_is_placeholder else ""
 
     @property
     def api_host(self) -> str:
@@ -341,12 +325,12 @@ def _given(variables: Mapping[str, str], decided: Container[str]) -> dict[str, s
     given = {}
     for field, name in VARIABLES.items():
         value = "" if field in decided else variables.get(name, "").strip()
-        is_placeholder = _PLACEHOLDER.fullmatch(value) is not None or name in value.upper()
-        if field == "api_key" and (is_placeholder or _INSTRUCTION.fullmatch(value)):
-            continue
-        if is_placeholder:
+        stands_for_it = is_no_secret if field in _SECRET_FIELDS else is_placeholder
+        if stands_for_it(value) or name in value.upper():
+            if field == "api_key":
+                continue
             raise SetupError(
-                f"{name} holds a placeholder that the host did not resolve, so what was meant is not known.",
+                f"{name} holds a placeholder in place of its value, so what was meant is not known.",
                 next_step=f"Write the value itself for {name} where this server is configured, or leave {name} "
                 "out for its default, then start it again.",
             )
@@ -363,26 +347,28 @@ def _refuse_misspelt(variables: Mapping[str, str], *, needs_key: bool) -> None:
         needs_key: Whether a name like that of the key counts: beside the key in use it does no harm.
 
     Raises:
-        SetupError: There is one; it is named, and so is the setting.
+        SetupError: There is one; it is named, and so are the settings it may be.
     """
     for name, value in variables.items():
         if name in VARIABLES.values() or not value.strip():
             continue
-        setting = meant(name, VARIABLES.values())
-        if setting is not None and (needs_key or setting != VARIABLES["api_key"]):
+        settings = meant(name, VARIABLES.values())
+        if settings and (needs_key or settings != [VARIABLES["api_key"]]):
+            *others, last = settings
+            choice = f"{', '.join(others)} or {last}" if others else last
             raise SetupError(
-                f"{shown(name)} is no setting of this server. Did you mean {setting}?",
-                next_step=f"Rename it to {setting} where this server is configured, or remove it, then start "
-                "it again.",
+                f"{shown(name)} is no setting of this server. Did you mean {choice}?",
+                next_step="Rename it where this server is configured, or remove it, then start it again.",
             )
 
 
-def ignored(variables: Mapping[str, str]) -> list[str]:
+def ignored(environment: Mapping[str, str] | None = None) -> list[str]:
     """The variables that begin as settings do and are none, as far as their names can be repeated.
 
     Args:
-        variables: All variables by name.
+        environment: Variables by name; the process's own when left out.
     """
+    variables = os.environ if environment is None else environment
     return [
         shown(name)
         for name, value in variables.items()

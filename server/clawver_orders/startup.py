@@ -1,5 +1,6 @@
 """How every command begins: its settings, its logging, and a clear end where they do not do."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,7 +24,7 @@ def settings_or_error(*, sandbox: bool = False, read_only: bool = False) -> "Set
     """The settings with what the options decided, or why there are none; logging is set up."""
     from clawver_orders.errors import SetupError
     from clawver_orders.logs import set_up
-    from clawver_orders.settings import Settings
+    from clawver_orders.settings import Settings, ignored
 
     decided: dict[str, Any] = {
         name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
@@ -34,6 +35,10 @@ def settings_or_error(*, sandbox: bool = False, read_only: bool = False) -> "Set
     except SetupError as error:
         return error
     set_up(settings.log_level)
+    for name in ignored():
+        logging.getLogger(__name__).warning(
+            "%s is no setting of this server, so it is ignored.", name
+        )
     return settings
 
 
