@@ -20,6 +20,7 @@ from clawver_orders.tools import SURFACE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+SETUP = (ROOT / "references" / "setup.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "SKILL.md", *sorted((ROOT / "references").glob("*.md"))]
 SCRIPT = Path(sys.executable).with_name("clawver-orders")
 ON_PATH = f"{SCRIPT.parent}{os.pathsep}{os.environ['PATH']}"
@@ -33,7 +34,7 @@ def without_script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     (packages,) = folder.glob("lib/*/site-packages")
     places = [str(Path(clawver_orders.__file__).parents[1]), *site.getsitepackages()]
     (packages / "borrowed.pth").write_text("\n".join(places), "utf-8")
-    return (str(folder / "bin" / "python"), "-P", "-m", "clawver_orders")
+    return (str(folder / "bin" / "python"), "-E", "-P", "-m", "clawver_orders")
 
 
 @pytest.fixture(params=["script", "module"])
@@ -80,6 +81,27 @@ async def test_what_config_prints_for_a_host_starts_this_installation(
     for words in printed:
         assert await tools(words, workspace, home) == [tool.name for tool in SURFACE]
     assert sprung(workspace) == []
+
+
+@pytest.mark.parametrize("named", [":", ":/opt/x", "."])
+async def test_what_config_prints_without_a_script_ignores_a_pythonpath_of_the_folder(
+    named: str, without_script: tuple[str, ...], workspace: Path, home: dict[str, str]
+) -> None:
+    done = ran((*without_script, "config", "generic"), workspace, home | {"PYTHONPATH": named})
+    assert done.returncode == 0, done.stderr
+    words, _ = understood(HOSTS["generic"], done.stdout)
+
+    assert await tools(words, workspace, home | {"PYTHONPATH": named})
+    assert sprung(workspace) == []
+
+
+def test_the_setup_page_warns_of_a_pythonpath_with_an_empty_entry(
+    workspace: Path, home: dict[str, str]
+) -> None:
+    (named,) = re.findall(r"A `PYTHONPATH` with an empty entry, such as `(\S+)`,", SETUP)
+    ran((str(SCRIPT), "--version"), workspace, home | {"PYTHONPATH": named})
+
+    assert sprung(workspace) != []
 
 
 def test_the_demo_starts_its_own_server(

@@ -59,7 +59,7 @@ def openclaw(words: list[str]) -> tuple[list[str], dict[str, str]]:
     "command",
     [
         ("clawver-orders",),
-        (r"C:\Users\Zoë Q\python.exe", "-P", "-m", "clawver_orders"),
+        (r"C:\Users\Zoë Q\python.exe", "-E", "-P", "-m", "clawver_orders"),
         ("/opt/it's here/uvx", "--from", "/home/ada/my checkout", "clawver-orders"),
     ],
 )

@@ -175,7 +175,7 @@ def test_the_script_is_started_by_its_full_path_or_python_without_the_folder(
 ) -> None:
     monkeypatch.setattr(sysconfig, "get_path", {"scripts": str(tmp_path)}.__getitem__)
     monkeypatch.setattr(sysconfig, "get_config_var", {"EXE": suffix}.__getitem__)
-    assert installation.running() == (sys.executable, "-P", "-m", "clawver_orders")
+    assert installation.running() == (sys.executable, "-E", "-P", "-m", "clawver_orders")
 
     (tmp_path / name).touch()
     assert installation.running() == (str(tmp_path / name),)

@@ -1,4 +1,4 @@
-"""Runs the command: what is installed as `clawver-orders`, and `python -P -m clawver_orders`."""
+"""Runs the command: what is installed as `clawver-orders`, and `python -E -P -m clawver_orders`."""
 
 import signal
 

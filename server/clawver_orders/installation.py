@@ -40,7 +40,8 @@ def running() -> tuple[str, ...]:
     script = Path(sysconfig.get_path("scripts")) / f"{NAME}{suffix}"
     if script.is_file():
         return (str(script),)
-    return (sys.executable, "-P", "-m", "clawver_orders")  # -P: import nothing from there
+    # -P leaves out the working directory, and -E a PYTHONPATH, which may name it.
+    return (sys.executable, "-E", "-P", "-m", "clawver_orders")
 
 
 def lasting() -> tuple[str, ...]:
