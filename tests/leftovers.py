@@ -1,13 +1,15 @@
 """Where the tests keep things, and a look at the end of a run at what it left anywhere else.
 
-`conftest.py` takes the hooks from here. What is looked at: the user's state folder, the files of
-the hosts that can be configured, the project's own folder, and the system's folder for temporary
-files.
+`conftest.py` takes the hooks from here. What is looked at: the folders that the command may have
+for this user, where nothing may be changed or deleted either; the files of the hosts that can be
+configured, the project's own folder, and the system's folder for temporary files.
 """
 
 import os
 import secrets
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,9 @@ BY_COMMAND = (
 )  # fmt: skip
 """The files of hosts that are changed by a command of theirs, below the user's folder."""
 
-_BEFORE = pytest.StashKey[set[str]]()
+Found = dict[str, tuple[int, int]]
+"""What there is, by its path: how large, and when it was written last."""
+_BEFORE = pytest.StashKey[tuple[set[str], Found]]()
 _LEFT = pytest.StashKey[list[str]]()
 
 
@@ -76,18 +80,37 @@ def move_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "tmp"))
 
 
-def there(
-    root: Path = ROOT, home: Path = HOME, state: Path = STATE, temporary: Path = TEMPORARY
-) -> set[str]:
+def there(root: Path = ROOT, home: Path = HOME, temporary: Path = TEMPORARY) -> set[str]:
     """What could have been left behind, by its path.
 
     Args:
         root: The project's folder.
         home: The user's folder.
-        state: Where the server keeps its state for this user.
         temporary: Where the system keeps temporary files.
     """
-    return _in_project(root) | _in_state(state) | _of_hosts(home) | _in_temporary(temporary)
+    return _in_project(root) | _of_hosts(home) | _in_temporary(temporary)
+
+
+def of_user(home: Path = HOME, state: Path = STATE) -> Found:
+    """What the command keeps for its user, the refunds of real stores among it.
+
+    Args:
+        home: The user's folder.
+        state: Where the server keeps its state for this user.
+    """
+    found = {}
+    for folder in (state, home / ".config" / NAME, home / ".cache" / NAME):
+        for path in (folder, *folder.rglob("*")):
+            with suppress(FileNotFoundError):
+                about = path.lstat()
+                is_folder = stat.S_ISDIR(about.st_mode)  # what is in it is found by itself
+                found[str(path)] = (0, 0) if is_folder else (about.st_size, about.st_mtime_ns)
+    return found
+
+
+def changed(before: Found, after: Found) -> set[str]:
+    """The paths that came, went, or were written."""
+    return {path for path, _ in before.items() ^ after.items()}
 
 
 def _in_project(root: Path) -> set[str]:
@@ -96,10 +119,6 @@ def _in_project(root: Path) -> set[str]:
         inner[:] = [name for name in inner if name not in CACHES and not name.endswith(".egg-info")]
         found |= {str(Path(folder, name)) for name in files if not name.startswith(".coverage")}
     return found
-
-
-def _in_state(folder: Path) -> set[str]:
-    return {str(path) for path in (folder, *folder.rglob("*")) if path.exists()}
 
 
 def _of_hosts(home: Path) -> set[str]:
@@ -131,15 +150,15 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Note what is there before any test runs."""
     if not _is_worker(session.config):
-        session.config.stash[_BEFORE] = there()
+        session.config.stash[_BEFORE] = there(), of_user()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that leaves something behind, whether its tests passed or not."""
+    """Fail a run that leaves or changes something, whether its tests passed or not."""
     if _is_worker(session.config):
         return
-    before = session.config.stash[_BEFORE]
-    left = sorted(there() - before)
+    before, kept = session.config.stash[_BEFORE]
+    left = sorted((there() - before) | changed(kept, of_user()))
     session.config.stash[_LEFT] = left
     if left and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -148,8 +167,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Name what was left behind."""
+    """Name what was left behind or changed."""
     for path in config.stash.get(_LEFT, []):
         terminalreporter.write_line(
-            f"left behind by the tests, or by what else runs here: {path}", red=True
+            f"left behind or changed by the tests, or by another program meanwhile: {path}",
+            red=True,
         )

@@ -17,6 +17,10 @@ def test_that_passes() -> None:
     state.mkdir(parents=True, exist_ok=True)
     cursor = pathlib.Path.home() / ".cursor" / "mcp.json"
     cursor.write_text(cursor.read_text() + '"clawver-orders"')
+    for name in (".config", ".cache"):
+        (pathlib.Path.home() / name / "clawver-orders").mkdir(parents=True)
+    (state.parent / "real" / "ledger.sqlite3").write_text("an empty one")
+    (state.parent / "real" / "ledger.made").unlink()
 """
 
 
@@ -35,6 +39,10 @@ def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     (home / ".cursor").mkdir(parents=True)
     (home / ".cursor" / "mcp.json").write_text('{"mcpServers": {"clawver-orders": {}}}')
+    stores = home / ".local" / "state" / "clawver-orders" / "stores"
+    (stores / "real").mkdir(parents=True)
+    for name in ("ledger.sqlite3", "ledger.made", "inbox.sqlite3"):
+        (stores / "real" / name).write_text("of a store")
     temporary.mkdir()
     (tmp_path / "test_it.py").write_text(FORGETFUL)
     places = {
@@ -56,19 +64,23 @@ def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
     left = [line for line in done.stdout.splitlines() if line.startswith("left behind")]
     for path in (
-        home / ".local" / "state" / "clawver-orders" / "stores" / "forgotten",
+        stores / "forgotten",
+        stores / "real" / "ledger.sqlite3",
+        stores / "real" / "ledger.made",
+        home / ".config" / "clawver-orders",
+        home / ".cache" / "clawver-orders",
         f"{home / '.cursor' / 'mcp.json'} (mention 2 of clawver-orders)",
     ):
         assert any(line.endswith(f": {path}") for line in left)
     assert any("clawver-orders-demo-" in line for line in left)
-    assert not any("mention 1" in line for line in left)
+    assert not any("mention 1" in line or "inbox" in line for line in left)
 
 
 def test_what_tools_keep_in_the_project_is_not_left_behind(tmp_path: Path) -> None:
     project, temporary = tmp_path / "project", tmp_path / "temporary"
 
     def now() -> set[str]:
-        return there(project, tmp_path / "home", tmp_path / "state", temporary)
+        return there(project, tmp_path / "home", temporary)
 
     temporary.mkdir()
     before = now()
