@@ -145,6 +145,27 @@ async def test_what_the_documents_give_a_host_starts_the_installed_command(
     assert sprung(workspace) == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "references/setup.md"])
+async def test_the_full_path_that_the_documents_name_first_is_not_looked_for_in_the_folder(
+    page: str, workspace: Path, home: dict[str, str]
+) -> None:
+    text = (ROOT / page).read_text("utf-8").split("## Connect a host")[1]
+    (config,) = re.findall(r"clawver-orders config HOST", text.split("```json")[0])
+    (inside,) = re.findall(r"`(node_modules/\.bin)`", text)
+    planted = workspace / inside / "clawver-orders"
+    planted.parent.mkdir(parents=True)
+    planted.write_text('#!/bin/sh\n: > "$0.ran"\n', "utf-8")
+    planted.chmod(0o755)
+    printed = ran(tuple(config.replace("HOST", "generic").split()), workspace, home).stdout
+    words, _ = understood(HOSTS["generic"], printed)
+    as_npx_does = home | {"PATH": f"{planted.parent}{os.pathsep}{home['PATH']}"}
+
+    assert await tools(words, workspace, as_npx_does)
+    assert sprung(workspace) == []
+    ran(("sh", "-c", "clawver-orders --version"), workspace, as_npx_does)
+    assert sprung(workspace) == [f"{inside}/clawver-orders.ran"]
+
+
 def test_what_the_documents_have_typed_runs_the_installed_command(
     workspace: Path, home: dict[str, str]
 ) -> None:

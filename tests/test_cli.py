@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 from tests.conftest import Connect
 
-from clawver_orders import __version__, missing
+from clawver_orders import __version__, installation, missing
 from clawver_orders.cli import _for_a_shell, _given, commands
 from clawver_orders.tools import SURFACE, TOOLS
 from clawver_orders.tools.contract import Tool
@@ -461,6 +461,11 @@ def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
     assert "needs_confirmation: No money was moved" in done.stdout
     assert "refunded: $5.00 was refunded on ord_shirt." in done.stdout
     assert "already_refunded: Nothing was sent" in done.stdout
+    assert [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")][-3:] == [
+        installation.to_install(),
+        "clawver-orders config HOST",
+        "clawver-orders call list_orders --sandbox",
+    ]
     assert "\x1b" not in done.stdout
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert list(tmp_path.iterdir()) == []

@@ -53,10 +53,11 @@ def buttons() -> str:
 
 def install() -> str:
     """How the command gets onto a machine."""
+    block = f"```sh\n{installation.to_install()}\n```"
     if installation.PUBLISHED is not None:
-        return f"```sh\nuv tool install clawver-orders=={installation.PUBLISHED}\n```\n"
+        return f"{block}\n"
     return (
-        "In a checkout of this repository:\n\n```sh\nuv tool install .\n```\n\n"
+        f"In a checkout of this repository:\n\n{block}\n\n"
         "The package is on no package index yet. Don't install anything of this name from one.\n"
     )
 

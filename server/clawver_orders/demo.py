@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 from mcp import Client, StdioServerParameters
 
-from clawver_orders.installation import running
+from clawver_orders import installation
+from clawver_orders.installation import NAME
 
 Say = Callable[[str], None]
 WIDTH = 78
@@ -23,7 +24,7 @@ async def walk(state_dir: Path, say: Say, heading: Say) -> None:
         say: Takes a line of text for the reader.
         heading: Takes the line that opens a step.
     """
-    command, *arguments = running()
+    command, *arguments = installation.running()
     server = StdioServerParameters(
         command=command,
         args=[*arguments, "serve", "--sandbox"],
@@ -48,10 +49,15 @@ class _Walk:
         await self._wrong_size()
         await self._refund()
         self._heading("That was the main job")
-        self._wrapped(
-            "Nothing here was real money. To work a real store set CLAW_API_KEY and run clawver-orders; "
-            "to go on trying, run clawver-orders call list_orders --sandbox."
-        )
+        self._wrapped("Nothing here was real money.")
+        where = "" if installation.PUBLISHED else ", in a checkout"
+        for what, words in (
+            (f"To install the command{where}:", installation.to_install()),
+            ("Then, to see what your host needs to start it:", f"{NAME} config HOST"),
+            ("Or, to go on trying without a key:", f"{NAME} call list_orders --sandbox"),
+        ):
+            self._wrapped(what)
+            self._say(f"    {words}")
 
     def _wrapped(self, text: str, indent: str = "  ") -> None:
         for line in textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent):

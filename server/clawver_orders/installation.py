@@ -34,6 +34,11 @@ def documented() -> tuple[str, ...]:
     return ("uvx", f"{NAME}=={PUBLISHED}") if PUBLISHED else (NAME,)
 
 
+def to_install() -> str:
+    """What a person types to install the command: in a checkout, until it is published."""
+    return f"uv tool install {NAME}=={PUBLISHED}" if PUBLISHED else "uv tool install ."
+
+
 def running() -> tuple[str, ...]:
     """The command that starts this environment's own copy, in any working directory."""
     suffix = sysconfig.get_config_var("EXE") or ""  # ".exe" on Windows

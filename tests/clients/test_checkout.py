@@ -58,14 +58,15 @@ async def test_the_readmes_words_install_a_command_that_starts_in_any_folder(
     checkout: Path, workspace: Path, home: dict[str, str]
 ) -> None:
     said(["sh", "-c", block("Install")], checkout, home)
-    (shell_setup,) = re.findall("run `(uv tool [a-z-]+)` and open a new terminal", chapter("Install"))  # fmt: skip
-    said(["sh", "-c", shell_setup], checkout, home)
+    add_to_path(checkout, home)
 
     def typed(words: str) -> str:
         return said(["bash", "-lic", words], workspace, home)
 
     assert typed("command -v clawver-orders").startswith(home["HOME"])
-    entry = json.loads(typed("clawver-orders config generic --sandbox"))["mcpServers"]["clawver-orders"]  # fmt: skip
+    (config,) = re.findall(r"^```sh\n(.*? HOST)\n```$", chapter("Connect a host"), re.MULTILINE)
+    printed = typed(f"{config.replace('HOST', 'generic')} --sandbox")
+    entry = json.loads(printed)["mcpServers"]["clawver-orders"]
     assert Path(entry["command"]).is_absolute()
     assert await tools([entry["command"], *entry["args"]], workspace, home) == [
         tool.name for tool in SURFACE
@@ -74,10 +75,24 @@ async def test_the_readmes_words_install_a_command_that_starts_in_any_folder(
     assert sprung(workspace) == []
 
 
-def test_the_readmes_first_command_needs_only_uv_and_a_checkout(
-    checkout: Path, home: dict[str, str]
+def add_to_path(checkout: Path, home: dict[str, str]) -> None:
+    """What the README says for a terminal that does not find the command."""
+    (shell_setup,) = re.findall("run `(uv tool [a-z-]+)` and open a new terminal", chapter("Install"))  # fmt: skip
+    said(["sh", "-c", shell_setup], checkout, home)
+
+
+def test_the_readmes_first_command_needs_only_uv_and_a_checkout_and_ends_with_what_to_type(
+    checkout: Path, workspace: Path, home: dict[str, str]
 ) -> None:
-    assert "That was the main job" in said(["sh", "-c", block("See it work")], checkout, home)
+    shown = said(["sh", "-c", block("See it work")], checkout, home)
+    end = shown.split("That was the main job")[1]
+    install, *then = re.findall("^ {4}(.+)$", end, re.MULTILINE)
+
+    said(["sh", "-c", install], checkout, home)
+    add_to_path(checkout, home)
+    for words in then:
+        assert said(["bash", "-lic", words.replace("HOST", "generic")], workspace, home)
+    assert len(then) == 2
 
 
 async def test_what_uvx_runs_from_a_checkout_prints_a_command_that_starts_it_again(
