@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -36,6 +37,8 @@ from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
 __all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
+LOCK_OF_UV = re.compile(r"uv-[0-9a-f]{16}\.lock")
+"""`uv run` locks a checkout with such a file, and leaves it."""
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -107,7 +110,8 @@ def keeps_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     own = tmp_path.with_name(f"{tmp_path.name}-home")
     move_to(own, monkeypatch)
     yield
-    forgotten = sorted(path.name for path in (own / "tmp").iterdir())
+    names = (path.name for path in (own / "tmp").iterdir())
+    forgotten = sorted(name for name in names if not LOCK_OF_UV.fullmatch(name))
     assert not forgotten, f"temporary files are left: {forgotten}"
 
 
