@@ -16,6 +16,7 @@ from tests.traps import sprung, tools, trapped
 
 import clawver_orders
 from clawver_orders.hosts import HOSTS
+from clawver_orders.installation import documented
 from clawver_orders.tools import SURFACE
 
 ROOT = Path(__file__).parent.parent
@@ -139,9 +140,10 @@ async def test_what_the_documents_give_a_host_starts_the_installed_command(
 ) -> None:
     found = {words for words in documented_servers() if words[0] != "docker"}
 
-    assert found == {("clawver-orders",), ("clawver-orders", "serve", "--sandbox")}
+    assert found == {documented(), (*documented(), "serve", "--sandbox")}
     for words in found:
-        assert await tools(words, workspace, home) == [tool.name for tool in SURFACE]
+        installed = ("clawver-orders", *words[len(documented()) :])  # what uvx runs, once published
+        assert await tools(installed, workspace, home) == [tool.name for tool in SURFACE]
     assert sprung(workspace) == []
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from clawver_orders.hosts import HOSTS, Host, Places, Start
+from clawver_orders.installation import documented
 from clawver_orders.settings import Settings
 
 KEY = "claw_sk_example_of_hosts"
@@ -76,7 +77,7 @@ def test_a_host_reads_back_the_command_and_how_to_find_the_key(
 def test_on_the_sandbox_no_key_is_asked_for(host: Host) -> None:
     text = host.text(Start(sandbox=True))
 
-    assert understood(host, text) == (["clawver-orders", "serve", "--sandbox"], {})
+    assert understood(host, text) == ([*documented(), "serve", "--sandbox"], {})
     assert "CLAW_API_KEY" not in text
     assert "inputs" not in text
 

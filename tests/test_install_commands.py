@@ -251,6 +251,7 @@ def test_without_a_command_that_lasts_nothing_is_printed_and_the_way_is_named(
     noted: object, path: str | None, thrown_away: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_from(monkeypatch, noted)
+    monkeypatch.setattr(installation, "PUBLISHED", None)
     monkeypatch.chdir(thrown_away.parent.parent)
     if path is not None:
         monkeypatch.setenv("PATH", path)
@@ -258,7 +259,18 @@ def test_without_a_command_that_lasts_nothing_is_printed_and_the_way_is_named(
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert "Nothing was changed" in done.stderr
-    assert "`uv tool install .` in a checkout" in done.stderr
+    assert "run `uv tool install .` in a checkout of clawver-orders, then" in done.stderr
+
+
+def test_once_published_no_checkout_is_needed_to_install_it(
+    thrown_away: Path, published: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(
+        installation.TemporaryError, match=r"run `uv tool install clawver-orders==0.1.0`, then"
+    ):
+        installation.lasting()
 
 
 def test_a_printed_command_is_one_that_a_shell_takes_apart_again() -> None:

@@ -19,6 +19,7 @@ from tests.traps import sprung, trapped
 from trove_classifiers import classifiers
 
 from clawver_orders import __version__, bundle, installation
+from clawver_orders.installation import documented
 from clawver_orders.settings import VARIABLES, Settings
 from clawver_orders.tools import SURFACE
 
@@ -169,9 +170,9 @@ def test_the_registry_entry_says_what_the_package_says(published: None) -> None:
 
 def test_the_command_writes_the_bundle_and_says_where(tmp_path: Path) -> None:
     done = run_process("bundle", "--out", str(tmp_path / "dist"))
-    (written,) = [Path(line) for line in done.stdout.splitlines()]
+    written, *entry = [Path(line) for line in done.stdout.splitlines()]
 
-    assert list((tmp_path / "dist").iterdir()) == [written]
+    assert set((tmp_path / "dist").iterdir()) == {written, *entry}
     assert written.name == f"clawver-orders-{__version__}.mcpb"
     assert written.read_bytes() == bundle.packed()
 
@@ -209,9 +210,9 @@ def test_the_marketplace_says_what_the_project_says() -> None:
     assert plugin["keywords"] == PROJECT["keywords"]
     assert (plugin["strict"], plugin["skills"], plugin["source"]) == (False, ["./"], "./")
     assert plugin["userConfig"][secret]["sensitive"] is True
-    assert [server["command"], *server["args"]] == [
-        "uvx", "--from", "${CLAUDE_PLUGIN_ROOT}", "clawver-orders",
-    ]  # fmt: skip
+    own_copy = ("uvx", "--from", "${CLAUDE_PLUGIN_ROOT}", "clawver-orders")
+    is_published = installation.PUBLISHED is not None
+    assert (server["command"], *server["args"]) == (documented() if is_published else own_copy)
     assert server["env"] == {VARIABLES["api_key"]: f"${{user_config.{secret}}}"}
     assert not (ROOT / ".claude-plugin" / "plugin.json").exists()
 

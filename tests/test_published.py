@@ -124,10 +124,16 @@ def test_python_and_uv_read_a_folder_only_where_that_is_the_checkout() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "SKILL.md", "references/setup.md"])
 def test_the_way_to_install_is_named(name: str) -> None:
-    version = installation.PUBLISHED
-    package = "." if version is None else f"{installation.NAME}=={version}"
+    assert installation.to_install() in (ROOT / name).read_text("utf-8")
 
-    assert f"uv tool install {package}" in (ROOT / name).read_text("utf-8")
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "SKILL.md", "references/setup.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+)
+def test_a_page_says_that_the_package_is_on_no_index_exactly_while_that_is_so(name: str) -> None:
+    says_so = "is on no package index" in (ROOT / name).read_text("utf-8")
+
+    assert says_so is (installation.PUBLISHED is None)
 
 
 def test_once_published_the_readme_pins_the_version(published: None) -> None:

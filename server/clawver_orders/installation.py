@@ -61,9 +61,10 @@ def lasting() -> tuple[str, ...]:
         return running()
     uvx, origin = shutil.which("uvx"), _origin()
     if uvx is None or not Path(uvx).is_absolute() or origin is None:
+        where = "" if PUBLISHED else f" in a checkout of {NAME}"
         raise TemporaryError(
             f"This runs in a temporary environment, {sys.prefix}, and no command starts it again. "
-            f"Nothing was changed. Install it: run `uv tool install .` in a checkout of {NAME}, "
+            f"Nothing was changed. Install it: run `{to_install()}`{where}, "
             "then repeat this with the installed command."
         )
     return (uvx, "--from", origin, NAME)
