@@ -230,6 +230,17 @@ def test_what_uvx_ran_from_somewhere_is_started_from_there_again(
     assert installation.lasting() == (str(thrown_away), "--from", source, "clawver-orders")
 
 
+def test_what_uv_installed_as_a_tool_lasts_even_in_a_folder_for_caches(
+    thrown_away: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = Path(sys.prefix)
+    prefix.mkdir(parents=True)
+    (prefix / "uv-receipt.toml").touch()
+    made_from(monkeypatch, {"url": "file:///home/ada/x", "dir_info": {}})
+
+    assert installation.lasting() == installation.running()
+
+
 def test_what_came_from_the_index_is_started_at_the_published_version(
     thrown_away: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,9 @@ def lasting() -> tuple[str, ...]:
     Raises:
         TemporaryError: Nothing says what such an environment was made from.
     """
-    if not any((folder / "CACHEDIR.TAG").is_file() for folder in Path(sys.prefix).parents):
+    prefix = Path(sys.prefix)
+    is_tool = (prefix / "uv-receipt.toml").is_file()  # of `uv tool install`, wherever its folder is
+    if is_tool or not any((folder / "CACHEDIR.TAG").is_file() for folder in prefix.parents):
         return running()
     uvx, origin = shutil.which("uvx"), _origin()
     if uvx is None or not Path(uvx).is_absolute() or origin is None:
