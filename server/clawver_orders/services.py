@@ -265,7 +265,8 @@ def reset_sandbox(settings: Settings) -> list[str]:
         else:
             if kept:
                 said.append(
-                    f"Refunds of another store that are noted in {folder} were kept: {kept}."
+                    f"Refunds that are not known to be of this sandbox were kept: {kept}. If no real store "
+                    f"was ever used at this address, stop all servers and delete {folder} to start empty."
                 )
     return said
 

@@ -70,6 +70,8 @@ _TABLES = {
     "hit": "at REAL NOT NULL",
     **DELIVERY_TABLES,
 }
+_STATEMENTS = [f"CREATE TABLE {table} ({columns})" for table, columns in _TABLES.items()]
+"""What makes the tables, as SQLite keeps it in a file."""
 _KIND = {"application_id": 0x636C7362, "user_version": 3}
 """What the header of a file says of it. Where it says something else, the file is not ours."""
 
@@ -110,16 +112,19 @@ class Shop:
         shop = cls(path, now or (lambda: datetime.now(UTC)), seed)
         with shop._transaction() as db:
             # Asked inside the transaction: of two processes, one finds the other's work done.
-            if db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] == 0:
-                for table, columns in _TABLES.items():
-                    db.execute(f"CREATE TABLE {table} ({columns})")
+            statements = "SELECT sql FROM sqlite_master WHERE sql <> ''"
+            if not db.execute(statements).fetchall():
+                for statement in _STATEMENTS:
+                    db.execute(statement)
                 for name, number in _KIND.items():
                     db.execute(f"PRAGMA {name} = {number}")
                 _set(db, "id", f"sbx_{secrets.token_hex(8)}")
                 _set(db, "link_secret", secrets.token_hex(32))
                 _set(db, "public_url", "http://127.0.0.1:8787")
                 shop._fill(db)
-            if any(db.execute(f"PRAGMA {name}").fetchone()[0] != _KIND[name] for name in _KIND):
+            marks = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in _KIND}
+            found = {statement for (statement,) in db.execute(statements)}
+            if found != set(_STATEMENTS) or marks != _KIND:
                 raise sqlite3.DatabaseError("no sandbox store of this version")
         return shop
 
