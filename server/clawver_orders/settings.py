@@ -288,9 +288,10 @@ class Settings(BaseModel):
 
     @property
     def sandbox_dirs(self) -> tuple[Path, ...]:
-        """Where there may be state of a sandbox store: first what is used within a process.
+        """The folders in which refunds of a sandbox store may be noted.
 
-        The others are of stores that plain HTTP leads to. They can be real: a tunnel is plain HTTP too.
+        The first is what `--sandbox` uses. Each of the others is of a store reached over plain HTTP:
+        that can be a real one, behind a tunnel.
         """
         within = self.model_copy(update={"sandbox": True}).store_dir
         return within, *sorted(within.parent.glob("http+*"))
