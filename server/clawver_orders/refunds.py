@@ -726,8 +726,7 @@ class RefundDesk:
         except MovedOnError:
             return self._settled(await self._known(intent.refund_id), order)
         outcome = self._settled(sent.intent, sent.order, unwritten=not sent.is_written)
-        beside = await self._settling.surplus_beside(sent) if sent.is_written else ()
-        return replace(outcome, surplus_beside=beside)
+        return replace(outcome, surplus_beside=sent.surplus_beside)
 
     async def _look_at(self, intent: Intent) -> Outcome:
         """Read the order of an intent, or of what was sent in its place, and settle what can be."""

@@ -74,6 +74,8 @@ class Sent:
     """The order as last read."""
     is_written: bool
     """Whether the ledger could take it down."""
+    surplus_beside: tuple[str, ...] = ()
+    """Refunds of another amount on the order that nobody meant."""
 
 
 class Settling:
@@ -123,6 +125,8 @@ class Settling:
                 lambda now: self._ledger.begin_send(intent.refund_id, before, limit, now, trace)
             )
             sent = await self._request(sending, order, trace)
+            beside = await self._surplus_beside(sent)
+            sent = replace(sent, surplus_beside=beside)
         return sent  # noqa: RET504  # for mypy: a scope could swallow what is in it
 
     async def _request(self, intent: Intent, before: Order, trace: Trace) -> Sent:
@@ -246,9 +250,9 @@ class Settling:
                 await self._add_surplus(intent.refund_id, named, trace)
         return await off_thread(self._ledger.of_order, order.id)
 
-    async def surplus_beside(self, sent: Sent) -> tuple[str, ...]:
-        """What the order shows, now that it was read, of its other refunds. Never raises."""
-        if sent.order is None or sent.intent.state != "confirmed":
+    async def _surplus_beside(self, sent: Sent) -> tuple[str, ...]:
+        """What the order shows, now that it was read, of its other refunds."""
+        if sent.order is None or not sent.is_written or sent.intent.state != "confirmed":
             return ()
         try:
             return surplus_beside(sent.intent, await self.settle(sent.order))

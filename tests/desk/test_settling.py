@@ -325,18 +325,17 @@ async def test_what_cannot_be_matched_after_a_refund_does_not_hide_it(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = room.desk()
+    request = desk._settling._request
 
     async def fails(*_: object) -> None:
         raise SetupError("The disk is gone.", next_step="Bring it back.")
 
-    send = desk._settling.send
-
-    async def sends(*given: Any) -> Any:
-        sent = await send(*given)
+    async def requests(*given: Any) -> Any:
+        sent = await request(*given)
         monkeypatch.setattr(desk._settling, "settle", fails)
         return sent
 
-    monkeypatch.setattr(desk._settling, "send", sends)
+    monkeypatch.setattr(desk._settling, "_request", requests)
     outcome = await desk.refund(room.order_id, 700, "Torn", (), Script())
 
     assert (outcome.status, outcome.surplus_beside) == ("refunded", ())
