@@ -115,8 +115,9 @@ def changed(before: Found, after: Found) -> set[str]:
 
 def _in_project(root: Path) -> set[str]:
     found = set()
+    kept = CACHES | ({"surface"} if os.environ.get("UPDATE_SURFACE") else set())  # asked for
     for folder, inner, files in os.walk(root):
-        inner[:] = [name for name in inner if name not in CACHES and not name.endswith(".egg-info")]
+        inner[:] = [name for name in inner if name not in kept and not name.endswith(".egg-info")]
         found |= {str(Path(folder, name)) for name in files if not name.startswith(".coverage")}
     return found
 

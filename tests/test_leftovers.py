@@ -76,6 +76,18 @@ def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path) -> None:
     assert not any("mention 1" in line or "inbox" in line for line in left)
 
 
+def test_a_surface_that_is_written_on_request_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "tests" / "tools" / "surface" / "get_store.json"
+    new.parent.mkdir(parents=True)
+    new.touch()
+
+    assert str(new) in there(tmp_path, temporary=tmp_path)
+    monkeypatch.setenv("UPDATE_SURFACE", "1")
+    assert str(new) not in there(tmp_path, temporary=tmp_path)
+
+
 def test_what_tools_keep_in_the_project_is_not_left_behind(tmp_path: Path) -> None:
     project, temporary = tmp_path / "project", tmp_path / "temporary"
 
