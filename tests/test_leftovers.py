@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from tests.leftovers import ROOT, RUN, there
 from tests.test_cli import run_process
 
