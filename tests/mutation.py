@@ -56,7 +56,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "state/locks.py": ("tests/state/test_locks.py",),
     "state/budget.py": ("tests/state/test_budget.py",),
     # The likeliest to notice comes first: the rest is not run any more.
-    "refund_rules.py": (_REFUNDING, _SETTLING, _APPROVING),
+    "refund_rules.py": ("tests/test_refund_rules.py", _REFUNDING, _SETTLING, _APPROVING),
     "settling.py": (_SETTLING, _REFUNDING, _APPROVING),
     "refunds.py": (_REFUNDING, _APPROVING, _SETTLING),
     "approvals.py": (_APPROVING, _REFUNDING, _SETTLING),

@@ -51,8 +51,8 @@ MAP = {
     "tools.contract": {"approvals", "errors", "services", "tools.answers"},
     "tools.receiving": {"services", "settling", "state.inbox", "tools.answers"},
     "tools.*": {
-        "addresses", "approvals", "errors", "lifecycle", "models", "money", "reconciling", "refunds", "report",
-        "search", "services", "settings", "settling", "shown", "sizes", "state.inbox", "state.ledger",
+        "addresses", "approvals", "errors", "lifecycle", "models", "money", "reconciling", "refund_rules", "refunds",
+        "report", "search", "services", "settings", "settling", "shown", "sizes", "state.inbox", "state.ledger",
         "tools.answers", "tools.arguments", "tools.receiving", "webhooks",
     },
     "tools": {"tools.*", "tools.contract"},

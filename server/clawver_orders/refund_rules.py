@@ -32,6 +32,33 @@ class Earlier:
         return self.refunds + tuple(attempt.refund_id for attempt in self.attempts)
 
 
+@dataclass(frozen=True)
+class Refundable:
+    """What can be given back on an order now, and where that is not known, why not."""
+
+    in_cents: int | None
+    """None where it is not known: because of one of the two below, or since the order does not tell."""
+    open_refund: Intent | None
+    """The refund whose money may be on its way; the latest where there are several."""
+    is_ledger_readable: bool
+    """Whether it is known that there is no other."""
+
+
+def refundable(order: Order, open_refunds: Sequence[Intent] | None) -> Refundable:
+    """What can be given back on an order.
+
+    Args:
+        order: The order as it was read.
+        open_refunds: Its refunds that are open, newest first; None where the ledger cannot be read.
+    """
+    is_settled = open_refunds is not None and not open_refunds
+    return Refundable(
+        in_cents=order.refundable_in_cents if is_settled else None,
+        open_refund=open_refunds[0] if open_refunds else None,
+        is_ledger_readable=open_refunds is not None,
+    )
+
+
 def check_possible(order: Order, amount_in_cents: int) -> None:
     """Whether the order allows it.
 

@@ -1,6 +1,5 @@
 """Reading orders: the list, and one of them."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -10,10 +9,10 @@ from clawver_orders.approvals import Caller
 from clawver_orders.lifecycle import attention, standing
 from clawver_orders.models import Item, Order, Refund
 from clawver_orders.money import display
+from clawver_orders.refund_rules import Refundable, refundable
 from clawver_orders.search import PAGE, Found, is_whole, search
 from clawver_orders.services import Services
 from clawver_orders.shown import Shown
-from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import (
     LEDGER_UNREADABLE,
     TRACKING_IS_HIDDEN,
@@ -254,14 +253,10 @@ class OrderDetail(Answer):
         now: datetime,
         *,
         standing: str,
-        opened: Sequence[Intent] | None,
+        money: Refundable,
         next_step: str,
     ) -> Self:
-        """An order as an agent gets it.
-
-        What is left to refund is told only where it is known that no refund is `opened`.
-        """
-        left = order.refundable_in_cents if opened == () else None
+        """An order as an agent gets it."""
         return cls(
             order_id=order.id,
             status=order.status,
@@ -272,8 +267,8 @@ class OrderDetail(Answer):
             paid_at=order.paid_at,
             total_in_cents=order.total_in_cents,
             refunded_in_cents=order.refunded_in_cents,
-            refundable_in_cents=left,
-            open_refund_id=opened[0].refund_id if opened else None,
+            refundable_in_cents=money.in_cents,
+            open_refund_id=money.open_refund.refund_id if money.open_refund else None,
             customer=shown.email(order.customer_email),
             ship_to=_recipient(order, shown),
             items=[_item(order, item) for item in order.items or ()],
@@ -333,32 +328,32 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     takes one of the store's 60 requests a minute. The answer holds personal data.
     """
     order = await services.clawver.order(order_id)
-    opened = await services.desk.open_refunds(order_id)
+    money = refundable(order, await services.desk.open_refunds(order_id))
     shown, now = services.shown, services.now()
     return OrderDetail.of(
         order,
         shown,
         now,
         standing=standing(order),
-        opened=opened,
-        next_step=_next_step(order, opened, shown, now, read_only=services.settings.read_only),
+        money=money,
+        next_step=_next_step(order, money, shown, now, read_only=services.settings.read_only),
     )
 
 
 def _next_step(
     order: Order,
-    opened: tuple[Intent, ...] | None,
+    money: Refundable,
     shown: Shown,
     now: datetime,
     *,
     read_only: bool,
 ) -> str:
-    if opened:
-        return look_first(opened[0])
+    if money.open_refund is not None:
+        return look_first(money.open_refund)
     step = _first_step(order, shown, now, read_only=read_only)
-    if opened is None:
+    if not money.is_ledger_readable:
         return f"{step} {LEDGER_UNREADABLE}"
-    if order.refundable_in_cents is not None:
+    if money.in_cents is not None:
         return step
     return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
 

@@ -8,9 +8,9 @@ from pydantic import Field
 from clawver_orders.errors import NotFoundError, RefusedError
 from clawver_orders.models import Product
 from clawver_orders.money import display
+from clawver_orders.refund_rules import Refundable, refundable
 from clawver_orders.services import Services
 from clawver_orders.sizes import Choice, ItemSizes, sizes_of
-from clawver_orders.state.ledger import Intent
 from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, InWords, Part, look_first
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
@@ -96,19 +96,17 @@ async def handle_wrong_size(
             products[product_id] = await services.clawver.product(product_id)
         except NotFoundError:
             continue  # a product may be gone while its orders stay
-    opened = await services.desk.open_refunds(order_id)
-    left = order.refundable_in_cents if opened == () else None
+    money = refundable(order, await services.desk.open_refunds(order_id))
     items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
     return WrongSize(
         order_id=order_id,
         items=items,
-        refundable_in_cents=left,
+        refundable_in_cents=money.in_cents,
         exchange=NO_EXCHANGE,
         steps=_steps(
             order_id,
             items,
-            left,
-            opened,
+            money,
             read_only=services.settings.read_only,
         ),
         next_step="Take the steps in order; the merchant decides about money before any of it moves.",
@@ -166,8 +164,7 @@ def _choice(choice: Choice) -> SizeChoice:
 def _steps(
     order_id: str,
     items: list[ItemSizesDetail],
-    left: int | None,
-    opened: tuple[Intent, ...] | None,
+    money: Refundable,
     *,
     read_only: bool,
 ) -> list[str]:
@@ -181,10 +178,11 @@ def _steps(
             "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
         )
     steps.append("If the customer wants another size, they place a new order for it in the store.")
-    if opened is None:
+    left = money.in_cents
+    if not money.is_ledger_readable:
         steps.append(LEDGER_UNREADABLE)
-    elif opened:
-        steps.append(look_first(opened[0]))
+    elif money.open_refund is not None:
+        steps.append(look_first(money.open_refund))
     elif left and read_only:
         steps.append(
             f"At most {display(left)} of this order can be refunded: ask the merchant, since it cannot be done "
