@@ -5,7 +5,9 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,19 +22,22 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 from tests.leftovers import (  # the hooks are found here by their names
+    RUN,
+    TEMPORARY,
     move_to,
     pytest_sessionfinish,
     pytest_sessionstart,
     pytest_terminal_summary,
 )
+from tests.processes import UNPRIVILEGED, Other, Start
 
-from clawver_orders import installation
-from clawver_orders.client import Clawver
+from clawver_orders.clawver.client import Clawver
+from clawver_orders.clawver.request_budget import Budget
+from clawver_orders.install import installation
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
-from clawver_orders.state.budget import Budget
-from clawver_orders.state.inbox import Inbox
+from clawver_orders.webhooks.inbox import Inbox
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -248,3 +253,33 @@ async def telling(answer: Answer) -> AsyncIterator[str]:
 def succeeding(data: object) -> tuple[bytes, bytes]:
     """A successful answer of Clawver's form."""
     return b"", json.dumps({"success": True, "data": data}).encode()
+
+
+@pytest.fixture
+def another() -> Iterator[Start]:
+    """Starts other processes, and leaves none behind."""
+    started: list[Other] = []
+
+    def start(code: str, *arguments: object, before: str = "") -> Other:
+        started.append(Other(code, *arguments, before=before))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+def common_folder() -> Iterator[Path]:
+    """A folder of a user for whom the modes of files hold, which they do not for root."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{RUN}-", dir=TEMPORARY))  # others cannot enter ours
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
+        os.seteuid(UNPRIVILEGED)
+    yield folder
+    if is_root:
+        os.seteuid(0)
+    for each in (folder, *folder.rglob("*")):
+        each.chmod(0o700)
+    shutil.rmtree(folder)

@@ -25,7 +25,7 @@ MODERN: dict[str, Any] = {
 COMMAND = (sys.executable, "-m", "clawver_orders")
 
 
-class Host:
+class HostProcess:
     """Writes and reads lines, as a host does."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -66,7 +66,7 @@ class Host:
 
 
 @contextmanager
-def hosting(*command: str, **environment: str) -> Iterator[Host]:
+def hosting(*command: str, **environment: str) -> Iterator[HostProcess]:
     """A server process, started with this command; its own where none is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CLAW")}
     with subprocess.Popen(
@@ -74,7 +74,7 @@ def hosting(*command: str, **environment: str) -> Iterator[Host]:
         env=clean | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
-            yield Host(process)
+            yield HostProcess(process)
         finally:
             stop(process)
 
@@ -92,7 +92,7 @@ def stop(process: subprocess.Popen[Any]) -> None:
 
 def patched(patch: str, *arguments: str) -> tuple[str, ...]:
     """The command with some lines run before it, to break on purpose what tests need broken."""
-    code = f"{patch}\nimport sys; sys.argv[1:] = {list(arguments)!r}\nfrom clawver_orders.cli import main; main()"
+    code = f"{patch}\nimport sys; sys.argv[1:] = {list(arguments)!r}\nfrom clawver_orders.cli.main import main; main()"
     return (sys.executable, "-c", code)
 
 

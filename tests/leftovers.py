@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from clawver_orders.hosts import HOSTS, Places
-from clawver_orders.installation import NAME
+from clawver_orders.install.hosts import HOSTS, Places
+from clawver_orders.install.installation import NAME
 from clawver_orders.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.cli.test_main import run_process
 from tests.leftovers import ROOT, RUN, there
-from tests.test_cli import run_process
 
 FORGETFUL = """
 import os, pathlib, tempfile

@@ -67,7 +67,7 @@ def test_the_wheel_runs_without_the_source(wheel: Path, tmp_path: Path) -> None:
         f"import sys; sys.path[:] = [{str(site)!r}] + [p for p in sys.path if not p.endswith('server')]\n"
         "import clawver_orders, clawver_sandbox\n"
         "assert 'site' in clawver_orders.__file__ and 'site' in clawver_sandbox.__file__\n"
-        "from clawver_orders.cli import commands; commands(['call', 'get_order', 'order_id=ord_shirt', '--sandbox'])"
+        "from clawver_orders.cli.main import commands; commands(['call', 'get_order', 'order_id=ord_shirt', '--sandbox'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from clawver_orders.models import Order
-from clawver_orders.refund_rules import Refundable, refundable
-from clawver_orders.state.ledger import LIFETIME, Intent
+from clawver_orders.clawver.models import Order
+from clawver_orders.refunds.ledger import LIFETIME, Intent
+from clawver_orders.refunds.matching import Refundable, refundable
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

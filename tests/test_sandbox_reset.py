@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from tests.test_cli import run, run_process, serving_sandbox
+from tests.cli.test_main import run, run_process, serving_sandbox
 
-from clawver_orders.approvals import Script
-from clawver_orders.cli import commands
+from clawver_orders.caller import Script
+from clawver_orders.cli.main import commands
 from clawver_orders.errors import SetupError
+from clawver_orders.refunds.ledger import Intent, Ledger, Moment, Trace
 from clawver_orders.services import LEDGER_FILE, SANDBOX_FILE, _put_aside, opened, reset_sandbox
 from clawver_orders.settings import Settings
-from clawver_orders.state.inbox import Delivery, Inbox
-from clawver_orders.state.ledger import Intent, Ledger, Moment, Trace
 from clawver_orders.webhooks import parse
+from clawver_orders.webhooks.inbox import Delivery, Inbox
 from clawver_sandbox import serving
 from clawver_sandbox.api import build_app
 from clawver_sandbox.shop import API_KEY, Shop

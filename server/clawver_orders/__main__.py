@@ -8,7 +8,7 @@ def main() -> None:
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from clawver_orders.cli import main as run
+    from clawver_orders.cli.main import main as run
 
     if is_heard:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,7 +15,7 @@ from typing import Any
 _SECRETS = re.compile(r"(claw_sk_|token=|whsec_|Bearer )[^\s\"'&]+", re.IGNORECASE)
 
 
-class _Masking(logging.Formatter):
+class _RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return _SECRETS.sub(r"\1…", super().format(record))
 
@@ -36,7 +36,7 @@ def set_up(level: str) -> None:
         level: `debug`, `info`, `warning` or `error`.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Masking("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_RedactingFormatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

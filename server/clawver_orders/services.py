@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx2
 
-from clawver_orders.client import Clawver
+from clawver_orders.clawver.client import Clawver
+from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.errors import ClawverError, SetupError
-from clawver_orders.refunds import RefundDesk
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.refunds.desk import RefundDesk
+from clawver_orders.refunds.ledger import Ledger, Moment
+from clawver_orders.refunds.order_locks import OrderLocks
 from clawver_orders.settings import Settings
-from clawver_orders.shown import Shown
-from clawver_orders.state.budget import Budget
-from clawver_orders.state.folders import make_private
-from clawver_orders.state.inbox import Inbox
-from clawver_orders.state.ledger import Ledger, Moment
-from clawver_orders.state.locks import OrderLocks
+from clawver_orders.storage.folders import make_private
+from clawver_orders.webhooks.inbox import Inbox
 
 if TYPE_CHECKING:
     from clawver_sandbox.shop import Shop
@@ -77,9 +77,13 @@ class Services:
         return SANDBOX_NOTICE if self.settings.sandbox else None
 
     @cached_property
-    def shown(self) -> Shown:
+    def masking(self) -> Masking:
         """How customers are shown."""
-        return Shown.by(self.settings)
+        return Masking.by(self.settings)
+
+    def moment(self) -> Moment:
+        """The current time, and how long the machine has been up."""
+        return Moment(self.now(), self.uptime())
 
     @cached_property
     def clawver(self) -> Clawver:
@@ -113,8 +117,8 @@ class Services:
             self.locks,
             self.settings,
             store=self.settings.store_name,
-            shown=self.shown,
-            moment=lambda: Moment(self.now(), self.uptime()),
+            masking=self.masking,
+            moment=self.moment,
         )
 
     @cached_property
@@ -125,8 +129,7 @@ class Services:
     @cached_property
     def inbox(self) -> Inbox:
         """The events that this store sent; nothing is opened before it is asked something."""
-        keep = timedelta(days=self.settings.inbox_days)
-        return Inbox(self.settings.store_dir / "inbox.sqlite3", keep)
+        return Inbox.of(self.settings)
 
     @cached_property
     def locks(self) -> OrderLocks:

@@ -28,8 +28,8 @@ from pydantic import (
 
 from clawver_orders.addresses import is_loopback, one_spelling
 from clawver_orders.errors import SetupError
-from clawver_orders.names import is_ours, meant, shown
 from clawver_orders.placeholders import has_placeholder, is_no_secret, is_placeholder
+from clawver_orders.setting_names import is_ours, meant, shown
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.clients
 def test_the_benchmark_measures_everything_it_names() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "--brief"], cwd=ROOT,
+        [sys.executable, "-m", "tests.instruments.benchmarks", "--brief"], cwd=ROOT,
         capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
 

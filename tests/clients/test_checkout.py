@@ -10,7 +10,7 @@ import pytest
 from tests.clients.command import newcomer
 from tests.clients.conftest import Install
 from tests.clients.environments import UNREACHABLE
-from tests.traps import sprung, tools, trapped
+from tests.install.traps import sprung, tools, trapped
 
 from clawver_orders.tools import SURFACE
 

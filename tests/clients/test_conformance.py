@@ -1,7 +1,7 @@
 """The official conformance suite finds nothing wrong but what is written down, with its reason."""
 
 import pytest
-from tests import conformance
+from tests.instruments import conformance
 
 
 @pytest.mark.clients

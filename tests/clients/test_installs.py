@@ -13,10 +13,10 @@ from mcp import Client, StdioServerParameters
 from tests.clients.command import INSTALLED
 from tests.clients.conftest import Install
 from tests.clients.environments import Environment
-from tests.test_install_paths import answered
-from tests.traps import sprung, trapped
+from tests.install.test_install_paths import answered
+from tests.install.traps import sprung, trapped
 
-from clawver_orders import bundle
+from clawver_orders.install import bundle
 from clawver_orders.tools import SURFACE
 
 pytestmark = pytest.mark.clients

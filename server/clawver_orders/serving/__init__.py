@@ -1,1 +1,1 @@
-"""The rooms that know the protocol. Nothing else imports mcp."""
+"""MCP: the server and its transports. Nothing else imports mcp but the walkthrough of `demo`."""

@@ -23,9 +23,9 @@ from mcp_types import (
 
 from clawver_orders import references
 from clawver_orders.errors import ClawverError, NotFoundError
-from clawver_orders.search import PAGE
+from clawver_orders.orders.search import PAGE
+from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import Available, Services, usable
-from clawver_orders.settling import off_thread
 from clawver_orders.text import is_id
 from clawver_orders.tools import orders
 from clawver_orders.tools.contract import as_text

@@ -31,12 +31,11 @@ from mcp_types import (
 from mcp_types import Tool as AdvertisedTool
 
 from clawver_orders import __version__
-from clawver_orders.approvals import ANSWER_WITHIN_SECONDS, Script
+from clawver_orders.caller import ANSWER_WITHIN_SECONDS, Script
 from clawver_orders.errors import SetupError
 from clawver_orders.services import Available, opened, utc_now
-from clawver_orders.serving import prompts, resources
-from clawver_orders.serving.asking import HostCaller, sealing
-from clawver_orders.serving.strict import answer
+from clawver_orders.serving import dispatch, prompts, resources
+from clawver_orders.serving.elicitation import HostCaller, sealing
 from clawver_orders.settings import Settings
 from clawver_orders.tools import offered
 from clawver_orders.tools.contract import Tool
@@ -111,7 +110,9 @@ def build_server(
             if isinstance(services, SetupError)
             else HostCaller(context, params, answer_within_seconds, uptime)
         )
-        return await answer(tools, services, params.name, params.arguments or {}, caller)
+        return await dispatch.call_tool(
+            tools, services, params.name, params.arguments or {}, caller
+        )
 
     async def list_prompts(
         _: ServerRequestContext[Available, Any], __: PaginatedRequestParams | None
@@ -125,7 +126,7 @@ def build_server(
         if isinstance(available, SetupError):  # it is not known whether to mask
             raise MCPError(code=INTERNAL_ERROR, message=str(available))
         return prompts.filled(
-            jobs, params.name, params.arguments or {}, masked=available.shown.masked
+            jobs, params.name, params.arguments or {}, masked=available.masking.masked
         )
 
     async def list_resources(

@@ -1,5 +1,8 @@
 """Every tool with its hints and a good call: the whole surface on one screen."""
 
+from collections.abc import Iterable
+
+from clawver_orders.errors import SetupError
 from clawver_orders.tools import (
     customers,
     downloads,
@@ -69,3 +72,20 @@ TOOLS = {tool.name: tool for tool in SURFACE}
 def offered(*, read_only: bool) -> tuple[Tool, ...]:
     """The tools to offer: all of them, or only those that change nothing."""
     return tuple(tool for tool in SURFACE if tool.hints.read_only or not read_only)
+
+
+def not_offered(name: str, there: Iterable[str]) -> str:
+    """Why a tool cannot be called, and what to do instead: the same words to hosts and on the command line.
+
+    Args:
+        name: What was asked for; it is repeated only where it is a name of ours.
+        there: The names of the tools that are offered.
+    """
+    if name in TOOLS:
+        return str(
+            SetupError(
+                f"{name} is not offered, because CLAWVER_READ_ONLY is set. Nothing was done.",
+                next_step="A person can unset CLAWVER_READ_ONLY where this is configured.",
+            )
+        )
+    return f"There is no such tool, so nothing was done. Call one of: {', '.join(there)}."

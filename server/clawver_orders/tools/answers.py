@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJso
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from clawver_orders.models import Item, Order
+from clawver_orders.clawver.models import Item, Order
 from clawver_orders.money import display
-from clawver_orders.shown import Shown
-from clawver_orders.state.ledger import Intent
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.refunds.ledger import Intent
 
 TRACKING_IS_HIDDEN = (
     "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
@@ -122,7 +122,7 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
 
 
-Cents = Annotated[int, InWords("_in_cents", "", lambda cents, _: display(cents))]
+MoneyInCents = Annotated[int, InWords("_in_cents", "", lambda cents, _: display(cents))]
 """An amount of money: `x_in_cents`, and `x` behind it."""
 Past = Annotated[datetime, WithJsonSchema({"type": "string"}), InWords("_at", "_ago", ago)]
 """A time that has passed, in UTC: `x_at`, and `x_ago` behind it."""
@@ -136,14 +136,14 @@ class Tracking(Part):
     url: str | None = None
 
 
-def tracking(order: Order, shown: Shown) -> Tracking | None:
+def tracking(order: Order, masking: Masking) -> Tracking | None:
     """Where the parcel of an order is; None before it is shipped."""
     if not (order.carrier or order.tracking_number or order.tracking_url):
         return None
     return Tracking(
         carrier=order.carrier,
-        number=shown.detail(order.tracking_number),
-        url=shown.detail(order.tracking_url),
+        number=masking.detail(order.tracking_number),
+        url=masking.detail(order.tracking_url),
     )
 
 

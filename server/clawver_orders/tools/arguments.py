@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from clawver_orders.lifecycle import KnownPaymentStatus, KnownStatus
+from clawver_orders.orders.lifecycle import KnownPaymentStatus, KnownStatus
 from clawver_orders.text import is_id, is_seen, is_token
-from clawver_orders.webhooks import EventName as DocumentedEvent
+from clawver_orders.webhooks.signature import EventName
 
 _EVENT_ID = re.compile(r"evt_(0|[1-9][0-9]{0,17})")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -157,7 +157,7 @@ DownloadToken = Annotated[
     Field(description="Of that item, from get_receipt. A secret."),
     AfterValidator(_token_or_nothing),
 ]
-Status = Annotated[
+StatusFilter = Annotated[
     Literal["any", KnownStatus],
     Field(description="Order status."),
 ]
@@ -256,7 +256,7 @@ WebhookUrl = Annotated[
     ),
 ]
 WebhookEvents = Annotated[
-    list[DocumentedEvent],
+    list[EventName],
     Field(description="1 to 20 of these names.", min_length=1, max_length=20),
     BeforeValidator(_list_or_json),
 ]
@@ -280,7 +280,7 @@ Before = Annotated[
 EventOrderId = Annotated[
     str, Field(description="From list_orders."), AfterValidator(_id_or_nothing)
 ]
-EventName = Annotated[
+EventFilter = Annotated[
     str,
     Field(
         description="any, or an event name such as order.paid; at most 100 characters.",

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from clawver_orders.approvals import Caller
+from clawver_orders.caller import Caller
 from clawver_orders.errors import InvalidRequestError
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import Answer

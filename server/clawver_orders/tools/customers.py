@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from clawver_orders.lifecycle import standing
+from clawver_orders.orders.lifecycle import stage
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import (
     TRACKING_IS_HIDDEN,
     Answer,
-    Cents,
+    MoneyInCents,
     Part,
     Past,
     Tracking,
@@ -24,7 +24,7 @@ class OrderStatus(Answer):
     payment_status: str | None = None
     standing: str
     created_at: Past
-    total_in_cents: Cents
+    total_in_cents: MoneyInCents
     tracking: Tracking | None = None
 
 
@@ -41,18 +41,18 @@ async def get_order_status(
     an error: get_receipt shows the right token.
     """
     order = await services.clawver.customer_order(order_id, order_status_token)
-    shown = services.shown
-    parcel = tracking(order, shown)
+    masking = services.masking
+    parcel = tracking(order, masking)
     step = f"For items and refunds call get_order with order_id {order.id}."
     return OrderStatus(
         order_id=order.id,
         status=order.status,
         payment_status=order.payment_status or None,
-        standing=standing(order),
+        standing=stage(order),
         created_at=order.created_at,
         total_in_cents=order.total_in_cents,
         tracking=parcel,
-        next_step=f"{TRACKING_IS_HIDDEN} {step}" if shown.masked and parcel else step,
+        next_step=f"{TRACKING_IS_HIDDEN} {step}" if masking.masked and parcel else step,
     )
 
 
@@ -62,7 +62,7 @@ class ReceiptLine(Part):
     item_id: str | None = None
     product_name: str
     quantity: int
-    total_in_cents: Cents | None = None
+    total_in_cents: MoneyInCents | None = None
     download_token: str | None = Field(None, description="Opens the download. A secret.")
 
 
@@ -73,7 +73,7 @@ class ReceiptDetail(Answer):
     order_id: str | None = None
     order_status_token: str | None = Field(None, description="Opens the order. A secret.")
     customer: str | None = None
-    total_in_cents: Cents | None = None
+    total_in_cents: MoneyInCents | None = None
     items: list[ReceiptLine]
 
 
@@ -94,7 +94,7 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
         checkout_id=checkout_id,
         order_id=order,
         order_status_token=receipt.order_status_token,
-        customer=services.shown.email(receipt.customer_email),
+        customer=services.masking.email(receipt.customer_email),
         total_in_cents=receipt.total_in_cents,
         items=[
             ReceiptLine(

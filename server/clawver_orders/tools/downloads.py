@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from clawver_orders.addresses import is_loopback
+from clawver_orders.clawver.models import Download, Item, Order
 from clawver_orders.errors import InvalidRequestError, RefusedError
-from clawver_orders.models import Download, Item, Order
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import Answer, InWords, in_utc
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId

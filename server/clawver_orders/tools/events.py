@@ -6,16 +6,15 @@ from typing import Self
 from pydantic import Field
 
 from clawver_orders.errors import ClawverError, InvalidRequestError
-from clawver_orders.reconciling import Looked, look_where_events_say
+from clawver_orders.refunds.ledger import Intent
+from clawver_orders.refunds.reported import CheckedRefund, check_reported
+from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import Services
-from clawver_orders.settling import off_thread
-from clawver_orders.state.inbox import Page, Query, Received, Standing
-from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import Answer, Cents, Part, ago, in_utc
+from clawver_orders.tools.answers import Answer, MoneyInCents, Part, ago, in_utc
 from clawver_orders.tools.arguments import (
     Before,
+    EventFilter,
     EventLimit,
-    EventName,
     EventOrderId,
     Since,
     event_number,
@@ -28,7 +27,8 @@ from clawver_orders.tools.receiving import (
     secrets_differ,
     trouble,
 )
-from clawver_orders.webhooks import EVENTS
+from clawver_orders.webhooks.inbox import Page, Query, Received, ReceiverStatus
+from clawver_orders.webhooks.signature import EVENTS
 
 EVENT_COLUMNS = (
     "event_id",
@@ -47,7 +47,7 @@ class LookedDetail(Part):
 
     refund_id: str
     order_id: str
-    amount_in_cents: Cents
+    amount_in_cents: MoneyInCents
     status: str
 
     @classmethod
@@ -83,7 +83,7 @@ async def list_order_events(
     since: Since = "",
     before: Before = "",
     order_id: EventOrderId = "",
-    event: EventName = "any",
+    event: EventFilter = "any",
     limit: EventLimit = 50,
 ) -> EventList:
     """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
@@ -116,7 +116,14 @@ async def list_order_events(
     page = await off_thread(services.inbox.find, query, now)
     why = await off_thread(_why_incomplete, services, query, page, status)
     try:
-        checked = await look_where_events_say(services)
+        checked = await check_reported(
+            services.ledger,
+            services.inbox,
+            lambda refund_id: services.desk.check(
+                refund_id
+            ),  # the desk is made for the first open one
+            services.moment,
+        )
     except ClawverError:  # what has arrived can be read all the same
         checked = ()
         not_looked = "Reported refunds could not be looked up: see clawver-orders doctor."
@@ -135,7 +142,7 @@ async def list_order_events(
     )
 
 
-def _about_money(checked: tuple[Looked, ...]) -> str:
+def _about_money(checked: tuple[CheckedRefund, ...]) -> str:
     """What comes before anything else: a refund that was waited for is settled."""
     settled = [each.intent.refund_id for each in checked if each.status not in {"unknown", "busy"}]
     if not settled:
@@ -143,7 +150,7 @@ def _about_money(checked: tuple[Looked, ...]) -> str:
     return f"Tell the person what became of refund {', '.join(settled)}: see refunds_checked. "
 
 
-def _after_events(query: Query, page: Page, status: Standing) -> str:
+def _after_events(query: Query, page: Page, status: ReceiverStatus) -> str:
     if query.name and not page.events and query.name not in EVENTS:
         return f"Clawver has no event of that name; there are: {', '.join(EVENTS)}."
     if said := trouble(status):
@@ -156,7 +163,9 @@ def _after_events(query: Query, page: Page, status: Standing) -> str:
     return "Nothing to do; call list_order_events later with since set to newest."
 
 
-def _why_incomplete(services: Services, query: Query, page: Page, status: Standing) -> str | None:
+def _why_incomplete(
+    services: Services, query: Query, page: Page, status: ReceiverStatus
+) -> str | None:
     reasons = []
     if page.has_more:
         reasons.append(

@@ -5,19 +5,19 @@ from typing import Self
 
 from pydantic import Field
 
-from clawver_orders.approvals import Caller
-from clawver_orders.lifecycle import attention, standing
-from clawver_orders.models import Item, Order, Refund
+from clawver_orders.caller import Caller
+from clawver_orders.clawver.models import Item, Order, Refund
 from clawver_orders.money import display
-from clawver_orders.refund_rules import Refundable, refundable
-from clawver_orders.search import PAGE, Found, is_whole, search
+from clawver_orders.orders.lifecycle import attention, stage
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.orders.search import PAGE, Found, is_whole, search
+from clawver_orders.refunds.matching import Refundable, refundable
 from clawver_orders.services import Services
-from clawver_orders.shown import Shown
 from clawver_orders.tools.answers import (
     LEDGER_UNREADABLE,
     TRACKING_IS_HIDDEN,
     Answer,
-    Cents,
+    MoneyInCents,
     Part,
     Past,
     Tracking,
@@ -35,7 +35,7 @@ from clawver_orders.tools.arguments import (
     OrderId,
     PaymentStatus,
     ProductText,
-    Status,
+    StatusFilter,
     moment_or_nothing,
 )
 
@@ -72,7 +72,7 @@ class OrderList(Answer):
 async def list_orders(
     services: Services,
     caller: Caller,
-    status: Status = "any",
+    status: StatusFilter = "any",
     payment_status: PaymentStatus = "any",
     customer_email: CustomerEmail = "",
     product: ProductText = "",
@@ -104,7 +104,7 @@ async def list_orders(
         )
     else:
         found = await _newest(services, wanted, limit)
-    shown = services.shown
+    masking = services.masking
     rows = found.orders[:limit]
     why = found.why_incomplete
     if len(found.orders) > limit:
@@ -112,7 +112,7 @@ async def list_orders(
         why = f"{more} {why}" if why else more
     return OrderList(
         columns=list(COLUMNS),
-        orders=[_row(order, shown, services.now()) for order in rows],
+        orders=[_row(order, masking, services.now()) for order in rows],
         scanned=found.scanned,
         complete=why is None,
         why_incomplete=why,
@@ -159,7 +159,7 @@ def _matches(order: Order, payment_status: str, customer_email: str, product: st
     )
 
 
-def _row(order: Order, shown: Shown, now: datetime) -> list[str]:
+def _row(order: Order, masking: Masking, now: datetime) -> list[str]:
     """One order of a list, in the order of `COLUMNS`. No address; empty where nothing is known."""
     return [
         order.id,
@@ -169,7 +169,7 @@ def _row(order: Order, shown: Shown, now: datetime) -> list[str]:
         display(order.total_in_cents),
         in_utc(order.created_at),
         ago(order.created_at, now),
-        shown.email(order.customer_email) or "",
+        masking.email(order.customer_email) or "",
         in_one_line(order.items or ()),
         attention(order, now) or "",
     ]
@@ -183,7 +183,7 @@ class ItemDetail(Part):
     product_name: str
     product_type: str
     quantity: int
-    total_in_cents: Cents | None = None
+    total_in_cents: MoneyInCents | None = None
     variant_id: str | None = None
     variant_name: str | None = None
     what_can_be_done: str
@@ -194,18 +194,18 @@ class RefundDetail(Part):
 
     clawver_refund_id: str
     stripe_refund_id: str | None = None
-    amount_in_cents: Cents
+    amount_in_cents: MoneyInCents
     reason: str
     created_at: Past | None = None
 
     @classmethod
-    def of(cls, refund: Refund, order: Order, shown: Shown) -> Self:
+    def of(cls, refund: Refund, order: Order, masking: Masking) -> Self:
         """The detail of a refund."""
         return cls(
             clawver_refund_id=refund.id,
             stripe_refund_id=refund.stripe_refund_id,
             amount_in_cents=refund.amount_in_cents,
-            reason=shown.words(refund.reason, order),
+            reason=masking.words(refund.reason, order),
             created_at=refund.created_at,
         )
 
@@ -232,9 +232,9 @@ class OrderDetail(Answer):
     needs_attention: str | None = None
     created_at: Past
     paid_at: Past | None = None
-    total_in_cents: Cents
-    refunded_in_cents: Cents
-    refundable_in_cents: Cents | None = Field(
+    total_in_cents: MoneyInCents
+    refunded_in_cents: MoneyInCents
+    refundable_in_cents: MoneyInCents | None = Field(
         None,
         description="What is left; the merchant's limits may allow less. Missing when earlier refunds are not known or not settled: see next_step.",
     )
@@ -249,7 +249,7 @@ class OrderDetail(Answer):
     def of(
         cls,
         order: Order,
-        shown: Shown,
+        masking: Masking,
         now: datetime,
         *,
         standing: str,
@@ -269,26 +269,26 @@ class OrderDetail(Answer):
             refunded_in_cents=order.refunded_in_cents,
             refundable_in_cents=money.in_cents,
             open_refund_id=money.open_refund.refund_id if money.open_refund else None,
-            customer=shown.email(order.customer_email),
-            ship_to=_recipient(order, shown),
+            customer=masking.email(order.customer_email),
+            ship_to=_recipient(order, masking),
             items=[_item(order, item) for item in order.items or ()],
-            tracking=tracking(order, shown),
-            refunds=[RefundDetail.of(refund, order, shown) for refund in order.refunds or ()],
+            tracking=tracking(order, masking),
+            refunds=[RefundDetail.of(refund, order, masking) for refund in order.refunds or ()],
             next_step=next_step,
         )
 
 
-def _recipient(order: Order, shown: Shown) -> Recipient | None:
+def _recipient(order: Order, masking: Masking) -> Recipient | None:
     where = order.shipping_address
     if where is None:
         return None
     return Recipient(
-        name=shown.name(where.name or None),
-        line1=shown.detail(where.line1 or None),
-        line2=shown.detail(where.line2 or None),
-        city=shown.detail(where.city or None),
-        state=shown.detail(where.state or None),
-        postal_code=shown.detail(where.postal_code or None),
+        name=masking.name(where.name or None),
+        line1=masking.detail(where.line1 or None),
+        line2=masking.detail(where.line2 or None),
+        city=masking.detail(where.city or None),
+        state=masking.detail(where.state or None),
+        postal_code=masking.detail(where.postal_code or None),
         country=where.country or None,
     )
 
@@ -329,28 +329,28 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     """
     order = await services.clawver.order(order_id)
     money = refundable(order, await services.desk.open_refunds(order_id))
-    shown, now = services.shown, services.now()
+    masking, now = services.masking, services.now()
     return OrderDetail.of(
         order,
-        shown,
+        masking,
         now,
-        standing=standing(order),
+        standing=stage(order),
         money=money,
-        next_step=_next_step(order, money, shown, now, read_only=services.settings.read_only),
+        next_step=_next_step(order, money, masking, now, read_only=services.settings.read_only),
     )
 
 
 def _next_step(
     order: Order,
     money: Refundable,
-    shown: Shown,
+    masking: Masking,
     now: datetime,
     *,
     read_only: bool,
 ) -> str:
     if money.open_refund is not None:
         return look_first(money.open_refund)
-    step = _first_step(order, shown, now, read_only=read_only)
+    step = _first_step(order, masking, now, read_only=read_only)
     if not money.is_ledger_readable:
         return f"{step} {LEDGER_UNREADABLE}"
     if money.in_cents is not None:
@@ -358,7 +358,7 @@ def _next_step(
     return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
 
 
-def _first_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -> str:
+def _first_step(order: Order, masking: Masking, now: datetime, *, read_only: bool) -> str:
     left = order.refundable_in_cents
     if order.status == "cancelled" and left and read_only:
         return (
@@ -376,7 +376,7 @@ def _first_step(order: Order, shown: Shown, now: datetime, *, read_only: bool) -
     if why is not None:
         return f"Tell the merchant, who should look into it: {why}"
     if order.status == "shipped" and (order.tracking_number or order.tracking_url):
-        if shown.masked:
+        if masking.masked:
             return f"Tell the customer that it is on its way. {TRACKING_IS_HIDDEN}"
         return "Give the customer the tracking that stands here."
     files = [item.id for item in order.items or () if item.is_digital]

@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import Services
-from clawver_orders.settling import off_thread
-from clawver_orders.state.inbox import Standing
 from clawver_orders.tools.answers import Part, Past
+from clawver_orders.webhooks.inbox import ReceiverStatus
 
 START = "Ask a person to keep this running on this machine: clawver-orders listen."
 SECRETS_DIFFER = (
@@ -27,7 +27,7 @@ class ReceivingDetail(Part):
     last_refused: Past | None = None
 
     @classmethod
-    def of(cls, status: Standing) -> Self:
+    def of(cls, status: ReceiverStatus) -> Self:
         """How the receiver stands, as an agent gets it."""
         return cls(
             state="listening"
@@ -43,19 +43,19 @@ class ReceivingDetail(Part):
         )
 
 
-async def receiver_status(services: Services) -> Standing:
+async def receiver_status(services: Services) -> ReceiverStatus:
     """How the receiver of this machine stands now."""
-    return await off_thread(services.inbox.standing, services.now())
+    return await off_thread(services.inbox.receiver_status, services.now())
 
 
-def secrets_differ(status: Standing) -> bool:
+def secrets_differ(status: ReceiverStatus) -> bool:
     """Whether what arrived last was refused, because its signature did not fit."""
     return status.refused_at is not None and (
         status.delivered_at is None or status.delivered_at < status.refused_at
     )
 
 
-def trouble(status: Standing) -> str:
+def trouble(status: ReceiverStatus) -> str:
     """What keeps events from arriving, and what to do about it; nothing where they do."""
     if not status.is_listening:
         return f"No events can arrive: nothing listens. {START}"

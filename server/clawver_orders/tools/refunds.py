@@ -4,16 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from clawver_orders.approvals import Caller, item_line
+from clawver_orders.caller import Caller
+from clawver_orders.clawver.models import Order
 from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, InvalidRequestError
-from clawver_orders.models import Order
 from clawver_orders.money import display
-from clawver_orders.refunds import ASK_THE_MERCHANT, Outcome, Status
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.refunds.approvals import item_line
+from clawver_orders.refunds.desk import ASK_THE_MERCHANT, Outcome, RefundStatus
+from clawver_orders.refunds.ledger import Intent
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
-from clawver_orders.shown import Shown
-from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import Answer, Cents, Part, Past, ago
+from clawver_orders.tools.answers import Answer, MoneyInCents, Part, Past, ago
 from clawver_orders.tools.arguments import (
     AmountInCents,
     InAdditionTo,
@@ -42,18 +43,18 @@ class RefundAnswer(Answer):
     """What became of a refund."""
 
     status: Annotated[
-        Status, Field(description="unknown: it may have happened; look, do not repeat.")
+        RefundStatus, Field(description="unknown: it may have happened; look, do not repeat.")
     ]
     message: str
     warning: str | None = None
     refund_id: str | None = Field(None, description="For confirm_refund and check_refund.")
     order_id: str
-    amount_in_cents: Cents | None = None
+    amount_in_cents: MoneyInCents | None = None
     reason: str | None = None
     sent_at: Past | None = None
     clawver_refund_id: str | None = None
     stripe_refund_id: str | None = None
-    refundable_in_cents: Cents | None = Field(None, description="What is left on the order.")
+    refundable_in_cents: MoneyInCents | None = Field(None, description="What is left on the order.")
     preview: RefundPreview | None = None
     in_addition_to: list[str] = Field(
         description="What to pass as in_addition_to for a deliberate further refund of this amount; "
@@ -168,8 +169,8 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     left = order.refundable_in_cents if order is not None and settled else None
     cents = outcome.amount_in_cents
     sent = intent.sent_at if intent else None
-    shown = services.shown
-    preview = _preview(outcome, shown)
+    masking = services.masking
+    preview = _preview(outcome, masking)
     moved = outcome.status in {"refunded", "already_refunded"}
     replaced = (
         bool(confirmed)
@@ -184,7 +185,7 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
         refund_id=intent.refund_id if intent else None,
         order_id=outcome.order_id,
         amount_in_cents=cents,
-        reason=_reason(intent, order, shown) if preview is None else None,
+        reason=_reason(intent, order, masking) if preview is None else None,
         sent_at=sent,
         clawver_refund_id=refund.id if refund else (intent.clawver_refund_id if intent else None),
         stripe_refund_id=(refund.stripe_refund_id if refund else None)
@@ -198,22 +199,22 @@ def _answer(services: Services, outcome: Outcome, confirmed: str = "") -> Refund
     )
 
 
-def _reason(intent: Intent | None, order: Order | None, shown: Shown) -> str | None:
+def _reason(intent: Intent | None, order: Order | None, masking: Masking) -> str | None:
     """Why; nothing where it cannot be told whether it names the customer, and must not."""
-    if intent is None or (shown.masked and order is None):
+    if intent is None or (masking.masked and order is None):
         return None
-    return intent.reason if order is None else shown.words(intent.reason, order)
+    return intent.reason if order is None else masking.words(intent.reason, order)
 
 
-def _preview(outcome: Outcome, shown: Shown) -> RefundPreview | None:
+def _preview(outcome: Outcome, masking: Masking) -> RefundPreview | None:
     intent, order = outcome.intent, outcome.order
     if outcome.status != "needs_confirmation" or intent is None or order is None:
         return None
     left = order.refundable_in_cents or 0
     return RefundPreview(
-        customer=shown.email(order.customer_email),
+        customer=masking.email(order.customer_email),
         items=[item_line(item) for item in order.items or ()],
-        reason=shown.words(intent.reason, order),
+        reason=masking.words(intent.reason, order),
         total=display(order.total_in_cents),
         refundable=display(left),
         left_after=display(left - intent.amount_in_cents),

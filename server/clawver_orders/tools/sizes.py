@@ -5,13 +5,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from clawver_orders.clawver.models import Product
 from clawver_orders.errors import NotFoundError, RefusedError
-from clawver_orders.models import Product
 from clawver_orders.money import display
-from clawver_orders.refund_rules import Refundable, refundable
+from clawver_orders.orders.sizes import Choice, ItemSizes, sizes_of
+from clawver_orders.refunds.matching import Refundable, refundable
 from clawver_orders.services import Services
-from clawver_orders.sizes import Choice, ItemSizes, sizes_of
-from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, InWords, Part, look_first
+from clawver_orders.tools.answers import (
+    LEDGER_UNREADABLE,
+    Answer,
+    InWords,
+    MoneyInCents,
+    Part,
+    look_first,
+)
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
 NO_EXCHANGE = (
@@ -37,7 +44,7 @@ class SizeChoice(Part):
     variant_id: str
     variant_name: str
     size: str
-    price_in_cents: Cents | None = None
+    price_in_cents: MoneyInCents | None = None
     difference_in_cents: Difference | None = Field(None, description="Against the ordered one.")
 
 
@@ -55,7 +62,7 @@ class ItemSizesDetail(Part):
     stock_unknown: list[SizeChoice]
     wanted: SizeChoice | None = None
     wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
-    total_in_cents: Cents | None = None
+    total_in_cents: MoneyInCents | None = None
 
 
 class WrongSize(Answer):
@@ -63,7 +70,7 @@ class WrongSize(Answer):
 
     order_id: str
     items: list[ItemSizesDetail]
-    refundable_in_cents: Cents | None = None
+    refundable_in_cents: MoneyInCents | None = None
     exchange: str
     steps: list[str]
 

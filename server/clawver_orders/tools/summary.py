@@ -4,14 +4,21 @@ from typing import Self
 
 from pydantic import Field
 
-from clawver_orders.approvals import Caller
-from clawver_orders.models import Order
-from clawver_orders.report import Tally, figures
-from clawver_orders.search import search
+from clawver_orders.caller import Caller
+from clawver_orders.clawver.models import Order
+from clawver_orders.orders.figures import Tally, figures
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.orders.search import search
+from clawver_orders.refunds.ledger import Intent
 from clawver_orders.services import Services
-from clawver_orders.shown import Shown
-from clawver_orders.state.ledger import Intent
-from clawver_orders.tools.answers import LEDGER_UNREADABLE, Answer, Cents, Part, Past, in_one_line
+from clawver_orders.tools.answers import (
+    LEDGER_UNREADABLE,
+    Answer,
+    MoneyInCents,
+    Part,
+    Past,
+    in_one_line,
+)
 from clawver_orders.tools.arguments import CreatedAfter, CreatedBefore, moment_or_nothing
 
 ATTENTION_SHOWN = 25
@@ -22,7 +29,7 @@ class TallyRow(Part):
 
     name: str
     orders: int
-    total_in_cents: Cents
+    total_in_cents: MoneyInCents
 
 
 class AttentionRow(Part):
@@ -33,16 +40,16 @@ class AttentionRow(Part):
     status: str
     customer: str | None = None
     items: str
-    total_in_cents: Cents
+    total_in_cents: MoneyInCents
 
     @classmethod
-    def of(cls, order: Order, why: str, shown: Shown) -> Self:
+    def of(cls, order: Order, why: str, masking: Masking) -> Self:
         """The order as an agent gets it."""
         return cls(
             order_id=order.id,
             why=why,
             status=order.status,
-            customer=shown.email(order.customer_email),
+            customer=masking.email(order.customer_email),
             items=in_one_line(order.items or ()),
             total_in_cents=order.total_in_cents,
         )
@@ -53,7 +60,7 @@ class OpenRefund(Part):
 
     refund_id: str
     order_id: str
-    amount_in_cents: Cents
+    amount_in_cents: MoneyInCents
     sent_at: Past
 
     @classmethod
@@ -72,10 +79,10 @@ class OrderSummary(Answer):
 
     orders: int
     paid_orders: int
-    sales_in_cents: Cents
+    sales_in_cents: MoneyInCents
     refunds: int
-    refunded_in_cents: Cents
-    average_order_in_cents: Cents | None = None
+    refunded_in_cents: MoneyInCents
+    average_order_in_cents: MoneyInCents | None = None
     by_status: list[TallyRow]
     by_payment_status: list[TallyRow]
     needs_attention: list[AttentionRow]
@@ -124,7 +131,7 @@ async def summarize_orders(
         by_status=[_tally(each) for each in sums.by_status],
         by_payment_status=[_tally(each) for each in sums.by_payment_status],
         needs_attention=[
-            AttentionRow.of(order, why, services.shown)
+            AttentionRow.of(order, why, services.masking)
             for order, why in sums.attention[:ATTENTION_SHOWN]
         ],
         needs_attention_count=len(sums.attention),

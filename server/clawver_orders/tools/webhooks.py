@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from clawver_orders.addresses import Address, AddressError, address, is_loopback
-from clawver_orders.approvals import BY_PROGRAM, Caller, Question, Reply
+from clawver_orders.caller import BY_PROGRAM, Caller, Question, Reply
+from clawver_orders.clawver.models import Webhook
 from clawver_orders.errors import (
     NOTHING_SENT,
     InvalidRequestError,
@@ -13,14 +14,13 @@ from clawver_orders.errors import (
     RefusedError,
     SetupError,
 )
-from clawver_orders.models import Webhook
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
-from clawver_orders.state.inbox import Standing
 from clawver_orders.tools.answers import Answer, Part, Past
 from clawver_orders.tools.arguments import WebhookEvents, WebhookId, WebhookUrl
 from clawver_orders.tools.receiving import START, ReceivingDetail, receiver_status, trouble
-from clawver_orders.webhooks import EVENTS
+from clawver_orders.webhooks.inbox import ReceiverStatus
+from clawver_orders.webhooks.signature import EVENTS
 
 QUESTION = "register_webhook"
 """What the question is about, on its way through a host; its number is when it was asked."""
@@ -180,7 +180,7 @@ def _question(settings: Settings, to: Address, wanted: list[str], number: int) -
     )
 
 
-def _after_registering(others: list[str], status: Standing) -> str:
+def _after_registering(others: list[str], status: ReceiverStatus) -> str:
     if others:
         return (
             "This url is registered more than once; if the new one replaces the others, call "

@@ -1,0 +1,1 @@
+"""Clawver's API: its client, its models, and the requests it allows."""

@@ -1,0 +1,333 @@
+"""What Clawver sends: tolerant of what is new, strict about what is used.
+
+Every text passes `text.clean` on its way in, so nothing behind this module has to think about
+it. Statuses stay text: a status invented tomorrow must not break reading an order. A list of
+refunds that cannot be read is an error, never an empty list.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from clawver_orders.text import clean, is_id, is_token
+
+
+def _to_line(value: object) -> object:
+    return clean(value, 200) if isinstance(value, str) else value
+
+
+def _to_url(value: object) -> object:
+    return clean(value, 2048) if isinstance(value, str) else value
+
+
+def _to_note(value: object) -> object:
+    return clean(value, 500, lines=True) if isinstance(value, str) else ""
+
+
+def _words(value: object) -> str:
+    return clean(value, 200) if isinstance(value, str) else ""
+
+
+def _words_or_none(value: object) -> str | None:
+    return _words(value) or None
+
+
+def _id_or_none(value: object) -> object:
+    return value if isinstance(value, str) and is_id(value) else None
+
+
+def _nothing(_: object) -> str:
+    return ""
+
+
+def _object_or_none(value: object) -> object:
+    return value if isinstance(value, dict | Record) else None
+
+
+def _checked_id(value: object) -> object:
+    if isinstance(value, str) and not is_id(value):
+        raise ValueError("not an id")
+    return value
+
+
+def _checked_token(value: object) -> object:
+    if isinstance(value, str) and not is_token(value):
+        raise ValueError("not a token")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a time") from None
+
+
+def _web_address(value: object) -> object:
+    """Only what a person can safely open: https, or http on this machine."""
+    if not isinstance(value, str):
+        return value
+    if len(value) > 4096 or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("not a web address")
+    parts = urlsplit(value)
+    local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if not parts.hostname or "@" in parts.netloc or not (parts.scheme == "https" or local):
+        raise ValueError("not an https address")
+    return value
+
+
+def _or_none(value: object) -> object:
+    """A tracking address that cannot be opened is left out rather than shown."""
+    try:
+        return _web_address(value)
+    except ValueError:
+        return None
+
+
+Line = Annotated[str, BeforeValidator(_to_line)]
+Note = Annotated[str, BeforeValidator(_to_note)]
+# What is only shown is left out where it cannot be read; what decides anything is strict.
+Words = Annotated[str, BeforeValidator(_words)]
+OptionalWords = Annotated[str | None, BeforeValidator(_words_or_none)]
+OptionalId = Annotated[str | None, BeforeValidator(_id_or_none)]
+Id = Annotated[str, BeforeValidator(_checked_id)]
+Token = Annotated[str, BeforeValidator(_checked_token)]
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
+Url = Annotated[str, BeforeValidator(_to_url)]
+UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
+Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+SOME = 1000  # the most of anything a single answer may list
+
+
+class Record(BaseModel):
+    """Immutable, tolerant of new fields, strict about the ones we use."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True
+    )
+
+
+class Item(Record):
+    """A line of an order."""
+
+    id: Id
+    product_id: OptionalId = None
+    product_name: Words = ""
+    product_type: Words = ""
+    price_in_cents: Cents | None = None
+    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
+    total_in_cents: Cents | None = None
+    variant_id: OptionalWords = None
+    variant_name: OptionalWords = None
+
+    @property
+    def is_digital(self) -> bool:
+        """Whether the item is a file to download."""
+        return self.product_type == "digital"
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether the item is made and shipped."""
+        return self.product_type == "print_on_demand"
+
+
+class PostalAddress(Record):
+    """Where a printed item goes. Its shape is not documented; what is there is read."""
+
+    name: OptionalWords = None
+    line1: OptionalWords = None
+    line2: OptionalWords = None
+    city: OptionalWords = None
+    state: OptionalWords = None
+    postal_code: OptionalWords = None
+    country: OptionalWords = None
+
+
+class Refund(Record):
+    """Money that Clawver says went back."""
+
+    id: Id
+    amount_in_cents: Annotated[int, Field(strict=True, ge=1, le=10**12)]
+    reason: Note = ""
+    stripe_refund_id: OptionalId = None
+    created_at: UtcTime | None = None
+
+
+class Order(Record):
+    """An order. A row of a list may carry only the first four fields."""
+
+    id: Id
+    status: Line
+    total_in_cents: Cents
+    created_at: UtcTime
+    payment_status: Words = ""
+    paid_at: UtcTime | None = None
+    customer_email: OptionalWords = None
+    items: Annotated[tuple[Item, ...], Field(max_length=SOME)] | None = None
+    shipping_address: Annotated[PostalAddress | None, BeforeValidator(_object_or_none)] = None
+    tracking_url: Annotated[str | None, BeforeValidator(_or_none)] = None
+    tracking_number: OptionalWords = None
+    carrier: OptionalWords = None
+    refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
+    sandbox: Annotated[str, BeforeValidator(_nothing)] = ""
+    """The id of the sandbox store that sent it, and nothing where a real one did. `client` sets it:
+    it stands in a header, and never in the order itself."""
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it holds a payment that is not refunded in full."""
+        return self.payment_status in {"paid", "partially_refunded"}
+
+    @property
+    def is_refunded(self) -> bool:
+        """Whether it is refunded in full."""
+        return self.payment_status == "refunded"
+
+    @property
+    def refunded_in_cents(self) -> int:
+        """What the listed refunds add up to, in cents."""
+        return sum(refund.amount_in_cents for refund in self.refunds or ())
+
+    @property
+    def refundable_in_cents(self) -> int | None:
+        """What can still be given back, in cents; None where the order does not tell.
+
+        Nothing unless the order is paid. `paid` says that nothing went back yet, so a
+        missing list is none; `partially_refunded` without a list leaves the rest unknown.
+        """
+        if not self.is_paid:
+            return 0
+        if self.payment_status == "partially_refunded" and not self.refunds:
+            return None
+        return max(0, self.total_in_cents - self.refunded_in_cents)
+
+    @property
+    def lists_its_refunds(self) -> bool:
+        """Whether what is not listed was not refunded: a list that contradicts the payment is none."""
+        return bool(self.refunds) or self.payment_status == "paid"
+
+
+class OrderPage(Record):
+    """Orders as `GET /orders` gives them, with whatever the page says about more of them."""
+
+    orders: Annotated[tuple[Order, ...], Field(max_length=SOME)]
+    has_more: bool | None = None
+    unreadable: int = 0
+    """Rows that are no orders as far as this version can tell."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_parts(cls, body: Any) -> Any:
+        """Pagination stands under `meta` or at the top level, or nowhere."""
+        if not isinstance(body, dict):
+            return body
+        meta = body.get("meta")
+        pages = meta.get("pagination") if isinstance(meta, dict) else body.get("pagination")
+        more = pages.get("hasMore") if isinstance(pages, dict) else None
+        data = body.get("data")
+        rows = data.get("orders") if isinstance(data, dict) else None
+        if not isinstance(rows, list):
+            return {"orders": None}
+        orders = [_order_or_none(row) for row in rows[: SOME + 1]]
+        return {
+            "orders": [order for order in orders if order is not None],
+            "hasMore": more if isinstance(more, bool) else None,
+            "unreadable": orders.count(None),
+        }
+
+
+def _order_or_none(row: object) -> Order | None:
+    """One order that cannot be read must not hide all the others."""
+    try:
+        return Order.model_validate(row)
+    except ValidationError:
+        return None
+
+
+class Download(Record):
+    """A signed link to a file; it works for a while and for whoever holds it."""
+
+    download_url: WebAddress
+    expires_in_minutes: Annotated[int, Field(ge=0, le=10**6)] | None = None
+    file_name: OptionalWords = None
+    file_size_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None
+
+
+class ReceiptItem(Record):
+    """A line of a receipt; a digital one carries the token that opens its download."""
+
+    id: Id | None = None
+    product_name: Words = ""
+    product_type: Words = ""
+    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
+    total_in_cents: Cents | None = None
+    download_token: Token | None = None
+
+
+class Receipt(Record):
+    """The receipt of a checkout. Its shape is not documented; what is there is read."""
+
+    checkout_id: OptionalId = None
+    order_id: Id | None = None
+    order_status_token: Token | None = None
+    customer_email: OptionalWords = None
+    total_in_cents: Cents | None = None
+    items: Annotated[tuple[ReceiptItem, ...], Field(max_length=SOME)] = ()
+
+
+class Variant(Record):
+    """One size of a printed product."""
+
+    id: Line
+    name: Words = ""
+    price_in_cents: Cents | None = None
+    printful_variant_id: OptionalWords = None
+    size: Words = ""
+    in_stock: bool | None = None
+    availability_status: Words = ""
+
+    @field_validator("id", "printful_variant_id", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """Printful numbers its variants; an id is text here all the same."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @property
+    def is_available(self) -> bool | None:
+        """Whether it can be ordered now; None where the product does not say."""
+        return False if self.availability_status == "out_of_stock" else self.in_stock
+
+
+class PrintOnDemand(Record):
+    """How a product is printed."""
+
+    variants: Annotated[tuple[Variant, ...], Field(max_length=SOME)] = ()
+
+
+class Product(Record):
+    """A product of the store."""
+
+    id: Id
+    name: Words = ""
+    print_on_demand: PrintOnDemand | None = None
+
+
+class Webhook(Record):
+    """A registered receiver of order events. Its secret is never read back."""
+
+    id: Id
+    url: Url
+    events: Annotated[tuple[Line, ...], Field(max_length=SOME)] = ()
+    created_at: UtcTime | None = None

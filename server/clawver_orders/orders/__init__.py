@@ -1,0 +1,1 @@
+"""What an order tells. No I/O but the search."""

@@ -1,0 +1,131 @@
+"""Two pipes with a host at their other end: its messages come in, ours go out.
+
+Each pipe is served by a thread that does not keep the process alive, because a blocked read or
+write can only be left behind.
+"""
+
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from anyio import from_thread
+from anyio.lowlevel import current_token
+from mcp.shared.message import SessionMessage
+
+from clawver_orders.serving.stdio.framing import (
+    Framing,
+    Refusal,
+    TooLong,
+    encode_message,
+    parse_message,
+)
+
+_CHUNK = 64 * 1024
+_ANSWERS_THAT_MAY_WAIT = 64
+_SECONDS_FOR_LAST_WORDS = 1.0
+
+
+class Pipes:
+    """The pipes. Use `open_pipes`.
+
+    Args:
+        source: The descriptor to read from.
+        sink: The descriptor to write to.
+    """
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.is_gone = anyio.Event()
+        """Nothing can be said any more."""
+        self._source, self._sink = source, sink
+        self._loop = current_token()
+        self._arrived, self._batches = anyio.create_memory_object_stream[list[bytes | TooLong]](1)
+        self._taken = threading.Semaphore()  # what was heard last has been taken: there is room
+        self._closed = False
+        self._outgoing, self._unsaid = anyio.create_memory_object_stream[SessionMessage](
+            _ANSWERS_THAT_MAY_WAIT
+        )
+
+    async def batches(self) -> AsyncIterator[list[SessionMessage]]:
+        """What the host says, until it closes its end: each time all that has arrived by then."""
+        async for lines in self._batches:
+            self._taken.release()
+            messages = []
+            for line in lines:
+                heard = parse_message(line)
+                if isinstance(heard, Refusal):
+                    await self.send(SessionMessage(heard.error))
+                elif heard is not None:
+                    messages.append(SessionMessage(heard))
+            yield messages
+
+    async def send(self, message: SessionMessage) -> None:
+        """Say a message.
+
+        While there is room nothing is awaited, so the answer of work that was shielded from the
+        end of the process still goes out.
+        """
+        try:
+            self._outgoing.send_nowait(message)
+        except anyio.WouldBlock:
+            await self._outgoing.send(message)
+
+    def open(self) -> None:
+        """Begin to listen and to speak."""
+        for work in (self._listen, self._speak):
+            threading.Thread(target=_quietly, args=(work,), name="pipe", daemon=True).start()
+
+    async def close(self) -> None:
+        """Say what has not been said yet, unless the host has stopped to read."""
+        self._closed = True
+        self._batches.close()
+        self._outgoing.close()
+        with anyio.move_on_after(_SECONDS_FOR_LAST_WORDS, shield=True):
+            await self.is_gone.wait()
+        self._unsaid.close()
+        self._arrived.close()
+
+    def _listen(self) -> None:
+        framing = Framing()
+        with suppress(OSError):  # a pipe that breaks has ended, too
+            while chunk := os.read(self._source, _CHUNK):
+                if lines := framing.feed(chunk):
+                    self._hand_over(lines)
+        self._hand_over([framing.rest()])
+        from_thread.run_sync(self._arrived.close, token=self._loop)
+
+    def _hand_over(self, lines: list[bytes | TooLong]) -> None:
+        """Give the event loop what arrived, one batch at a time.
+
+        By a plain function: a coroutine that a closing loop does not come to run would be
+        complained about.
+        """
+        self._taken.acquire()
+        from_thread.run_sync(self._arrived.send_nowait, lines, token=self._loop)
+
+    def _speak(self) -> None:
+        with suppress(OSError, anyio.EndOfStream):
+            while not self._closed or self._unsaid.statistics().current_buffer_used:
+                message = from_thread.run(self._unsaid.receive, token=self._loop)
+                line = memoryview(encode_message(message.message))
+                while line:
+                    line = line[os.write(self._sink, line) :]
+        from_thread.run_sync(self.is_gone.set, token=self._loop)
+
+
+@asynccontextmanager
+async def open_pipes(source: int, sink: int) -> AsyncIterator[Pipes]:
+    """Pipes over two descriptors, for as long as the block lasts."""
+    pipes = Pipes(source, sink)
+    pipes.open()
+    try:
+        yield pipes
+    finally:
+        await pipes.close()
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    """A thread that finds its event loop at an end has nothing to complain about."""
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, RuntimeError):
+        work()

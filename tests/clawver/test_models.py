@@ -1,0 +1,179 @@
+"""What Clawver sends: tolerant of what is new, strict about what is used."""
+
+import typing
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from clawver_orders.clawver import models
+from clawver_orders.clawver.models import Download, Order, OrderPage, Record, Variant
+
+ROW = {
+    "id": "ord_1",
+    "status": "confirmed",
+    "totalInCents": 2499,
+    "createdAt": "2026-11-24T09:30:00Z",
+}
+
+
+def order(**fields: Any) -> Order:
+    return Order.model_validate(ROW | fields)
+
+
+def test_a_row_with_nothing_but_the_essentials_is_an_order() -> None:
+    row = order()
+
+    assert row.total_in_cents == 2499
+    assert row.items is None
+    assert row.refunds is None
+
+
+def test_new_fields_old_words_and_times_with_milliseconds_do_no_harm() -> None:
+    read = order(status="refunded", createdAt="2026-11-24T09:30:00.123Z", invented={"deep": [1]})
+
+    assert read.status == "refunded"
+    assert read.created_at.isoformat() == "2026-11-24T09:30:00.123000+00:00"
+
+
+@pytest.mark.parametrize("when", ["2026-11-24T09:30:00", "2026-11-24T10:30:00+01:00"])
+def test_times_are_in_utc(when: str) -> None:
+    assert order(createdAt=when).created_at.isoformat() == "2026-11-24T09:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"totalInCents": "2499"}, {"totalInCents": 24.99}, {"totalInCents": True}, {"totalInCents": -1},
+        {"id": "../stores/me"}, {"id": 7}, {"id": ""}, {"refunds": "none"}, {"refunds": {}},
+        {"refunds": [{"id": "ref_1"}]}, {"refunds": [{"id": "ref_1", "amountInCents": 0}]},
+        {"refunds": [{"id": "a b", "amountInCents": 1}]}, {"createdAt": "yesterday"}, {"status": None},
+        {"items": [{"id": "x", "quantity": "2"}]}, {"items": 3},
+    ],
+)  # fmt: skip
+def test_what_is_used_must_be_right(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        order(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("payment_status", "refunds", "left"),
+    [
+        ("paid", [], 2499), ("paid", None, 2499), ("partially_refunded", [499], 2000),
+        ("partially_refunded", [], None), ("partially_refunded", None, None), ("refunded", [2499], 0),
+        ("pending", [], 0), ("failed", [], 0), ("invented", [], 0), ("paid", [3000], 0),
+    ],
+)  # fmt: skip
+def test_what_is_left_to_refund_follows_from_the_payment_and_the_refunds(
+    payment_status: str, refunds: list[int] | None, left: int | None
+) -> None:
+    listed = None if refunds is None else [
+        {"id": f"ref_{n}", "amountInCents": cents} for n, cents in enumerate(refunds)
+    ]  # fmt: skip
+
+    assert order(paymentStatus=payment_status, refunds=listed).refundable_in_cents == left
+
+
+@pytest.mark.parametrize(
+    ("payment_status", "is_paid", "is_refunded"),
+    [
+        ("paid", True, False), ("partially_refunded", True, False), ("refunded", False, True),
+        ("pending", False, False), ("failed", False, False), ("invented", False, False), ("", False, False),
+    ],
+)  # fmt: skip
+def test_an_order_is_paid_until_all_of_it_is_refunded(
+    payment_status: str, is_paid: bool, is_refunded: bool
+) -> None:
+    found = order(paymentStatus=payment_status)
+
+    assert (found.is_paid, found.is_refunded) == (is_paid, is_refunded)
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        ({"meta": {"pagination": {"hasMore": True}}}, True), ({"pagination": {"hasMore": False}}, False),
+        ({}, None), ({"meta": {}}, None), ({"meta": []}, None), ({"pagination": {"hasMore": "yes"}}, None),
+    ],
+)  # fmt: skip
+def test_both_shapes_of_pagination_are_read(body: dict[str, Any], more: bool | None) -> None:
+    page = OrderPage.model_validate({"data": {"orders": [ROW]}} | body)
+
+    assert [each.id for each in page.orders] == ["ord_1"]
+    assert page.has_more is more
+
+
+@pytest.mark.parametrize(
+    "body", [[], "x", {}, {"data": []}, {"data": {}}, {"data": {"orders": {}}}]
+)
+def test_a_page_without_a_list_of_orders_is_none(body: Any) -> None:
+    with pytest.raises(ValidationError):
+        OrderPage.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://files.example/x", "javascript:alert(1)", "file:///etc/passwd", "https://user@files.example/",
+        "https:///x", "https://files.example/\n", "https://files.example/a b", "https://files.exämple/",
+        "https://files.example/" + "x" * 4096, 7, None,
+    ],
+)  # fmt: skip
+def test_a_link_that_nobody_should_open_is_refused(url: Any) -> None:
+    with pytest.raises(ValidationError):
+        Download.model_validate({"downloadUrl": url})
+
+
+@pytest.mark.parametrize("url", ["https://files.example/x?y=1", "http://127.0.0.1:8787/files/x"])
+def test_a_link_to_https_or_this_machine_is_fine(url: str) -> None:
+    assert Download.model_validate({"downloadUrl": url}).download_url == url
+
+
+def test_a_tracking_address_that_nobody_should_open_is_left_out() -> None:
+    assert order(trackingUrl="javascript:alert(1)").tracking_url is None
+    assert order(trackingUrl="https://post.example/1").tracking_url == "https://post.example/1"
+
+
+def test_printful_numbers_are_read_as_text_and_stock_in_both_ways() -> None:
+    numbered = Variant.model_validate({"id": 4012, "printfulVariantId": 77, "inStock": True})
+    sold_out = Variant.model_validate(
+        {"id": "v", "availabilityStatus": "out_of_stock", "inStock": True}
+    )
+
+    assert (numbered.id, numbered.printful_variant_id, numbered.is_available) == (
+        "4012",
+        "77",
+        True,
+    )
+    assert sold_out.is_available is False
+    assert Variant.model_validate({"id": "v"}).is_available is None
+    with pytest.raises(ValidationError):
+        Variant.model_validate({"id": True})
+
+
+def test_no_text_enters_without_passing_a_check() -> None:
+    """A bare `str` in a wire model would let hidden characters through."""
+    for kind in vars(models).values():
+        if isinstance(kind, type) and issubclass(kind, Record):
+            for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+                if name == "model_config" or typing.get_origin(hint) is typing.ClassVar:
+                    continue
+                assert hint is not str, f"{kind.__name__}.{name}"
+                assert str not in typing.get_args(hint) or hasattr(hint, "__metadata__"), (
+                    f"{kind.__name__}.{name}"
+                )
+
+
+def test_what_is_only_shown_is_left_out_when_it_cannot_be_read() -> None:
+    odd = order(
+        paymentStatus=None, carrier=7, shippingAddress="x", platformFeeInCents=49.98, trackingNumber=[],
+        refunds=[{"id": "ref_1", "amountInCents": 1, "reason": None, "stripeRefundId": "re:1"}],
+        items=[{"id": "i", "productName": None, "productId": "a/b", "variantName": None}],
+    )  # fmt: skip
+
+    assert (odd.payment_status, odd.carrier, odd.shipping_address) == ("", None, None)
+    assert odd.refunds is not None
+    assert (odd.refunds[0].reason, odd.refunds[0].stripe_refund_id) == ("", None)
+    assert odd.items is not None
+    assert (odd.items[0].product_name, odd.items[0].product_id) == ("", None)
+    assert Variant.model_validate({"id": "v", "size": None, "availabilityStatus": None}).size == ""

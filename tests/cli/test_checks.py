@@ -1,0 +1,142 @@
+"""The doctor looks at what refunds rest on, and says what to do about it."""
+
+import os
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from clawver_orders.cli.checks import Finding, examine
+from clawver_orders.refunds import order_locks
+from clawver_orders.refunds.ledger import Ledger, Moment, Trace
+from clawver_orders.settings import Settings
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MOMENT = Moment(NOW, 1000.0)
+TRACE = Trace("test 1.0", "a person")
+LOCKED = Finding("locks", True, "Two refunds of one order cannot run at the same time.")
+WHOLE = Finding("ledger", True, "The refund ledger is whole and can be written.")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def file_of(state: Path, **which: object) -> Path:
+    return Settings(state_dir=state, **which).store_dir / "ledger.sqlite3"
+
+
+async def findings(state: Path, **decided: object) -> list[Finding]:
+    """What is found out about refunds, without a key."""
+    found = await examine({"CLAWVER_STATE_DIR": str(state)}, lambda: NOW, **decided)
+    return [each for each in found if each.subject in {"locks", "ledger", "refunds"}]
+
+
+def send(ledger: Ledger, order_id: str) -> str:
+    intent = ledger.preview(order_id, 500, "Torn", [], "paid", False, MOMENT, TRACE)
+    return ledger.begin_send(intent.refund_id, [], 10_000, MOMENT, TRACE).refund_id
+
+
+async def test_a_store_without_refunds_is_fine(state: Path) -> None:
+    assert await findings(state) == [
+        LOCKED,
+        Finding("ledger", True, "There is none yet: the first refund makes it."),
+    ]
+    assert not Ledger(file_of(state)).exists
+
+
+async def test_the_folders_it_makes_are_closed_to_others(tmp_path: Path) -> None:
+    before = os.umask(0)
+    await findings(tmp_path / "above" / "state")
+    os.umask(before)
+
+    made = [folder for folder in (tmp_path / "above").rglob("*") if folder.is_dir()]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in [tmp_path / "above", *made]} == {0o700}
+
+
+async def test_settled_refunds_are_fine(state: Path) -> None:
+    ledger = Ledger(file_of(state))
+    ledger.fail(send(ledger, "ord_1"), "refused", MOMENT, TRACE)
+
+    assert await findings(state) == [LOCKED, WHOLE, Finding("refunds", True, "None is open.")]
+
+
+@pytest.mark.parametrize(
+    ("orders", "says"),
+    [(["ord_1"], "1 of them is open"), (["ord_1", "ord_2"], "2 of them are open")],
+)
+async def test_open_refunds_are_counted_and_can_be_looked_up(
+    state: Path, orders: list[str], says: str
+) -> None:
+    ledger = Ledger(file_of(state))
+    for order_id in orders:
+        send(ledger, order_id)
+
+    assert await findings(state) == [
+        LOCKED,
+        WHOLE,
+        Finding(
+            "refunds",
+            False,
+            f"{says}: what became of the money is not known yet.",
+            "Look them up with: clawver-orders refunds check.",
+        ),
+    ]
+
+
+async def test_the_sandbox_has_a_ledger_of_its_own(state: Path) -> None:
+    send(Ledger(file_of(state, sandbox=True)), "ord_1")
+
+    (*_, last) = await findings(state, sandbox=True)
+
+    assert last.next_step == "Look them up with: clawver-orders refunds check --sandbox."
+    assert Finding("refunds", True, "None is open.") not in await findings(state)
+
+
+def cut_off(ledger: Path) -> None:
+    ledger.write_bytes(ledger.read_bytes()[:6000])
+
+
+def take_away(ledger: Path) -> None:
+    ledger.unlink()
+
+
+def open_to_all(ledger: Path) -> None:
+    ledger.chmod(0o666)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says", "do"),
+    [
+        (cut_off, "is damaged", "put it back from a backup"),
+        (take_away, "is gone", "put it back from a backup"),
+        (open_to_all, "must belong to this user alone", "chmod 600"),
+    ],
+)
+async def test_a_ledger_that_cannot_be_used_is_found(
+    state: Path, damage: Callable[[Path], None], says: str, do: str
+) -> None:
+    send(Ledger(file_of(state)), "ord_1")
+    damage(file_of(state))
+
+    (locked, found) = await findings(state)
+
+    assert locked == LOCKED
+    assert (found.subject, found.is_fine) == ("ledger", False)
+    assert says in found.says
+    assert do in found.next_step
+
+
+async def test_locks_that_do_not_lock_are_found(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_locks, "_excludes", lambda *_: False)
+
+    (found, _) = await findings(state)
+
+    assert (found.subject, found.is_fine) == ("locks", False)
+    assert "do not work" in found.says
+    assert "CLAWVER_STATE_DIR" in found.next_step

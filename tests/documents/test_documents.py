@@ -1,0 +1,150 @@
+"""Documents are tested like code: what they name exists, what exists is named, examples run."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.cli.test_main import run
+
+from clawver_orders.cli.main import commands
+from clawver_orders.install import installation
+from clawver_orders.serving.prompts import JOBS
+from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
+from clawver_orders.settings import VARIABLES
+from clawver_orders.tools import TOOLS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+SKILL = (ROOT / "SKILL.md").read_text("utf-8")
+REFERENCES = sorted((ROOT / "references").glob("*.md"))
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SKILL.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *REFERENCES,
+]
+
+
+def test_every_prompt_is_in_the_readme_with_what_it_is_given() -> None:
+    part = README.split("\nPrompts, ", 1)[1].split("\nResources, ", 1)[0]
+    documented = {
+        words[0]: words[1:]
+        for line in part.splitlines()
+        if (words := re.findall("`([^`]+)`", line))
+    }
+
+    assert documented == {job.name: [each.name for each in job.arguments] for job in JOBS}
+
+
+def test_every_resource_is_in_the_readme() -> None:
+    part = README.split("\nResources, ", 1)[1].split("\nThe same tools", 1)[0]
+
+    assert re.findall("^- `([^`]+)`", part, re.MULTILINE) == [ORDER, OPEN_REFUNDS, REFERENCE]
+
+
+def test_every_tool_is_in_the_skill() -> None:
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL)) - {
+        "refundable_in_cents",
+        "already_refunded",
+        "needs_confirmation",
+        "next_step",
+    } - {"payment_status", "partially_refunded"} == set(TOOLS)
+
+
+def test_every_command_is_named_and_every_named_command_exists() -> None:
+    said = README + SKILL + "".join(page.read_text("utf-8") for page in REFERENCES)
+    named = set(re.findall(r"`?clawver-orders ([a-z]+)[ `\n.;]", said))
+
+    assert named == set(commands.commands)
+    assert "`serve --sandbox`" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", REFERENCES, ids=lambda page: str(page.name))
+def test_a_reference_is_short_and_the_skill_says_when_to_open_it(page: Path) -> None:
+    assert len(page.read_text("utf-8").splitlines()) < 200
+    assert f"references/{page.name}" in SKILL
+
+
+def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
+    _, front, body = SKILL.split("---\n", 2)
+    about = yaml.safe_load(front)
+
+    assert set(about) <= {
+        "name",
+        "description",
+        "license",
+        "compatibility",
+        "metadata",
+        "allowed-tools",
+    }
+    assert about["name"] == "clawver-orders"
+    assert len(about["description"]) <= 1024
+    assert not set("<>") & set(about["description"])
+    openclaw = about["metadata"]["openclaw"]
+    assert ("install" in openclaw) == (installation.PUBLISHED is not None)
+    assert len(SKILL.splitlines()) < 150
+    assert len(body.split()) < 1500
+
+
+def test_the_shell_examples_of_the_readme_run(tmp_path: Path) -> None:
+    examples = re.findall(r"^clawver-orders (call .*)$", README, re.MULTILINE)
+
+    assert len(examples) == 2
+    for example in examples:
+        done = run(*shlex.split(example), CLAWVER_STATE_DIR=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sandbox"]
+
+
+def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
+    call = (
+        f"clawver-orders call get_order order_id={TOOLS['get_order'].example['order_id']} --sandbox"
+    )
+
+    for page in ("README.md", "references/setup.md"):
+        calls = re.findall(
+            "^clawver-orders call .*$", (ROOT / page).read_text("utf-8"), re.MULTILINE
+        )
+        assert calls[0] == call
+
+
+def test_ci_runs_the_readmes_own_test_command() -> None:
+    command = "python3 -m pip install uv && uv run pytest"
+
+    assert f"\n{command}\n" in README
+    assert command.replace("install uv", "install --quiet uv") in (ROOT / ".ci" / "run").read_text(
+        "utf-8"
+    )
+
+
+def test_a_terminal_is_told_which_variables_decide_what_it_sees() -> None:
+    (said,) = re.findall("^Give your terminal (.*)$", README, re.MULTILINE)
+    deciding = {"api_key", "api_url", "state_dir"}
+
+    assert set(re.findall("CLAW[A-Z_]+", said)) == {VARIABLES[field] for field in deciding}
+
+
+def test_nothing_published_holds_what_registries_flag() -> None:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "SKILL.md",
+        *REFERENCES,
+        *(ROOT / "server").rglob("*.py"),
+    ]:
+        text = page.read_text("utf-8")
+        for key in re.findall(r"claw_sk_\w+", text):
+            assert len(key) < 16 or "example" in key, page.name
+        assert not re.search("ignore (all )?previous instructions", text, re.IGNORECASE)
+        assert not re.search(r"verify\s*=\s*False|\beval\(", text)
+        assert not re.search("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]", text), page.name

@@ -1,0 +1,227 @@
+"""Iterations side by side, each on an order of its own, and the table of what came out."""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.instruments.crash.agent import Agent
+from tests.instruments.crash.gate import Gate
+from tests.instruments.crash.host import KillableHost, environment_of
+from tests.instruments.crash.judge import Judge
+from tests.instruments.crash.trouble import MOMENTS, SETTLE_SECONDS, TIMEOUT_SECONDS, Plan, Trouble
+from tests.instruments.crash.watch import Point, WatchedShop
+
+from clawver_orders.caller import ANSWER_WITHIN_SECONDS
+from clawver_sandbox.serving import running
+
+LANES: tuple[tuple[str, bool], ...] = (
+    ("off", False),
+    ("ask", True),
+    ("off", False),
+    ("ask", False),
+)
+"""Servers that run side by side: who approves, and whether a person sits at the host."""
+FIND_OUT_SECONDS = SETTLE_SECONDS + ANSWER_WITHIN_SECONDS + 30
+"""How long a refund may stay open: a server that ended while it asked leaves its question behind."""
+
+
+@dataclass
+class Result:
+    """How an iteration ended."""
+
+    plan: Plan
+    outcome: str
+    ended: bool
+    """Whether the server was ended in it."""
+    landed_late: bool
+    statuses: list[str]
+    broken: list[str] = field(default_factory=list)
+
+
+class Lane:
+    """A store, a line to it, a ledger, and one server after another.
+
+    Args:
+        folder: Where all of it is kept.
+        approval: Who approves refunds.
+        person: Whether a person sits at the host.
+    """
+
+    def __init__(self, folder: Path, shop: WatchedShop, gate: Gate, approval: str, *, person: bool):
+        self._shop = shop
+        self._gate = gate
+        self._state = folder / "state"
+        self._complaints = folder / "stderr"
+        self._person = person
+        self._environment = environment_of(
+            gate.url,
+            self._state,
+            REFUND_APPROVAL=approval,
+            REFUND_SETTLE_SECONDS=SETTLE_SECONDS,
+            TIMEOUT_SECONDS=TIMEOUT_SECONDS,
+        )
+        self.current: KillableHost | None = None
+        """The server that was started last."""
+
+    def host(self) -> KillableHost:
+        """The server that is alive; a new one on the same state where the last one ended."""
+        if self.current is None or not self.current.is_alive:
+            self.close()
+            self.current = KillableHost(self._environment, self._complaints, person=self._person)
+        return self.current
+
+    def close(self) -> None:
+        """End the server that is there."""
+        if self.current is not None:
+            self.current.close()
+            self.current = None
+
+    def run(self, plan: Plan) -> Result:
+        """One iteration: trouble, then quiet, then the judgement."""
+        order = self._shop.sell(
+            total_in_cents=plan.total_in_cents,
+            payment_status="partially_refunded" if plan.carries else "paid",
+        )["id"]
+        amount = plan.total_in_cents // 3 if plan.carries else plan.amount_in_cents
+        judge = Judge(self._shop, order, amount)
+        agent = Agent(self.host, judge, order, amount, plan.dice)
+        trouble = Trouble(self._shop, self._gate, order, plan)
+        self.host()
+        reaper = _Reaper(self, plan, trouble)
+        self._shop.watch(order, reaper.see)
+        trouble.begin()
+        reaper.begin()
+        agent.insist()
+        reaper.end()
+        self._shop.leave(order)
+        trouble.end()
+        agent.find_out(FIND_OUT_SECONDS)
+        agent.insist_once_more()
+        agent.find_out(FIND_OUT_SECONDS)
+        outcome = judge.close(self._state, self._gate.url)
+        late = judge.landed_late(self._state, self._gate.url, SETTLE_SECONDS)
+        return Result(plan, outcome, reaper.ended, late, agent.statuses, judge.broken)
+
+
+class _Reaper:
+    """Ends the server when the plan says so.
+
+    Args:
+        lane: Knows which server is alive.
+        plan: When, and how.
+        trouble: Sees everything first.
+    """
+
+    def __init__(self, lane: Lane, plan: Plan, trouble: Trouble) -> None:
+        self._lane = lane
+        self._plan = plan
+        self._trouble = trouble
+        self._steps = list(MOMENTS[plan.moment])
+        self._timer = threading.Timer(plan.delay, self._reap)
+        self._timer.name = "reaper"
+        self.ended = False
+
+    def begin(self) -> None:
+        """Set off what waits for no point."""
+        if self._plan.moment == "any time":
+            self._timer.start()
+
+    def see(self, point: Point) -> None:
+        """Called by the store in its own thread: it goes on when this is done."""
+        self._trouble.see(point)
+        if not self._steps or self._steps[0][0] != point:
+            return
+        _, ends = self._steps.pop(0)
+        if ends:
+            self._reap()
+        elif self._plan.moment == "mid-answer":
+            self._timer.start()
+
+    def end(self) -> None:
+        """End nothing any more."""
+        self._steps.clear()
+        self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()
+
+    def _reap(self) -> None:
+        host = self._lane.current
+        if host is None:
+            return
+        self.ended = True
+        if self._plan.end == "SIGKILL" or self._plan.moment == "recovery":
+            host.kill()
+        elif self._plan.end == "SIGTERM":
+            host.terminate()
+        else:
+            host.hang_up()
+
+
+def run(folder: Path, seed: int, numbers: range) -> list[Result]:
+    """Run iterations, several at a time, each lane on a store of its own.
+
+    Args:
+        folder: Where everything is kept.
+        seed: What the plans follow from.
+        numbers: Which iterations.
+    """
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        parts = [
+            pool.submit(_run_lane, folder / f"lane{lane}", lane, seed, numbers[lane :: len(LANES)])
+            for lane in range(len(LANES))
+        ]
+        return sorted((r for part in parts for r in part.result()), key=lambda r: r.plan.number)
+
+
+def _run_lane(folder: Path, lane: int, seed: int, numbers: range) -> list[Result]:
+    approval, person = LANES[lane]
+    with opened(folder, approval, person=person) as at_work:
+        return [at_work.run(Plan.of(seed, number)) for number in numbers]
+
+
+@contextlib.contextmanager
+def opened(folder: Path, approval: str = "off", *, person: bool = False) -> Iterator[Lane]:
+    """A lane for as long as the block lasts."""
+    shop = WatchedShop.open(folder / "store.sqlite3")
+    with running(shop) as base, Gate(int(base.rsplit(":", 1)[1])) as gate:
+        lane = Lane(folder, shop, gate, approval, person=person)
+        try:
+            yield lane
+        finally:
+            lane.close()
+
+
+def table(results: list[Result]) -> str:
+    """What came out, by fault."""
+    lines = [
+        f"{'fault':26}{'runs':>6}{'ended':>7}{'refunded':>10}{'not':>6}{'late':>6}{'broken':>8}  answers"
+    ]
+    for name in dict.fromkeys(result.plan.fault.name for result in results):
+        of_fault = [result for result in results if result.plan.fault.name == name]
+        lines.append(_row(name, of_fault))
+    return "\n".join([*lines, _row("all", results)])
+
+
+def _row(name: str, results: list[Result]) -> str:
+    outcomes = Counter(result.outcome for result in results)
+    answers = Counter(status for result in results for status in result.statuses)
+    said = ", ".join(f"{status} {count}" for status, count in answers.most_common())
+    return (
+        f"{name:26}{len(results):6}{sum(r.ended for r in results):7}{outcomes['refunded']:10}"
+        f"{outcomes['not refunded']:6}{sum(r.landed_late for r in results):6}"
+        f"{sum(bool(r.broken) for r in results):8}  {said}"
+    )
+
+
+def broken(results: list[Result]) -> list[str]:
+    """Every promise that was not kept, with the plan that shows it."""
+    return [
+        f"iteration {r.plan.number}, {r.plan.fault.name}, {r.plan.end} {r.plan.moment}: {what}"
+        for r in results
+        if not r.landed_late
+        for what in r.broken
+    ]

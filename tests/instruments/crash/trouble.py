@@ -1,0 +1,193 @@
+"""What goes wrong in an iteration, and when the server is ended."""
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.instruments.crash.gate import Gate
+from tests.instruments.crash.watch import Point, WatchedShop
+
+SETTLE_SECONDS = 1.5
+TIMEOUT_SECONDS = 0.5
+HANG_SECONDS = 3 * TIMEOUT_SECONDS
+LATE_SECONDS = SETTLE_SECONDS / 4
+"""Within the settle window: what lands after it is the one thing that the design cannot see."""
+STALE_SECONDS = SETTLE_SECONDS / 2
+"""How long reads may hide a refund, counted from the request."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way for a refund to go wrong at the store."""
+
+    name: str
+    on_refund: str = ""
+    """What happens to the request that moves money."""
+    status: int = 500
+    seconds: float = 0.0
+    on_reads: str = ""
+    """What happens to the next reads, before the request or after it."""
+    reads: int = 0
+    gate: Literal["", "shut", "shut for the refund"] = ""
+
+
+FAULTS = (
+    Fault("none"),
+    Fault("refused", gate="shut"),
+    Fault("refused after the read", gate="shut for the refund"),
+    Fault("drop before", "drop_before"),
+    Fault("drop after", "drop_after"),
+    Fault("hang before", "hang_before", seconds=HANG_SECONDS),
+    Fault("hang after", "hang_after", seconds=HANG_SECONDS),
+    Fault("late", "late", seconds=LATE_SECONDS),
+    Fault("slow", "slow", seconds=0.25),
+    Fault("truncated", "truncated"),
+    Fault("garbage", "garbage"),
+    Fault("bare 200", "bare_success"),
+    Fault("200 without the refund", "no_refunds_listed"),
+    Fault("wrong types", "wrong_types"),
+    Fault("307", "redirect"),
+    Fault("400 before", "status_before", 400),
+    Fault("400 after", "status_after", 400),
+    Fault("409 before", "status_before", 409),
+    Fault("409 after", "status_after", 409),
+    Fault("429 before", "rate_limited"),
+    Fault("429 after", "status_after", 429),
+    Fault("500 before", "status_before", 500),
+    Fault("500 after", "status_after", 500),
+    Fault("502 before", "status_bare", 502),
+    Fault("502 after", "status_after", 502),
+    Fault("503 before", "status_before", 503),
+    Fault("503 after", "status_after", 503),
+    Fault("stale reads", on_reads="stale_read", reads=6),
+    Fault("drop after, stale reads", "drop_after", on_reads="stale_read", reads=6),
+    Fault("late, stale reads", "late", seconds=LATE_SECONDS, on_reads="stale_read", reads=6),
+    Fault("drop after, blind", "drop_after", on_reads="drop_before", reads=6),
+    Fault("drop before, blind", "drop_before", on_reads="status_before", reads=6),
+)
+
+Moment = Literal[
+    "never",
+    "read",
+    "arrived",
+    "recorded",
+    "answering",
+    "mid-answer",
+    "after",
+    "recovery",
+    "any time",
+]
+MOMENTS: dict[Moment, tuple[tuple[Point, bool], ...]] = {
+    "never": (),
+    "any time": (),
+    "read": (("read", True),),
+    "arrived": (("arrived", True),),
+    "recorded": (("recorded", True),),
+    "answering": (("answering", True),),
+    "mid-answer": (("answering", False),),
+    "after": (("arrived", False), ("read", True)),
+    "recovery": (("arrived", True), ("read", True)),
+}
+"""When the server is ended: the points to be seen one after the other, and whether it ends at each."""
+End = Literal["SIGKILL", "SIGTERM", "EOF"]
+ENDS: tuple[End, ...] = ("SIGKILL", "SIGTERM", "EOF")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one iteration does. All of it follows from the seed; only the timing is the machine's."""
+
+    number: int
+    fault: Fault
+    times: int
+    """How many requests for the refund it spoils."""
+    moment: Moment
+    end: End
+    delay: float
+    """For `any time` and `mid-answer`: how long after the call, or after the answer began."""
+    total_in_cents: int
+    amount_in_cents: int
+    carries: bool
+    """Whether the order carries an earlier, foreign refund of another amount."""
+    dice: random.Random = field(compare=False)
+
+    @classmethod
+    def of(cls, seed: int, number: int) -> "Plan":
+        """The plan of an iteration. Faults take turns, and meet another lane in each round."""
+        dice = random.Random(f"{seed}:{number}")  # noqa: S311  # chance, not a secret
+        total = dice.randint(1000, 9000)
+        return cls(
+            number,
+            FAULTS[(number + number // len(FAULTS)) % len(FAULTS)],
+            dice.choice((1, 1, 2)),
+            dice.choice(tuple(MOMENTS)[1:]) if dice.random() < 0.6 else "never",
+            dice.choices(ENDS, (6, 2, 1))[0],
+            dice.uniform(0.0, 0.3),
+            total,
+            dice.choice((total, total // 3, 100)),
+            dice.random() < 0.2,
+            dice,
+        )
+
+
+class Trouble:
+    """Lets the faults of a plan happen to an order.
+
+    Args:
+        shop: The store.
+        gate: The line to it.
+        order_id: The order.
+        plan: What is to go wrong.
+    """
+
+    def __init__(self, shop: WatchedShop, gate: Gate, order_id: str, plan: Plan) -> None:
+        self._shop = shop
+        self._gate = gate
+        self._order_id = order_id
+        self._fault = plan.fault
+        self._times = plan.times
+        self._arrived_at: float | None = None
+
+    def begin(self) -> None:
+        """Arrange what does not wait for anything."""
+        if self._fault.gate == "shut":
+            self._gate.shut()
+        if self._fault.on_refund:
+            self._shop.add_fault(
+                self._fault.on_refund,
+                method="POST",
+                path=f"{self._order_id}/refund",
+                times=self._times,
+                status=self._fault.status,
+                seconds=self._fault.seconds,
+            )
+        if self._fault.on_reads and not self._fault.on_refund:
+            self._spoil_reads()
+
+    def see(self, point: Point) -> None:
+        """Go on with what waits for this point."""
+        now = time.monotonic()
+        if point == "read" and self._fault.gate == "shut for the refund":
+            self._gate.shut()
+        if point == "arrived" and self._arrived_at is None:
+            self._arrived_at = now
+            if self._fault.on_reads and self._fault.on_refund:
+                self._spoil_reads()
+        stale = self._fault.on_reads == "stale_read" and self._arrived_at is not None
+        if point == "read" and stale and now - (self._arrived_at or now) > STALE_SECONDS:
+            self._shop.clear_faults()
+
+    def end(self) -> None:
+        """Let nothing more go wrong."""
+        self._shop.clear_faults()
+        self._gate.open()
+
+    def _spoil_reads(self) -> None:
+        self._shop.add_fault(
+            self._fault.on_reads,
+            method="GET",
+            path=f"{self._order_id}$",
+            times=self._fault.reads,
+            status=503,
+        )

@@ -1,0 +1,15 @@
+"""A room for each test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.refunds.room import Room
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    made = Room(tmp_path / "state")
+    yield made
+    await made.parts.close()
+    made.shop.close()

@@ -1,0 +1,191 @@
+"""A desk, the store across the wire within this process, and time that passes when it is told to."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawver_orders.caller import Question, Reply, Script
+from clawver_orders.orders.privacy import Masking
+from clawver_orders.refunds.desk import Outcome, RefundDesk
+from clawver_orders.refunds.ledger import Intent, Moment, Trace
+from clawver_orders.refunds.settlement import Bounds
+from clawver_orders.services import SANDBOX_FILE, Services
+from clawver_orders.settings import Settings
+from clawver_sandbox.shop import Shop
+
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+QUICK = Bounds(lock=0.05, read=5.0, send=5.0, look=5.0)
+TRACE = Trace("another process", "somebody")
+PERSON = "person by elicitation"
+
+
+class AskingHost:
+    """A program through which a person can be asked, who answers as told."""
+
+    client = "host 1"
+    is_person = False
+    person = PERSON
+    answered_after_seconds = 4.0
+
+    def __init__(
+        self,
+        *replies: Reply,
+        brought: Reply | None = None,
+        can_ask: bool = True,
+        meanwhile: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self.replies = list(replies)
+        self.brought = brought
+        self.can_ask = can_ask
+        self.meanwhile = meanwhile
+        self.questions: list[Question] = []
+        self.answered: str | None = None
+        self.answered_number = 0
+
+    def reply_to(self, refund_id: str) -> Reply | None:
+        if self.brought is not None:
+            self.meanwhile(refund_id)
+        return self.brought
+
+    async def ask(self, question: Question) -> Reply:
+        self.questions.append(question)
+        self.meanwhile(question.about)
+        return self.replies.pop(0)
+
+    async def progress(self, done: int, total: int) -> None:
+        """A refund says nothing on its way."""
+
+
+class Left(Exception):  # noqa: N818  # no error: the call ended with its question
+    """The host went away with the question, and comes back with another call."""
+
+
+class Modern(AskingHost):
+    """A host that ends the call with the question, and brings the answer along with the next one."""
+
+    def __init__(
+        self, answered: str | None = None, brought: Reply | None = None, number: int = 0
+    ) -> None:
+        super().__init__(brought=brought)
+        self.answered = answered
+        self.answered_number = number
+
+    def reply_to(self, refund_id: str) -> Reply | None:
+        return self.brought if refund_id == self.answered else None
+
+    async def ask(self, question: Question) -> Reply:
+        raise Left(question.about, question.number)
+
+
+class Terminal(AskingHost):
+    """A person in the terminal."""
+
+    is_person = True
+
+
+class Room:
+    """A desk, the store across the wire, and the time."""
+
+    def __init__(self, state: Path) -> None:
+        self.at = START
+        self.up = 5000.0
+        self.settle_seconds = 9.0  # short, so that looking takes no time
+        self.state = state
+        self.shop = Shop.open(state / SANDBOX_FILE)
+        self.order_id: str = self.sell(2499)
+        self.parts = self.services()
+        self.ledger = self.parts.ledger
+        self.question_number = 0
+
+    def services(self, **changed: Any) -> Services:
+        values: dict[str, Any] = {
+            "sandbox": True, "state_dir": self.state, "requests_per_minute": 10**6,
+            "requests_per_day": 10**6, "refund_approval": "off",
+        }  # fmt: skip
+        return Services(Settings(**values | changed), lambda: self.at, lambda: self.up)
+
+    def desk(self, bounds: Bounds = QUICK, **changed: Any) -> RefundDesk:
+        settling = {"refund_settle_seconds": self.settle_seconds}
+        values = self.parts.settings.model_copy(update=settling | changed)
+        return RefundDesk(
+            self.parts.clawver, self.ledger, self.parts.locks, values, store="a store",
+            masking=Masking(), moment=self.now, bounds=bounds,
+        )  # fmt: skip
+
+    def sell(self, cents: int, **how: Any) -> str:
+        return str(self.shop.sell(total_in_cents=cents, **how)["id"])
+
+    def now(self) -> Moment:
+        return Moment(self.at, self.up)
+
+    def passes(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.up += seconds
+
+    def refund(self, cents: int = 700, caller: Any = None, order_id: str = "", reason: str = "Torn",
+               named: Any = (), **changed: Any) -> Any:  # fmt: skip
+        return self.desk(**changed).refund(
+            order_id or self.order_id, cents, reason, named, caller or Script()
+        )
+
+    async def lost(self, cents: int = 700, order_id: str = "", named: Any = ()) -> Intent:
+        """A refund whose request came to nothing, and nobody knows."""
+        self.shop.add_fault("drop_before", method="POST")
+        outcome = await self.refund(cents, order_id=order_id, named=named)
+        assert outcome.status == "unknown"
+        return intent_of(outcome)
+
+    async def given_up(self, cents: int = 700, named: Any = ()) -> Intent:
+        """One that did not show in time."""
+        intent = await self.lost(cents, named=named)
+        for _ in range(2):
+            self.passes(self.settle_seconds + 1)
+            outcome = await self.desk().check(intent.refund_id)
+        assert outcome.status == "not_recorded"
+        return intent_of(outcome)
+
+    async def asked(self, cents: int = 700, reason: str = "Torn") -> str:
+        """The id of a refund about which a person is being asked."""
+        with pytest.raises(Left) as left:
+            await self.refund(cents, Modern(), reason=reason, refund_approval="ask")
+        refund_id, self.question_number = left.value.args
+        return str(refund_id)
+
+    async def waiting(self, cents: int = 700, **changed: Any) -> Intent:
+        """A preview."""
+        return intent_of(await self.refund(cents, **{"refund_approval": "ask"} | changed))
+
+    def given_back(self) -> list[int]:
+        return [cents for order, cents in self.shop.refunds() if order == self.order_id]
+
+    def posts(self) -> int:
+        return sum(request["method"] == "POST" for request in self.shop.requests())
+
+    def gets(self) -> int:
+        return sum(request["method"] == "GET" for request in self.shop.requests())
+
+    def listed(self, order_id: str = "") -> tuple[str, ...]:
+        """The ids of the refunds that the store knows."""
+        return tuple(each["id"] for each in self.shop.order(order_id or self.order_id)["refunds"])
+
+    def trail(self, intent: Intent) -> list[tuple[str, str, str]]:
+        history = self.ledger.history(intent.refund_id)
+        return [(event.event, event.who, event.detail) for event in history]
+
+    def found(self, intent: Intent) -> Intent:
+        found = self.ledger.find(intent.refund_id)
+        assert found is not None
+        return found
+
+
+def intent_of(outcome: Outcome) -> Intent:
+    assert outcome.intent is not None
+    return outcome.intent
+
+
+def hide_ledger(room: Room) -> None:
+    folder = room.parts.settings.store_dir
+    (folder / "ledger.sqlite3").rename(folder / "elsewhere")

@@ -1,0 +1,822 @@
+"""A person can say no. What the store recorded is the judge of what was sent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import mcp_types
+import pytest
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp.server import request_state
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequestParams,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+    ListRootsResult,
+)
+from tests.conftest import Configure
+from tests.tools.test_refunds import Time, given_back, given_up, posts
+from tests.tools.test_tools import call, failure
+
+from clawver_orders.caller import Question, Reply, Script
+from clawver_orders.services import opened
+from clawver_orders.serving.elicitation import HostCaller
+from clawver_orders.serving.server import build_server
+from clawver_orders.settings import Settings
+from clawver_sandbox.shop import Shop
+
+
+class Asked:
+    """A person who is asked through the host, answers as told, and remembers the questions."""
+
+    def __init__(self, *answers: ElicitResult | ErrorData) -> None:
+        self.answers = list(answers)
+        self.questions: list[str] = []
+
+    async def __call__(
+        self, _: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult | ErrorData:
+        self.questions.append(params.message)
+        return self.answers.pop(0)
+
+
+YES = ElicitResult(action="accept", content={"approve": True})
+NO = ElicitResult(action="accept", content={"approve": False})
+DECLINE = ElicitResult(action="decline")
+CANCEL = ElicitResult(action="cancel")
+MALFORMED = [
+    ElicitResult(action="accept"),
+    ElicitResult(action="accept", content={"approve": "maybe"}),
+    ElicitResult(action="accept", content={"approve": 1}),
+    ElicitResult(action="accept", content={"other": True}),
+]
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@asynccontextmanager
+async def host(
+    settings: Settings,
+    era: str = "auto",
+    person: Any = None,
+    time: Time | None = None,
+    *,
+    patience: float = 60.0,
+    thinks: float = 4.0,
+) -> AsyncIterator[Client]:
+    """A client of a server, behind which a person takes some seconds for each answer."""
+    clock = time or Time()
+
+    async def thinking(context: ClientRequestContext, params: ElicitRequestParams) -> Any:
+        answer = await person(context, params)
+        clock.pass_by(thinks)
+        return answer
+
+    server = build_server(
+        settings,
+        answer_within_seconds=patience,
+        now=lambda: clock.at,
+        uptime=lambda: clock.up,
+    )
+    async with Client(
+        server,
+        mode=era,
+        elicitation_callback=person and thinking,
+        client_info=mcp_types.Implementation(name="Test host\x1b[31m", version="7"),
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def wanted(shop: Shop) -> dict[str, Any]:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    return {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
+
+
+async def trail(settings: Settings) -> list[tuple[str, str, str]]:
+    async with opened(settings) as services:
+        (intent,) = services.ledger.all()
+        history = services.ledger.history(intent.refund_id)
+    return [(event.event, event.who, event.detail) for event in history]
+
+
+async def test_a_yes_sends_at_once_and_is_written_down(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings, person = configure(refund_approval="ask"), Asked(YES)
+    async with host(settings, era, person) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert answer["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+    assert await trail(settings) == [
+        ("previewed", "", ""),
+        ("asked", "", ""),
+        ("answered", "person by elicitation", "yes to question 2"),
+        ("sending", "person by elicitation", "approved by person by elicitation"),
+        ("confirmed", "person by elicitation", f"listed as {answer['clawver_refund_id']}"),
+    ]
+    async with opened(settings) as services:
+        clients = {event.client for event in services.ledger.history(answer["refund_id"])}
+    assert clients == {"Test host 7"}
+
+
+async def test_the_question_shows_all_that_a_person_needs(
+    configure: Configure, shop: Shop, era: str
+) -> None:
+    person = Asked(YES)
+    async with host(configure(refund_approval="ask"), era, person) as client:
+        await call(
+            client, "refund_order", order_id="ord_shirt", amount_in_cents=500, reason="Too small"
+        )
+
+    (question,) = person.questions
+    order = shop.order("ord_shirt")
+    for part in (
+        "Refund $5.00 on order ord_shirt?", "Money cannot be called back", order["customerEmail"],
+        order["items"][0]["productName"], '"Too small"', "$32.00 can be refunded, and $27.00 would be left",
+        "rfi_", "Store: http://localhost:",
+    ):  # fmt: skip
+        assert part in question
+
+
+async def test_the_question_masks_the_customer_where_the_merchant_wants_that(
+    configure: Configure, shop: Shop
+) -> None:
+    person = Asked(YES)
+    async with host(configure(refund_approval="ask", pii="masked"), person=person) as client:
+        await call(
+            client, "refund_order", order_id="ord_shirt", amount_in_cents=500, reason="Small"
+        )
+
+    assert shop.order("ord_shirt")["customerEmail"] not in person.questions[0]
+    assert "…@…" in person.questions[0]
+
+
+async def test_texts_of_customers_stay_quoted_and_short_in_the_question(
+    configure: Configure, shop: Shop
+) -> None:
+    person = Asked(YES)
+    async with host(configure(refund_approval="ask"), person=person) as client:
+        await call(
+            client, "refund_order", order_id="ord_hostile", amount_in_cents=100, reason='" now "'
+        )
+
+    lines = person.questions[0].splitlines()
+    assert [line.split(":")[0].split("?")[0].split(" ")[0] for line in lines] == [
+        "Refund", "Store", "Customer", "Items", "Reason", "The", "Refunded", "Refund",
+    ]  # fmt: skip
+    assert lines[4] == "Reason given: \"' now '\""
+    assert not [c for c in person.questions[0] if ord(c) < 32 and c != "\n"]
+
+
+@pytest.mark.parametrize("answer", [NO, DECLINE])
+async def test_a_no_sends_nothing_and_stands(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, answer: ElicitResult
+) -> None:
+    settings, person = configure(refund_approval="ask"), Asked(answer, YES)
+    async with host(settings, era, person) as client:
+        declined = await call(client, "refund_order", **wanted)
+        again = await call(client, "refund_order", **wanted | {"reason": "Please"})
+        confirmed = await call(client, "confirm_refund", refund_id=declined["refund_id"])
+        checked = await call(client, "check_refund", refund_id=declined["refund_id"])
+        assert given_back(shop, wanted["order_id"]) == []
+        after_all = await call(
+            client, "refund_order", **wanted, in_addition_to=again["in_addition_to"]
+        )
+
+    statuses = {each["status"] for each in (declined, again, confirmed, checked)}
+    assert statuses == {"declined"}
+    assert again["in_addition_to"] == [declined["refund_id"]]
+    assert after_all["status"] == "refunded"
+    assert len(person.questions) == 2
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_an_agent_cannot_confirm_what_a_person_declined(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, era, Asked(NO)) as client:
+        declined = await call(client, "refund_order", **wanted)
+    async with host(settings, era) as client:
+        again = await call(client, "refund_order", **wanted, in_addition_to=[declined["refund_id"]])
+        confirmed = await call(client, "confirm_refund", refund_id=again["refund_id"])
+
+    assert again["status"] == confirmed["status"] == "needs_confirmation"
+    assert "Only a person can approve" in confirmed["next_step"]
+    assert posts(shop) == []
+
+
+async def test_a_person_who_said_yes_later_is_not_asked_about_the_old_no(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, person=Asked(NO, YES)) as client:
+        declined = await call(client, "refund_order", **wanted)
+        first = await call(client, "refund_order", **wanted, in_addition_to=[declined["refund_id"]])
+        again = await call(client, "refund_order", **wanted)
+
+    assert again["status"] == "already_refunded"
+    assert again["in_addition_to"] == [first["clawver_refund_id"]]
+
+
+async def test_a_dismissed_question_sends_nothing_and_is_asked_anew(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    person = Asked(CANCEL, CANCEL, YES)
+    async with host(configure(refund_approval="ask"), era, person) as client:
+        dismissed = await call(client, "refund_order", **wanted)
+        confirmed = await call(client, "confirm_refund", refund_id=dismissed["refund_id"])
+        assert posts(shop) == []
+        again = await call(client, "refund_order", **wanted)
+
+    assert dismissed["status"] == confirmed["status"] == "needs_confirmation"
+    assert again["status"] == "refunded"
+    assert dismissed["refund_id"] == confirmed["refund_id"] == again["refund_id"]
+
+
+async def test_a_host_that_claims_to_ask_and_fails_sends_nothing(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    refusal = ErrorData(code=-32601, message="no such method")
+    async with host(configure(refund_approval="ask"), "legacy", Asked(refusal)) as client:
+        asked = await call(client, "refund_order", **wanted)
+        assert posts(shop) == []
+        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert asked["status"] == "needs_confirmation"
+    assert confirmed["status"] == "refunded"
+
+
+async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time
+) -> None:
+    refusal = ErrorData(code=-32601, message="no such method")
+    settings = configure(refund_approval="ask")
+    time.up = 30.0  # how long the machine is up says nothing about a refund that was not sent
+    async with host(settings, "auto", Asked(refusal, refusal), time) as client:
+        with pytest.raises(MCPError):
+            await client.call_tool("refund_order", wanted)
+        waiting = await call(client, "refund_order", **wanted)
+        eager = await call(client, "confirm_refund", refund_id=waiting["refund_id"])
+        assert posts(shop) == []
+        time.pass_by(121)
+        with pytest.raises(
+            MCPError
+        ):  # it is asked again, and nobody else becomes the one who approves
+            await client.call_tool("confirm_refund", {"refund_id": waiting["refund_id"]})
+
+    assert waiting["status"] == eager["status"] == "busy"
+    assert waiting["check_after_seconds"] == 15
+    assert "a person is being asked" in waiting["message"]
+    # Waiting is looking: an agent that only does as told must not end up approving by itself.
+    assert f"check_refund with refund_id {waiting['refund_id']}" in waiting["next_step"]
+    assert "confirm_refund" not in waiting["next_step"]
+    assert f"clawver-orders approve {waiting['refund_id']}" in waiting["next_step"]
+    assert posts(shop) == []
+
+
+async def test_a_host_that_never_answers_is_waited_for_in_bounds(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async def silent(*_: Any) -> ElicitResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    settings = configure(refund_approval="ask")
+    async with host(settings, "legacy", silent, patience=0.2) as client:
+        with anyio.fail_after(20):
+            asked = await call(client, "refund_order", **wanted)
+            again = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert asked["status"] == "needs_confirmation"
+    assert again["status"] == "needs_confirmation"
+    assert given_back(shop, wanted["order_id"]) == []
+
+
+async def test_where_nobody_can_be_asked_an_agent_confirms_once(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, era) as client:
+        asked = await call(client, "refund_order", **wanted)
+        same = await call(client, "refund_order", **wanted)
+        assert posts(shop) == []
+        sent = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        again = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    order = shop.order(wanted["order_id"])
+    assert asked["status"] == "needs_confirmation"
+    assert same["refund_id"] == asked["refund_id"]
+    assert asked["preview"]["customer"] == order["customerEmail"]
+    assert asked["preview"]["left_after"] == "$17.99"
+    assert asked["preview"]["reason"] == "Smudged"
+    assert sent["status"] == again["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+    assert ("sending", "agent by confirm_refund", "approved by agent by confirm_refund") in (
+        await trail(settings)
+    )
+
+
+async def test_only_a_person_approves_where_the_merchant_wants_that(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="human")
+    async with host(settings, era) as client:
+        asked = await call(client, "refund_order", **wanted)
+        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+    assert asked["status"] == confirmed["status"] == "needs_confirmation"
+    assert f"clawver-orders approve {asked['refund_id']}" in confirmed["next_step"]
+    assert posts(shop) == []
+
+    for unusable in (MALFORMED[0], CANCEL):
+        async with host(settings, era, Asked(unusable)) as client:
+            confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        assert confirmed["status"] == "needs_confirmation"
+    assert posts(shop) == []
+
+
+@dataclass(frozen=True)
+class AtTheTerminal(Script):
+    """A person who says yes in a terminal."""
+
+    is_person: bool = True
+    can_ask: bool = True
+    person: str = "person in the terminal"
+
+    async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the answer is known
+        return Reply.YES
+
+
+@pytest.mark.parametrize("answer", [MALFORMED[0], ErrorData(code=-32601, message="no such method")])
+async def test_a_person_approves_in_the_terminal_what_a_host_failed_to_ask(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], answer: Any
+) -> None:
+    settings = configure(refund_approval="human")
+    async with host(settings, "auto", Asked(answer)) as client:
+        with suppress(MCPError):
+            await client.call_tool("refund_order", wanted)
+    async with opened(settings) as services:
+        (intent,) = services.ledger.all()
+        outcome = await services.desk.approve(intent.refund_id, AtTheTerminal())
+
+    assert outcome.status == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_no_that_comes_after_the_money_went_tells_how_it_stands(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+
+    async def slow(*_: Any) -> ElicitResult:
+        async with opened(settings) as services:
+            (intent,) = services.ledger.all()
+            await services.desk.approve(intent.refund_id, AtTheTerminal())
+        return NO
+
+    async with host(settings, "legacy", slow) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert answer["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_person_approves_through_the_host_where_only_persons_may(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="human")
+    async with host(settings, era) as client:
+        asked = await call(client, "refund_order", **wanted)
+    async with host(settings, era, Asked(YES)) as client:
+        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert confirmed["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_after_not_recorded_only_a_person_can_let_it_try_again(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(refund_approval="off"), time=time) as client:
+        lost = await given_up(client, shop, time, **wanted)
+    further = wanted | {"in_addition_to": lost["in_addition_to"]}
+    settings = configure(refund_approval="ask")
+    async with host(settings, time=time) as client:
+        asked = await call(client, "refund_order", **further)
+        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+    assert asked["status"] == confirmed["status"] == "needs_confirmation"
+    assert "Only a person can approve" in confirmed["next_step"]
+    assert len(posts(shop)) == 1
+
+    person = Asked(YES)
+    async with host(settings, person=person, time=time) as client:
+        sent = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert sent["status"] == "refunded"
+    assert lost["refund_id"] in person.questions[0]
+
+
+async def test_an_order_that_changed_since_its_preview_needs_a_new_one(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask")) as client:
+        asked = await call(client, "refund_order", **wanted)
+        shop.refund(wanted["order_id"], 100, "Somebody else")
+        changed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        old = await failure(client, "confirm_refund", refund_id=asked["refund_id"])
+        sent = await call(client, "confirm_refund", refund_id=changed["refund_id"])
+
+    assert changed["status"] == "needs_confirmation"
+    assert changed["refund_id"] != asked["refund_id"]
+    assert changed["message"].startswith("That preview no longer holds.")
+    assert changed["preview"]["refundable"] == "$23.99"
+    assert "No money was moved by refund" in old
+    assert sent["status"] == "refunded"
+
+
+async def test_a_preview_that_became_a_repeat_is_not_sent(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask")) as client:
+        asked = await call(client, "refund_order", **wanted)
+        shop.refund(wanted["order_id"], 700, "Somebody else")
+        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert confirmed["status"] == "already_refunded"
+    assert posts(shop) == []
+
+
+async def test_a_preview_holds_for_fifteen_minutes(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(refund_approval="ask"), time=time) as client:
+        asked = await call(client, "refund_order", **wanted)
+        time.pass_by(14 * 60)
+        assert (await call(client, "check_refund", refund_id=asked["refund_id"]))["status"] == (
+            "needs_confirmation"
+        )
+        time.pass_by(61)
+        gone = await failure(client, "check_refund", refund_id=asked["refund_id"])
+        late = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+
+    assert "was not approved in time" in gone
+    assert late["status"] == "needs_confirmation"
+    assert late["refund_id"] != asked["refund_id"]
+    assert posts(shop) == []
+
+
+async def test_an_order_that_changes_while_the_person_thinks_is_not_refunded(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async def slow(*_: Any) -> ElicitResult:
+        shop.refund(wanted["order_id"], 100, "Somebody else")
+        return YES
+
+    async with host(configure(refund_approval="ask"), "legacy", slow) as client:
+        text = await failure(client, "refund_order", **wanted)
+
+    assert "No money was moved: order" in text
+    assert "changed, or the preview expired" in text
+    assert posts(shop) == []
+
+
+async def test_a_refund_made_while_the_person_thinks_is_not_made_twice(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async def slow(*_: Any) -> ElicitResult:
+        shop.refund(wanted["order_id"], 700, "Somebody else")
+        return YES
+
+    async with host(configure(refund_approval="ask"), "legacy", slow) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert answer["status"] == "already_refunded"
+    assert posts(shop) == []
+
+
+async def test_two_questions_for_one_refund_send_it_once(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    inner: list[dict[str, Any]] = []
+
+    async def slow(*_: Any) -> ElicitResult:
+        async with opened(settings) as services:
+            (intent,) = services.ledger.all()
+            async with host(configure(refund_approval="off"), "legacy") as other:
+                inner.append(await call(other, "confirm_refund", refund_id=intent.refund_id))
+        return YES
+
+    async with host(settings, "legacy", slow) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert inner[0]["status"] == "refunded"
+    assert answer["status"] == "already_refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_replayed_round_sends_nothing_twice(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, person=Asked()) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        answers: dict[str, Any] = {refund_id: YES}
+        rounds = [
+            await client.session.call_tool(
+                "refund_order", wanted, input_responses=answers, request_state=first.request_state
+            )
+            for _ in range(3)
+        ]
+
+    statuses = [result.structured_content["status"] for result in rounds]
+    assert statuses == ["refunded", "already_refunded", "already_refunded"]
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_any_process_hears_the_answer_where_the_key_can_be_kept_and_else_whoever_asked(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], is_kept: bool
+) -> None:
+    settings = configure(refund_approval="ask")
+    if not is_kept:
+        (settings.store_dir / "questions.key").mkdir(parents=True)
+        settings.store_dir.chmod(0o700)
+    async with host(settings, person=Asked()) as one, host(settings, person=Asked()) as another:
+        first = await one.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        reply: dict[str, Any] = {
+            "input_responses": {refund_id: YES},
+            "request_state": first.request_state,
+        }
+        if not is_kept:
+            with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                await another.session.call_tool("refund_order", wanted, **reply)
+            assert posts(shop) == []
+        hearing = another if is_kept else one
+        result = await hearing.session.call_tool("refund_order", wanted, **reply)
+
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+@pytest.mark.parametrize(
+    ("answer", "minutes", "status"),
+    [(YES, 14, "refunded"), (DECLINE, 14, "declined"), (DECLINE, 23 * 60, "declined")],
+)
+async def test_an_answer_is_heard_as_long_as_it_can_matter(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time,
+    monkeypatch: pytest.MonkeyPatch, answer: ElicitResult, minutes: int, status: str,
+) -> None:  # fmt: skip
+    settings, passed = configure(refund_approval="ask"), 0.0
+    sdks_clock = SimpleNamespace(time=lambda: 1e9 + passed)  # by which a seal grows old
+    monkeypatch.setattr(request_state, "time", sdks_clock)
+    async with host(settings, person=Asked(), time=time) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        passed = minutes * 60.0
+        time.pass_by(passed)
+        result = await client.session.call_tool(
+            "refund_order", wanted, input_responses={refund_id: answer},
+            request_state=first.request_state,
+        )  # fmt: skip
+    async with host(settings, time=time) as client:
+        after = await call(client, "refund_order", **wanted)
+
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == status
+    assert after["status"] == ("already_refunded" if answer is YES else "declined")
+    assert given_back(shop, wanted["order_id"]) == ([700] if answer is YES else [])
+
+
+async def test_a_form_that_is_put_aside_is_not_the_only_way(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    async with host(configure(refund_approval="ask"), era, Asked(CANCEL, CANCEL)) as client:
+        first = await call(client, "refund_order", **wanted)
+        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+
+    assert f"call confirm_refund with refund_id {first['refund_id']}" in first["next_step"]
+    assert "confirm_refund" not in again["next_step"]
+    for answer in (first, again):
+        assert f"clawver-orders approve {first['refund_id']}" in answer["next_step"]
+    assert posts(shop) == []
+
+
+async def test_why_only_a_person_can_approve_is_said(
+    configure: Configure, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings, person=Asked(DECLINE)) as client:
+        await call(client, "refund_order", **wanted)
+    async with host(settings) as client:
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
+    async with host(configure(refund_approval="human")) as client:
+        by_setting = await call(client, "refund_order", **wanted | {"amount_in_cents": 698})
+
+    assert "a person can approve this one, because of an earlier no" in other["next_step"]
+    assert "Only a person can approve this one" in by_setting["next_step"]
+
+
+async def test_a_refund_is_told_by_the_id_that_it_took_the_place_of(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask")) as client:
+        old = await call(client, "refund_order", **wanted)
+        new = await call(client, "refund_order", **wanted | {"reason": "Torn"})
+        await call(client, "confirm_refund", refund_id=new["refund_id"])
+        told = await call(client, "check_refund", refund_id=old["refund_id"])
+
+    assert told["status"] == "refunded"
+    assert told["refund_id"] == new["refund_id"] != old["refund_id"]
+    assert told["message"].startswith(
+        f"{old['refund_id']} itself was not sent. A refund of the same amount was sent since, as "
+        f"{new['refund_id']}. $7.00 was refunded"
+    )
+    assert told["next_step"].startswith("Compare its reason and sent_ago with what was meant.")
+    assert told["reason"] == "Torn"
+    assert given_back(shop, wanted["order_id"]) == [700]
+
+
+async def test_a_confirmation_that_waits_for_another_question_says_what_it_did_not_send(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask")
+    async with host(settings) as client, host(settings, person=Asked()) as able:
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
+        await able.session.call_tool("refund_order", wanted, allow_input_required=True)
+        answer = await call(client, "confirm_refund", refund_id=other["refund_id"])
+
+    assert answer["status"] == "busy"
+    assert answer["message"].startswith("Nothing was sent: a person is being asked about $7.00")
+    assert (
+        f"another refund than {other['refund_id']}, which this call did not send"
+        in (answer["next_step"])
+    )
+    assert posts(shop) == []
+
+
+async def test_a_key_is_made_for_a_question_and_not_before(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings = configure(refund_approval="ask")
+    key = settings.store_dir / "questions.key"
+    async with host(settings, era, Asked(YES)) as client:
+        await call(client, "get_order", order_id=wanted["order_id"])
+        assert not key.exists()
+        await call(client, "refund_order", **wanted)
+
+    assert key.exists() is (era == "auto")
+
+
+@pytest.mark.parametrize("forgery", ["unsealed", "none", "other arguments"])
+async def test_a_yes_without_its_sealed_question_is_none(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], forgery: str
+) -> None:
+    async with host(configure(refund_approval="ask"), person=Asked()) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, mcp_types.InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        state = {"unsealed": refund_id, "none": None, "other arguments": first.request_state}
+        changed = wanted | ({"amount_in_cents": 900} if forgery == "other arguments" else {})
+        try:
+            result = await client.session.call_tool(
+                "refund_order", changed, input_responses={refund_id: YES},
+                request_state=state[forgery], allow_input_required=True,
+            )  # fmt: skip
+        except MCPError:
+            result = None
+
+    assert posts(shop) == []
+    assert not isinstance(result, mcp_types.InputRequiredResult)
+    assert result is None or result.structured_content["status"] == "busy"
+
+
+async def test_off_asks_nobody_and_keeps_the_trail(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    settings, person = configure(refund_approval="off"), Asked()
+    async with host(settings, era, person) as client:
+        answer = await call(client, "refund_order", **wanted)
+
+    assert answer["status"] == "refunded"
+    assert person.questions == []
+    assert [event for event, _, _ in await trail(settings)] == ["previewed", "sending", "confirmed"]
+    assert ("sending", "setting off", "approved by setting off") in await trail(settings)
+
+
+async def test_a_limit_that_was_reached_while_the_person_thought_holds(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    settings = configure(refund_approval="ask", refund_daily_limit_in_cents=1000)
+    other = wanted | {"order_id": shop.sell(total_in_cents=2499)["id"]}
+
+    async def slow(*_: Any) -> ElicitResult:
+        async with host(configure(refund_approval="off")) as client:
+            assert (await call(client, "refund_order", **other))["status"] == "refunded"
+        return YES
+
+    async with host(settings, "legacy", slow) as client:
+        text = await failure(client, "refund_order", **wanted)
+
+    assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in text
+    assert given_back(shop, wanted["order_id"]) == []
+
+
+async def test_an_answer_of_another_kind_is_no_yes(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure(refund_approval="ask"), person=Asked()) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        answers: dict[str, Any] = {refund_id: ListRootsResult(roots=[])}
+        result = await client.session.call_tool(
+            "refund_order", wanted, input_responses=answers, request_state=first.request_state
+        )
+
+    assert result.structured_content["status"] == "needs_confirmation"
+    assert posts(shop) == []
+
+
+def test_a_host_without_a_name_is_called_so() -> None:
+    context: Any = SimpleNamespace(session=SimpleNamespace(client_params=None))
+
+    assert HostCaller(context, CallToolRequestParams(name="x")).client == "unnamed client"
+
+
+async def test_nobody_answers_a_script() -> None:
+    assert await Script().ask(Question("rfi_1", "?", "Yes", "Yes or no", 1)) is Reply.FAILED
+
+
+async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_top_of(
+    configure: Configure, shop: Shop, wanted: dict[str, Any]
+) -> None:
+    async with host(configure()) as client:
+        done = await call(client, "refund_order", **wanted)
+    on_top = {"in_addition_to": done["in_addition_to"]}
+    async with host(configure(refund_approval="ask")) as client:
+        preview = await call(client, "refund_order", **wanted, **on_top)
+        lost = await call(client, "check_refund", order_id=wanted["order_id"])
+        again = await call(client, "refund_order", **wanted, in_addition_to=lost["in_addition_to"])
+        sent = await call(client, "confirm_refund", refund_id=again["refund_id"])
+
+    assert preview["in_addition_to"] == lost["in_addition_to"] == done["in_addition_to"]
+    assert "the in_addition_to given here, and the same reason" in lost["next_step"]
+    assert lost["reason"] == "Smudged"
+    assert again["refund_id"] == preview["refund_id"]
+    assert sent["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [700, 700]
+
+
+async def test_a_refund_found_by_its_order_says_when_it_was_sent(
+    configure: Configure, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(), time=time) as client:
+        done = await call(client, "refund_order", **wanted)
+        time.pass_by(7200)
+        by_order = await call(client, "check_refund", order_id=wanted["order_id"])
+        by_id = await call(client, "check_refund", refund_id=done["refund_id"])
+
+    assert by_order["sent_at"] == done["sent_at"]
+    assert by_order["next_step"].startswith(
+        "This is the latest refund of the order that is known here, sent 2 hours ago."
+    )
+    assert "look for it among the refunds of get_order" in by_order["next_step"]
+    assert "another was meant" not in by_id["next_step"]
+
+
+async def test_a_read_only_server_tells_how_a_refund_stands_and_names_no_other_tool(
+    configure: Configure, wanted: dict[str, Any], time: Time
+) -> None:
+    async with host(configure(refund_approval="ask"), "legacy", Asked(NO), time) as client:
+        declined = await call(client, "refund_order", **wanted)
+        other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
+    async with host(configure(read_only=True), time=time) as client:
+        ids = {"refund_id": declined["refund_id"]}, {"refund_id": other["refund_id"]}
+        said = [(await call(client, "check_refund", **each))["next_step"] for each in ids]
+        time.pass_by(901)
+        said += [
+            await failure(client, "check_refund", **each)
+            for each in (ids[1], {"refund_id": "rfi_nothing"})
+        ]
+
+    assert all("cannot be done here (CLAWVER_READ_ONLY)" in each for each in said[:3])
+    assert not [each for each in said if "refund_order" in each or "confirm_refund" in each]
