@@ -42,7 +42,7 @@ def test_the_tests_of_the_source_archive_find_all_they_look_into(
     (project,) = tmp_path.iterdir()
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", "-p", "no:cacheprovider", "-m", ""],
+        [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n0", "-p", "no:cacheprovider", "-m", ""],
         cwd=project, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -183,7 +183,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 AT_A_START = (
-    "deleted", "overwritten", "emptied", "cut in the middle", "page 4 of another kind",
+    "overwritten", "deleted", "emptied", "cut in the middle", "page 4 of another kind",
     "page 5 with fewer or more rows", "of a newer version", "a link to nothing", "writable for all",
 )  # fmt: skip
 """A new server reads the file no otherwise: the rest of the damage it would see too."""
@@ -247,7 +247,7 @@ def test_a_ledger_that_is_damaged_under_a_server_lets_no_money_go_until_it_is_pu
     assert refund(host, wanted(shop)).status == "refunded"
 
 
-@pytest.mark.parametrize("damage", with_slow(AT_A_START[:2], AT_A_START[2:]))
+@pytest.mark.parametrize("damage", with_slow(AT_A_START[:1], AT_A_START[1:]))
 def test_a_server_that_finds_a_damaged_ledger_lets_no_money_go(
     start: Start, shop: WatchedShop, ledger: Path, damage: str
 ) -> None:

@@ -95,19 +95,25 @@ def test_two_servers_asked_for_the_same_refund_at_once_send_it_once(
 ) -> None:
     first, second = start(), start()
     orders = [sold(shop) for _ in range(count)]
-    pairs = [
-        (order, first.start("refund_order", **wanted(order)),
-         second.start("refund_order", **wanted(order, reason="Print smudged")))
-        for order in orders
-    ]  # fmt: skip
-    statuses = Counter(
-        tuple(sorted(answer.status for answer in heard(*pair))) for _, *pair in pairs
-    )
+    for _ in range(20):
+        pairs = [
+            (first.start("refund_order", **wanted(order)),
+             second.start("refund_order", **wanted(order, reason="Print smudged")))
+            for order in orders
+        ]  # fmt: skip
+        answers = [answer for pair in pairs for answer in heard(*pair)]
+        assert all(has_said_what_became_of_it(answer) for answer in answers)
+        if {answer.status for answer in answers} == {"already_refunded"}:
+            break
 
     assert Counter(shop.refunds()) == Counter((order, 700) for order in orders)
-    # With so many at once, one may have had to wait too long for the other.
-    assert set(statuses) <= {("already_refunded", "refunded"), ("busy", "refunded")}
     assert [states(order) for order in orders] == [["confirmed"]] * len(orders)
+
+
+def has_said_what_became_of_it(answer: Answer) -> bool:
+    """With so many at once, some wait too long for the order or for the ledger: they may try again."""
+    done = answer.status in {"refunded", "already_refunded", "busy"}
+    return done or answer.error.startswith("refund_order failed. Nothing was sent. Another program")
 
 
 @pytest.mark.parametrize("times", with_slow([1], [3]))

@@ -19,7 +19,7 @@ import httpx2
 import pytest
 from mcp import Client
 from tests.cli.test_main import keyless, run
-from tests.conftest import leading_to
+from tests.conftest import leading_to, with_slow
 from tests.documents.test_documents import README
 from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
 from tests.serving.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
@@ -31,6 +31,7 @@ TOKEN = "an-example-token-of-32-characters"
 ACCEPT = {"accept": "application/json, text/event-stream"}
 GET_ORDER = {"name": "get_order", "arguments": {"order_id": "ord_shirt"}}
 ERAS: dict[str, dict[str, Any]] = {"2025-11-25": {}, "2026-07-28": MODERN}
+one_now = pytest.mark.parametrize("era", with_slow(["2026-07-28"], ["2025-11-25"]))
 
 
 class Site:
@@ -276,7 +277,7 @@ def test_it_does_not_start_where_others_could_reach_it_unprotected(
     assert not any(value in done.stderr for value in settings.values() if "example-" in value)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.7"])
+@pytest.mark.parametrize("host", with_slow(["127.0.0.7"], ["localhost", "127.0.0.1"]))
 def test_on_this_machine_it_starts_without_a_token(host: str, live: dict[str, str]) -> None:
     with site(live, "--host", host) as server:
         assert server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"}).status_code == 200
@@ -374,7 +375,7 @@ def clawver() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-@pytest.mark.parametrize("era", ERAS)
+@one_now
 def test_the_token_is_never_forwarded(
     era: str, clawver: tuple[str, list[str]], live: dict[str, str]
 ) -> None:
@@ -417,7 +418,7 @@ def test_the_token_is_never_logged(live: dict[str, str]) -> None:
     assert API_KEY not in said + complaints
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", with_slow([signal.SIGTERM], [signal.SIGINT]))
 def test_an_idle_server_ends_cleanly(number: signal.Signals, live: dict[str, str]) -> None:
     with site(live, command=telling_when_closed()) as server:
         server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
@@ -447,7 +448,7 @@ def refund(order_id: str) -> dict[str, Any]:
     return {"name": "refund_order", "arguments": wanted}
 
 
-@pytest.mark.parametrize("era", ERAS)
+@one_now
 def test_what_is_under_way_is_finished_and_answered(
     era: str, live: dict[str, str], shop: Shop
 ) -> None:
@@ -476,7 +477,7 @@ http._stop_when_told = soon
 """
 
 
-@pytest.mark.parametrize("era", ERAS)
+@one_now
 def test_after_a_while_reads_are_ended_and_a_refund_is_still_finished(
     era: str, live: dict[str, str], shop: Shop
 ) -> None:
