@@ -45,7 +45,6 @@ from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
 __all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
-"""`uv run` locks a checkout with such a file, and leaves it."""
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
