@@ -21,7 +21,9 @@ from click.testing import CliRunner
 from tests.conftest import Connect
 
 from clawver_orders import __version__
-from clawver_orders.cli.main import _for_a_shell, _given, commands
+from clawver_orders.cli.call import _given
+from clawver_orders.cli.main import commands
+from clawver_orders.cli.sandbox import _for_a_shell
 from clawver_orders.install import installation
 from clawver_orders.tools import SURFACE, TOOLS, not_offered
 from clawver_orders.tools.contract import Tool
@@ -366,6 +368,21 @@ def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
     )
 
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_help_loads_nothing_but_the_commands() -> None:
+    code = (
+        "import sys; from clawver_orders.cli.main import commands\n"
+        "try: commands(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*{m.removeprefix('clawver_orders.cli.') for m in sys.modules if m.startswith('clawver_orders.')})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.splitlines()[-1].split()) == {
+        "call", "clawver_orders.cli", "doctor", "events", "install", "main", "options", "refunds", "sandbox",
+        "serve",
+    }  # fmt: skip
 
 
 def test_importing_the_package_does_nothing() -> None:
