@@ -15,6 +15,8 @@ PRODUCT = Path(__file__).parent.parent / "server" / "clawver_orders"
         ('"failed", "partially_refunded"', "lifecycle"),
         ('"No money was moved', "errors"),
         ('"Nothing was sent', "errors"),
+        ('"%Y-%m-%d %H:%M:%S"', "tables"),
+        (".ljust(", "tables"),
         ("geteuid", "folders"),
         (".draft", "folders"),
         ("[A-Za-z0-9_-]{0,62}", "text"),

@@ -32,7 +32,7 @@ PACKAGES = {
 }
 """What each package imports of the others, beside the common modules. The lower layers come first."""
 ALONE = {
-    "cli.checks", "cli.options", "cli.walkthrough",
+    "cli.checks", "cli.options", "cli.tables", "cli.walkthrough",
     "clawver.models", "clawver.request_budget", "orders.lifecycle", "orders.privacy", "orders.sizes",
     "refunds.ledger", "refunds.order_locks", "storage.folders", "tools.answers", "tools.arguments",
     "webhooks.signature",

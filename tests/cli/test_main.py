@@ -381,7 +381,7 @@ def test_the_help_loads_nothing_but_the_commands() -> None:
 
     assert set(done.stdout.splitlines()[-1].split()) == {
         "call", "clawver_orders.cli", "doctor", "events", "install", "main", "options", "refunds", "sandbox",
-        "serve",
+        "serve", "tables",
     }  # fmt: skip
 
 

@@ -4,13 +4,14 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clawver_orders.cli.options import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.cli.tables import row, table, when
 
 if TYPE_CHECKING:
     from clawver_orders.webhooks.inbox import Inbox, Page, Query, Received
@@ -91,7 +92,7 @@ def events(
     inbox, masked = services.inbox, services.masking.masked
 
     def show(each: "Received") -> str:
-        return json.dumps(_as_json(each, masked=masked)) if as_json else "  ".join(_row(each))
+        return json.dumps(_as_json(each, masked=masked)) if as_json else row(_cells(each))
 
     try:
         if follow:
@@ -102,7 +103,7 @@ def events(
     if as_json:
         click.echo(f"[{', '.join(map(show, page.events))}]")
         return
-    for line in _table(page):
+    for line in _listed(page):
         click.echo(line)
     click.echo(_receiver_status(inbox))
 
@@ -132,15 +133,10 @@ def _follow(inbox: "Inbox", query: "Query", show: "Callable[[Received], str]") -
         page = inbox.find(replace(query, limit=ALL_THAT_IS_NEW), _now())
 
 
-def _table(page: "Page") -> list[str]:
+def _listed(page: "Page") -> list[str]:
     if not page.events:
         return ["No events."]
-    rows: list[Sequence[str]] = [HEADINGS, *(_row(each) for each in page.events)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = table(HEADINGS, [_cells(each) for each in page.events])
     if page.has_more:
         lines.append("There are older ones: raise --limit.")
     return lines
@@ -150,15 +146,15 @@ def _receiver_status(inbox: "Inbox") -> str:
     status = inbox.receiver_status(_now())
     if status.started_at is None:
         return "Nothing has ever listened here. Start it with: clawver-orders listen"
-    last = "none yet" if status.delivered_at is None else _when(status.delivered_at)
+    last = "none yet" if status.delivered_at is None else when(status.delivered_at)
     now = "Somebody listens" if status.is_listening else "Nothing listens now"
     refused = f" Refused for their signature: {status.refused}." if status.refused else ""
-    return f"{now}; last start {_when(status.started_at)}, last delivery {last}.{refused}"
+    return f"{now}; last start {when(status.started_at)}, last delivery {last}.{refused}"
 
 
-def _row(each: "Received") -> tuple[str, ...]:
-    happened = "" if each.at is None else _when(each.at)
-    return f"evt_{each.number}", each.name, each.order_id or "", happened, _when(each.received_at)
+def _cells(each: "Received") -> tuple[str, ...]:
+    happened = "" if each.at is None else when(each.at)
+    return f"evt_{each.number}", each.name, each.order_id or "", happened, when(each.received_at)
 
 
 def _as_json(each: "Received", *, masked: bool) -> dict[str, Any]:
@@ -170,10 +166,6 @@ def _as_json(each: "Received", *, masked: bool) -> dict[str, Any]:
         "received_at": each.received_at.isoformat(),
     }
     return known if masked else known | {"body": json.loads(each.body)}
-
-
-def _when(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _now() -> datetime:

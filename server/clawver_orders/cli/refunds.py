@@ -5,12 +5,12 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clawver_orders.cli.options import FAILED, sandbox_option, settings_or_stop, stop
+from clawver_orders.cli.tables import row, table, when
 
 if TYPE_CHECKING:
     from clawver_orders.caller import Question, Reply
@@ -46,8 +46,8 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
         if as_json:
             click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
             return 0
-        rows = [HEADINGS, *(_row(intent) for intent in intents)]
-        for line in _in_columns(rows) if intents else ["No refunds."]:
+        rows = [_cells(intent) for intent in intents]
+        for line in table(HEADINGS, rows) if rows else ["No refunds."]:
             click.echo(line)
         return 0
 
@@ -70,10 +70,10 @@ def show(refund_id: str, sandbox: bool) -> None:
         click.echo()
         for event in services.ledger.history(refund_id):
             words = (
-                _when(event.at), f"process {event.process}", event.event, event.detail,
+                when(event.at), f"process {event.process}", event.event, event.detail,
                 event.who and f"by {event.who}", event.client and f"through {event.client}",
             )  # fmt: skip
-            click.echo("  ".join(word for word in words if word))
+            click.echo(row([word for word in words if word]))
         return 0
 
     _with_services(run, sandbox)
@@ -239,11 +239,11 @@ def _described(intent: "Intent", services: "Services") -> str:
 
     return (
         f"{intent.refund_id}: {display(intent.amount_in_cents)} on {intent.order_id}, "
-        f"{intent.state} since {_when(intent.created_at)}. Reason: {_reason(intent, services)}"
+        f"{intent.state} since {when(intent.created_at)}. Reason: {_reason(intent, services)}"
     )
 
 
-def _row(intent: "Intent") -> tuple[str, ...]:
+def _cells(intent: "Intent") -> tuple[str, ...]:
     from clawver_orders.money import display
 
     return (
@@ -251,18 +251,6 @@ def _row(intent: "Intent") -> tuple[str, ...]:
         intent.order_id,
         display(intent.amount_in_cents),
         intent.state,
-        _when(intent.sent_at or intent.created_at),
+        when(intent.sent_at or intent.created_at),
         intent.clawver_refund_id or "",
     )
-
-
-def _in_columns(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _when(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
