@@ -19,8 +19,9 @@ from tests.cli.test_main import run, run_process, serving_sandbox
 from clawver_orders.caller import Script
 from clawver_orders.cli.main import commands
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds.ledger import Intent, Ledger, Moment, Trace
-from clawver_orders.services import LEDGER_FILE, SANDBOX_FILE, _put_aside, opened, reset_sandbox
+from clawver_orders.refunds.ledger import LEDGER_FILE, Intent, Ledger, Moment, Trace
+from clawver_orders.sandbox_store import SANDBOX_FILE, _put_aside, reset_sandbox
+from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.webhooks import parse
 from clawver_orders.webhooks.inbox import Delivery, Inbox

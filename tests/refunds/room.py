@@ -12,7 +12,8 @@ from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.desk import Outcome, RefundDesk
 from clawver_orders.refunds.ledger import Intent, Moment, Trace
 from clawver_orders.refunds.settlement import Bounds
-from clawver_orders.services import SANDBOX_FILE, Services
+from clawver_orders.sandbox_store import SANDBOX_FILE
+from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import Shop
 

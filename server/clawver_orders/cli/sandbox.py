@@ -28,7 +28,7 @@ def sandbox(port: int, reset: bool) -> None:
     import errno
 
     from clawver_orders.errors import SetupError
-    from clawver_orders.services import open_sandbox, reset_sandbox
+    from clawver_orders.sandbox_store import open_sandbox, reset_sandbox
     from clawver_sandbox.serving import listen as listen_on
     from clawver_sandbox.serving import serve as serve_store
     from clawver_sandbox.shop import API_KEY
@@ -74,7 +74,7 @@ def demo() -> None:
     import anyio
 
     from clawver_orders.cli.walkthrough import walk
-    from clawver_orders.services import SANDBOX_FILE
+    from clawver_orders.sandbox_store import SANDBOX_FILE
     from clawver_sandbox.serving import running
     from clawver_sandbox.shop import Shop
 

@@ -29,6 +29,8 @@ from typing import Literal, get_args
 
 from clawver_orders.storage.database import Database, Schema
 
+LEDGER_FILE = "ledger.sqlite3"
+"""The refund ledger in a store's folder."""
 State = Literal[
     "previewed", "sending", "confirmed", "failed", "unknown", "absent", "declined", "expired"
 ]
