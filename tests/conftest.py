@@ -36,6 +36,7 @@ from tests.processes import UNPRIVILEGED, Other, Start
 import clawver_sandbox
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.request_budget import Budget
+from clawver_orders.clawver.transport import Transport
 from clawver_orders.install import installation
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
@@ -226,7 +227,7 @@ def connect(configure: Configure) -> Connect:
 def client_of(settings: Settings, http: httpx2.AsyncClient, **changed: Any) -> Clawver:
     """A client of the API with an allowance of its own, in the state folder of the settings."""
     budget = Budget(Path(":memory:"), 10**6, 10**6, time.time)
-    return Clawver(settings, http, fresh=http, budget=budget, **changed)
+    return Clawver(Transport(settings, http, fresh=http, budget=budget, **changed))
 
 
 Answer = Callable[[str], tuple[bytes, bytes]]

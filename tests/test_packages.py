@@ -50,6 +50,7 @@ ALONE = {
 }  # fmt: skip
 """Modules that import nothing of their own package."""
 APART = (
+    {"clawver.models", "clawver.transport"},
     {"tools.downloads", "tools.orders", "tools.refunds", "tools.sizes", "tools.webhooks"},
     {"serving.http", "serving.stdio"},
     {
@@ -193,6 +194,15 @@ def test_only_serving_and_the_walkthrough_know_the_protocol() -> None:
         "cli.walkthrough",
         "serving",
     }
+
+
+def test_only_the_transport_sends_requests_to_the_store() -> None:
+    opening = {name for name, path in MODULES.items() if "httpx2" in imports(path)}
+    sending = {name for name in MODULES if "clawver.transport" in IMPORTED[name]}
+
+    # The walkthrough talks to this server, and services open the connections.
+    assert opening == {"clawver.transport", "cli.walkthrough", "services"}
+    assert sending == {"clawver.client", "services"}
 
 
 def test_the_sandbox_shares_nothing_with_the_product() -> None:

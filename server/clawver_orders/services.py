@@ -16,6 +16,7 @@ import httpx2
 
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.request_budget import Budget
+from clawver_orders.clawver.transport import Transport
 from clawver_orders.errors import SetupError
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.desk import RefundDesk
@@ -84,7 +85,9 @@ class Services:
         )
         self._open.push_async_callback(http.aclose)
         self._open.push_async_callback(fresh.aclose)
-        return Clawver(self.settings, http, fresh=fresh, budget=self._budget(), now=self.now)
+        return Clawver(
+            Transport(self.settings, http, fresh=fresh, budget=self._budget(), now=self.now)
+        )
 
     def _budget(self) -> Budget:
         budget = Budget(
@@ -144,8 +147,9 @@ class Services:
         self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)
         settings = self.settings.model_copy(update={"api_url": _IN_PROCESS_URL})
+        budget = self._budget()
         return Clawver(
-            settings, http, fresh=http, budget=self._budget(), api_key=API_KEY, now=self.now
+            Transport(settings, http, fresh=http, budget=budget, api_key=API_KEY, now=self.now)
         )
 
     async def close(self) -> None:

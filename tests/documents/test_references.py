@@ -212,7 +212,7 @@ KINDS = {
 }
 MAKERS = {name: name for name in KINDS} | {
     "_BusyError": "UnreachableError",
-    "_unexpected": "UnexpectedAnswerError",
+    "unexpected": "UnexpectedAnswerError",
 }
 FACTS = {name: value for name, value in vars(errors).items() if name.isupper()}
 

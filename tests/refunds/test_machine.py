@@ -32,6 +32,7 @@ from clawver_orders.caller import Caller, Question, Reply, Script
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order
 from clawver_orders.clawver.request_budget import Budget
+from clawver_orders.clawver.transport import Transport
 from clawver_orders.errors import ClawverError, UnreachableError
 from clawver_orders.refunds.desk import Outcome, RefundDesk
 from clawver_orders.refunds.ledger import Trace
@@ -410,7 +411,7 @@ class Story(RuleBasedStateMachine):
         budget = Budget(Path(":memory:"), 10**6, 10**6, lambda: self.elapsed)
         made._open.push_async_callback(http.aclose)
         made._open.callback(budget.close)
-        line = Line(there, http, fresh=http, budget=budget, api_key=API_KEY)
+        line = Line(Transport(there, http, fresh=http, budget=budget, api_key=API_KEY))
         line.store = self.store
         made.__dict__["clawver"] = line  # in place of the one that it would make
         self.open.append(made)

@@ -1,1 +1,1 @@
-"""Clawver's API: its client, its models, and the requests it allows."""
+"""Clawver's API: its endpoints, how requests travel, its records, and the request allowance."""

@@ -182,8 +182,8 @@ class Order(Record):
     carrier: OptionalWords = None
     refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
     sandbox: Annotated[str, BeforeValidator(_nothing)] = ""
-    """The id of the sandbox store that sent it, and nothing where a real one did. `client` sets it:
-    it stands in a header, and never in the order itself."""
+    """The id of the sandbox store that sent it, and nothing where a real one did. It comes from a
+    header, and never from the order itself."""
 
     @property
     def is_paid(self) -> bool:

@@ -19,6 +19,7 @@ from clawver_sandbox.shop import API_KEY, Shop
 REPLACED = """
 import os, subprocess, sys
 import clawver_orders.clawver.client as client
+from clawver_orders.errors import NotFoundError
 async def order(*_):
     {body}
 client.Clawver.order = order
@@ -322,7 +323,7 @@ def test_halves_of_characters_anywhere_in_a_line_are_answered(host: HostProcess)
     with_slow(
         ["return 'half \\ud800'"],
         [
-            "raise client.NotFoundError('half \\ud800', next_step='none')",
+            "raise NotFoundError('half \\ud800', next_step='none')",
             "raise RuntimeError('half \\ud800')",
         ],
     ),
@@ -341,7 +342,7 @@ def test_halves_of_characters_from_within_are_said_without_them(
 
 
 def test_halves_of_characters_in_an_error_of_ours_are_replaced(live: dict[str, str]) -> None:
-    body = "raise client.NotFoundError('half \\ud800', next_step='none')"
+    body = "raise NotFoundError('half \\ud800', next_step='none')"
     with hosting(*patched(REPLACED.format(body=body)), **live) as host:
         host.greet()
         failed = host.ask(2, "tools/call", **GET_ORDER)
