@@ -1,4 +1,4 @@
-"""The store's HTTP face: exactly the documented shapes, and a back door for whoever is testing.
+"""The store's HTTP face: exactly the documented shapes, and what a test arranges it with.
 
 ``/v1`` is Clawver, ``/files`` is where its download links lead, and ``/_sandbox`` is not Clawver at
 all: it shows and arranges what a real store would keep to itself. Every answer of the first two

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from tests.processes import Start, mode
 
-from clawver_orders.clawver import request_budget as room
+from clawver_orders.clawver import request_budget
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.errors import RateLimitedError
 
@@ -275,7 +275,7 @@ async def test_a_file_that_is_damaged_in_use_does_not_end_the_work(path: Path, n
 async def test_a_file_that_another_program_holds_does_not_end_the_work(
     path: Path, now: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(request_budget, "_BUSY_SECONDS", 0.05)
     budget = Budget(path, 6, 1000, now)
     await budget.take(urgent=False)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:

@@ -11,7 +11,7 @@ from filelock import FileLock
 from tests.processes import Start, mode, names_in
 
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds import order_locks as room
+from clawver_orders.refunds import order_locks
 from clawver_orders.refunds.order_locks import OrderBusyError, OrderLocks
 from clawver_orders.storage.folders import make_private
 
@@ -127,13 +127,13 @@ async def test_every_lock_is_given_back_at_once_and_not_by_chance(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[FileLock] = []  # kept, because a lock that nobody holds on to lets go by itself
-    really = room._file_lock
+    really = order_locks._file_lock
 
     def make(path: Path) -> FileLock:
         made.append(really(path))
         return made[-1]
 
-    monkeypatch.setattr(room, "_file_lock", make)
+    monkeypatch.setattr(order_locks, "_file_lock", make)
     async with OrderLocks(folder).held("ord_1", 0):
         assert [lock.is_locked for lock in made] == [False, False, True]
 
@@ -149,7 +149,7 @@ async def test_a_probe_that_fails_gives_its_locks_back(
         made.append(a_lock_that_lets_everybody_in(path))
         return made[-1]
 
-    monkeypatch.setattr(room, "_file_lock", make)
+    monkeypatch.setattr(order_locks, "_file_lock", make)
     with pytest.raises(SetupError):
         OrderLocks(folder).prove()
 
@@ -187,7 +187,7 @@ async def test_locks_that_do_not_lock_are_refused(
 ) -> None:
     locks = OrderLocks(folder)
     with monkeypatch.context() as broken:
-        broken.setattr(room, "_file_lock", lock)
+        broken.setattr(order_locks, "_file_lock", lock)
         for _ in range(2):
             with pytest.raises(SetupError, match="File locks do not work") as refusal:
                 async with locks.held("ord_1", 0):
@@ -214,7 +214,7 @@ def test_locks_are_proven_once_and_leave_no_probe(
     locks = OrderLocks(folder)
     locks.prove()
     assert names_in(folder) == set()
-    monkeypatch.setattr(room, "_excludes", lambda *_: pytest.fail("proven again"))
+    monkeypatch.setattr(order_locks, "_excludes", lambda *_: pytest.fail("proven again"))
 
     locks.prove()
 
@@ -222,10 +222,10 @@ def test_locks_are_proven_once_and_leave_no_probe(
 def test_two_that_prove_at_once_do_not_fail_each_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = room._excludes
+    really = order_locks._excludes
 
     def while_another_one_does(first: FileLock, second: FileLock) -> bool:
-        monkeypatch.setattr(room, "_excludes", really)
+        monkeypatch.setattr(order_locks, "_excludes", really)
         first.acquire()
         try:
             OrderLocks(folder).prove()
@@ -233,7 +233,7 @@ def test_two_that_prove_at_once_do_not_fail_each_other(
             first.release()
         return really(first, second)
 
-    monkeypatch.setattr(room, "_excludes", while_another_one_does)
+    monkeypatch.setattr(order_locks, "_excludes", while_another_one_does)
 
     OrderLocks(folder).prove()
 

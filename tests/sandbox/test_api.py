@@ -319,7 +319,7 @@ def test_feedback_is_taken(owner: httpx2.Client) -> None:
     assert refusal(owner.post("/agents/me/feedback", json={"category": "bug"}))[0] == 400
 
 
-# The log, the limits, the back door
+# The log, the limits, what tests arrange
 
 
 def test_every_request_is_logged_with_what_it_was_answered(
@@ -431,7 +431,7 @@ def test_a_tester_reads_and_empties_the_log(tester: httpx2.Client, owner: httpx2
 
 
 def data_of(response: httpx2.Response) -> dict[str, Any]:
-    """The data of an answer from the back door, which carries no request id."""
+    """The data of an answer to what arranges a test, which carries no request id."""
     assert response.status_code == 200
     found: dict[str, Any] = response.json()["data"]
     return found

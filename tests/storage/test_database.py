@@ -9,7 +9,7 @@ import pytest
 from tests.processes import Start, mode, names_in
 
 from clawver_orders.errors import SetupError, UnreachableError
-from clawver_orders.storage import database as room
+from clawver_orders.storage import database as module
 from clawver_orders.storage import folders
 from clawver_orders.storage.database import Database, Schema
 
@@ -262,7 +262,7 @@ def test_two_that_begin_at_once_share_one_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
     asked: list[Path] = []
-    really = room._stands
+    really = module._stands
 
     def and_then_somebody_else_is_faster(asked_for: Path) -> bool:
         answer = really(asked_for)
@@ -271,7 +271,7 @@ def test_two_that_begin_at_once_share_one_file(
             write(opened(path), "theirs")
         return answer
 
-    monkeypatch.setattr(room, "_stands", and_then_somebody_else_is_faster)
+    monkeypatch.setattr(module, "_stands", and_then_somebody_else_is_faster)
     write(opened(path), "ours")
 
     assert read(opened(path)) == ["theirs", "ours"]
@@ -542,7 +542,7 @@ def test_a_migration_that_another_program_ran_first_is_not_run_again(
 def test_a_file_that_another_process_holds_is_said_in_bounded_time(
     path: Path, another: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
     database = opened(path)
     write(database, "one")
     process = another(
