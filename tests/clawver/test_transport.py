@@ -98,12 +98,12 @@ async def test_nothing_that_writes_is_ever_repeated(
 
 async def test_a_refund_that_never_left_is_not_unknown(http: httpx2.AsyncClient) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
+        closed.bind(("127.0.0.1", 0))  # and never listening: nobody else gets the port meanwhile
         port = closed.getsockname()[1]
-    nobody = Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1")
+        nobody = Settings(api_key=API_KEY, api_url=f"http://127.0.0.1:{port}/v1")
 
-    with pytest.raises(UnreachableError, match="never left"):
-        await client_of(nobody, http).send_refund("ord_1", 100, "test", "rfi_1")
+        with pytest.raises(UnreachableError, match="never left"):
+            await client_of(nobody, http).send_refund("ord_1", 100, "test", "rfi_1")
 
 
 @pytest.mark.parametrize(

@@ -59,16 +59,22 @@ def listener(state: dict[str, str], *options: str, to_be_killed: bool = False) -
         for name, value in keyless().items()
         if not (to_be_killed and name.startswith("COVERAGE_"))  # half a measurement is none
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clawver_orders", "listen", "--port", "0", *options],
-        env=inherited | {"CLAWVER_WEBHOOK_SECRET": SECRET} | state,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    found = re.search(r"http://\S+", said)
-    assert found is not None, (said, process.communicate())
-    return Listening(process, found[0])
+    for _ in range(100):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "clawver_orders", "listen", "--port", "0", *options],
+            env=inherited | {"CLAWVER_WEBHOOK_SECRET": SECRET} | state,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.search(r"http://\S+", said)
+        if found is not None:
+            return Listening(process, found[0])
+        # A port that it had before may have gone to somebody else for a moment.
+        _, complaints = process.communicate()
+        assert "Take another --port" in complaints, (said, complaints)
+        threading.Event().wait(0.1)
+    raise TimeoutError("the port is taken")
 
 
 @contextmanager
