@@ -179,8 +179,10 @@ class KillableHost:
         if message.get("method") == "elicitation/create":
             yes = {"action": "accept", "content": {"approve": self._person}}
             answer = {"id": message["id"], "result": yes}
-            # A person takes a while; what comes at once is the host's own.
-            threading.Timer(1.05, self._say, [answer]).start()
+            # At once it is the host's own yes, worth an agent's word. Where that is not enough, a
+            # person takes a while; a server that ends meanwhile leaves its question open.
+            needs_person = "not accounted for" in message["params"]["message"]
+            threading.Timer(1.05 if needs_person else 0.0, self._say, [answer]).start()
         elif "method" not in message:
             with self._guard:
                 call = self._calls.pop(message["id"], None)
