@@ -202,8 +202,8 @@ class Settings(BaseModel):
     )
     webhook_secret: Secrets = Field(
         (),
-        description="Signs deliveries of order events, 16 characters or more. While a new one takes "
-        "the place of an old one: both, with a blank between them, the new one first.",
+        description="Signs deliveries of order events, 16 characters or more. To rotate it, set both, "
+        "separated by a space, the new one first.",
     )
     webhook_hosts: HostNames = Field(
         (),
