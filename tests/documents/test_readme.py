@@ -171,8 +171,11 @@ def test_the_made_parts_are_as_the_code_says(path: Path) -> None:
         assert found, opening
         assert ended, closing
         fresh = f"{before}{opening}{content}{closing}{after}"
-    if os.environ.get("UPDATE_README"):
-        path.write_text(fresh, "utf-8")
+    if os.environ.get("UPDATE_README") and fresh != path.read_text("utf-8"):
+        # In one step: other tests read the file at the same time.
+        draft = path.with_name(f"{path.name}.draft")
+        draft.write_text(fresh, "utf-8")
+        draft.replace(path)
 
     assert path.read_text("utf-8") == fresh
 

@@ -36,6 +36,7 @@ from clawver_orders.webhooks.signature import (
     verify,
 )
 
+__all__ = ["Receiver"]
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 10.0
