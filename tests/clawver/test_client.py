@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -150,6 +151,32 @@ async def test_an_order_of_the_sandbox_is_known_as_one(clawver: Clawver, shop: S
     refunded = await clawver.send_refund("ord_digital", 100, "Torn", "rfi_example")
 
     assert read.sandbox == refunded.sandbox == shop.id
+
+
+DATED = b"Date: Tue, 24 Nov 2026 12:00:00 GMT\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "answered_at"),
+    [(DATED, datetime(2026, 11, 24, 12, tzinfo=UTC)), (b"Date: yesterday\r\n", None), (b"", None)],
+)
+async def test_an_order_tells_when_its_server_answered(
+    http: httpx2.AsyncClient, header: bytes, answered_at: datetime | None
+) -> None:
+    order = {
+        "id": "ord_1",
+        "status": "delivered",
+        "totalInCents": 100,
+        "createdAt": "2026-11-20T00:00:00Z",
+    }
+    claimed = order | {"answeredAt": "2020-01-01T00:00:00Z", "answered_at": "2020-01-01T00:00:00Z"}
+    async with telling(lambda _: (header, succeeding({"order": claimed})[1])) as url:
+        clawver = client_of(Settings(api_key=API_KEY, api_url=url), http)
+        read = await clawver.order("ord_1")
+        as_customer = await clawver.customer_order("ord_1", "token")
+        refunded = await clawver.send_refund("ord_1", 100, "Torn", "rfi_example")
+
+    assert read.answered_at == as_customer.answered_at == refunded.answered_at == answered_at
 
 
 @pytest.mark.parametrize(

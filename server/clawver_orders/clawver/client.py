@@ -209,7 +209,7 @@ def _same_order(reply: Response, order_id: str) -> Order:
     order = _record(Order, _data(reply, subject).get("order"), subject)
     if order.id != order_id:
         raise unexpected(f"Clawver answered with another order than {order_id}.")
-    return order.model_copy(update={"sandbox": reply.sandbox})
+    return order.model_copy(update={"sandbox": reply.sandbox, "answered_at": reply.date})
 
 
 def _data(reply: Response, subject: Subject) -> dict[str, Any]:

@@ -52,6 +52,10 @@ def _nothing(_: object) -> str:
     return ""
 
 
+def _none(_: object) -> None:
+    return None
+
+
 def _object_or_none(value: object) -> object:
     return value if isinstance(value, dict | Record) else None
 
@@ -184,6 +188,9 @@ class Order(Record):
     sandbox: Annotated[str, BeforeValidator(_nothing)] = ""
     """The id of the sandbox store that sent it, and nothing where a real one did. It comes from a
     header, and never from the order itself."""
+    answered_at: Annotated[datetime | None, BeforeValidator(_none)] = None
+    """The server's time when it sent the order; None where it did not say. It comes from the header
+    `Date`, and never from the order itself."""
 
     @property
     def is_paid(self) -> bool:
