@@ -46,7 +46,8 @@ def test_times_are_in_utc(when: str) -> None:
     [
         {"totalInCents": "2499"}, {"totalInCents": 24.99}, {"totalInCents": True}, {"totalInCents": -1},
         {"id": "../stores/me"}, {"id": 7}, {"id": ""}, {"refunds": "none"}, {"refunds": {}},
-        {"refunds": [{"id": "ref_1"}]}, {"refunds": [{"id": "ref_1", "amountInCents": 0}]},
+        {"refunds": [{"id": "ref_1"}]}, {"refunds": [{"id": "ref_1", "amountInCents": -1}]},
+        {"refunds": [{"id": "ref_1", "amountInCents": "5", "status": "failed"}]}, {"refunds": [None]},
         {"refunds": [{"id": "a b", "amountInCents": 1}]}, {"createdAt": "yesterday"}, {"status": None},
         {"items": [{"id": "x", "quantity": "2"}]}, {"items": 3},
     ],
@@ -72,6 +73,60 @@ def test_what_is_left_to_refund_follows_from_the_payment_and_the_refunds(
     ]  # fmt: skip
 
     assert order(paymentStatus=payment_status, refunds=listed).refundable_in_cents == left
+
+
+FAILED = {"id": "ref_f", "amountInCents": 700, "status": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "left"),
+    [
+        (None, True, 2000), ("", True, 2000), ("succeeded", True, 2000), ("pending", True, 2000),
+        ("Succeeded ", True, 2000), ("failed", False, 2499), ("CANCELED", False, 2499),
+        ("cancelled", False, 2499), ("requires_action", False, None), ("reversed", False, None),
+        (" ", False, None), ("\u200b", False, None), (True, False, None), (0, False, None),
+        ([], False, None), ({"value": "succeeded"}, False, None),
+    ],
+)  # fmt: skip
+def test_only_a_refund_that_succeeded_or_is_pending_counts_as_money(
+    status: object, counts: bool, left: int | None
+) -> None:
+    found = order(
+        paymentStatus="paid", refunds=[{"id": "ref_1", "amountInCents": 499, "status": status}]
+    )
+
+    listed = [refund.id for refund in found.refunds or ()]
+    uncounted = [refund.id for refund in found.uncounted_refunds]
+    assert (listed, uncounted) == ((["ref_1"], []) if counts else ([], ["ref_1"]))
+    assert found.refunded_in_cents == (499 if counts else 0)
+    assert found.refundable_in_cents == left
+    assert found.has_unclear_refunds is (left is None)
+    assert found.lists_its_refunds is (left is not None)
+
+
+def test_refunds_that_moved_nothing_hide_no_others() -> None:
+    nothing = {"id": "ref_0", "amountInCents": 0}
+    real = {"id": "ref_1", "amountInCents": 499}
+    found = order(paymentStatus="partially_refunded", refunds=[FAILED, real, nothing])
+
+    assert [refund.id for refund in found.refunds or ()] == ["ref_1"]
+    assert [refund.status for refund in found.uncounted_refunds] == ["failed", ""]
+    assert (found.refunded_in_cents, found.refundable_in_cents) == (499, 2000)
+
+
+def test_failed_refunds_alone_do_not_explain_a_partial_refund() -> None:
+    found = order(paymentStatus="partially_refunded", refunds=[FAILED])
+
+    assert not found.lists_its_refunds
+    assert found.refundable_in_cents is None
+
+
+def test_an_unclear_refund_beside_others_leaves_the_rest_unknown() -> None:
+    refunds = [{"id": "ref_1", "amountInCents": 499}, FAILED | {"status": "requires_action"}]
+    found = order(paymentStatus="partially_refunded", refunds=refunds)
+
+    assert found.refunded_in_cents == 499
+    assert found.refundable_in_cents is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from tests.documents.flagged import flagged
 
 from clawver_orders import errors
+from clawver_orders.clawver.models import Refund
 from clawver_orders.cli.main import commands
 from clawver_orders.cli.refunds import refunds as refund_group
 from clawver_orders.install.installation import documented
@@ -158,6 +159,16 @@ def test_the_statuses_are_those_of_the_code() -> None:
 
     assert [row[0].strip("`") for row in status] == list(STATUSES)
     assert [row[0].strip("`") for row in payment] == list(get_args(KnownPaymentStatus))
+
+
+def test_which_refunds_count_is_what_the_code_counts() -> None:
+    rows = table(section(TEXTS["orders.md"], "The status of a refund"))
+    for words, counts, field in rows:
+        for status in [*re.findall("`([^`]+)`", words), *([None] if "none" in words else [])]:
+            refund = Refund.model_validate({"id": "ref_1", "amountInCents": 1, "status": status})
+            assert counts.startswith("yes") is refund.counts
+            assert counts.startswith("not known") is not (refund.counts or refund.moved_nothing)
+            assert field == ("`refunds`" if refund.counts else "`uncounted_refunds`")
 
 
 def test_what_needs_attention_is_what_the_code_counts() -> None:

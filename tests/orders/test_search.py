@@ -138,3 +138,18 @@ async def test_refunded_orders_that_list_no_refunds_are_opened_and_then_named() 
     assert len(store.asked) == 3
     assert len(found.orders) == 2
     assert "2 orders do not tell their payment_status or refunds" in str(found.why_incomplete)
+
+
+async def test_an_order_with_a_refund_that_is_not_clear_does_not_tell_its_refunds() -> None:
+    unclear = {"id": "ref_1", "amountInCents": 10, "status": "requires_action"}
+    failed = unclear | {"status": "failed"}
+    store = Store(
+        [
+            row(1, paymentStatus="paid", refunds=[unclear]),
+            row(2, paymentStatus="paid", refunds=[failed]),
+        ]
+    )
+
+    found = await store.find(needs=("refunds",))
+
+    assert str(found.why_incomplete).startswith("1 orders do not tell their refunds")

@@ -9,6 +9,7 @@ from unicodedata import category
 import httpx2
 import pytest
 from mcp import Client
+from tests.amending import amend
 from tests.conftest import Configure, Connect
 
 from clawver_orders.logs import set_up
@@ -277,6 +278,53 @@ async def test_a_token_without_its_item_is_not_sent(connect: Connect, shop: Shop
 
     assert "get_receipt" in text
     assert sent(shop) == []
+
+
+# refunds that moved no money
+
+
+async def test_a_failed_refund_is_shown_and_is_no_money(connect: Connect, shop: Shop) -> None:
+    failed = {"id": "ref_f", "amountInCents": 700, "status": "Failed", "reason": "Torn"}
+    async with connect() as client:
+        before = await call(client, "summarize_orders")
+        amend(shop, "ord_digital", refunds=[failed])
+        order = await call(client, "get_order", order_id="ord_digital")
+        summary = await call(client, "summarize_orders")
+        again = await call(
+            client, "refund_order", order_id="ord_digital", amount_in_cents=700, reason="Torn"
+        )
+
+    assert (order["refunds"], order["refunded"]) == ([], "$0.00")
+    assert order["refundable_in_cents"] == order["total_in_cents"]
+    assert order["uncounted_refunds"] == [
+        {"clawver_refund_id": "ref_f", "status": "failed", "amount_in_cents": 700, "amount": "$7.00"}
+    ]  # fmt: skip
+    assert summary["refunded_in_cents"] == before["refunded_in_cents"] > 0
+    assert again["status"] == "refunded"
+    assert shop.refunds() == [("ord_digital", 700)]
+
+
+async def test_a_refund_that_is_not_clear_leaves_the_rest_to_a_person(
+    connect: Connect, shop: Shop
+) -> None:
+    unclear = {"id": "ref_u", "amountInCents": 700, "status": "requires_action"}
+    for order_id in ("ord_digital", "ord_shirt"):
+        amend(shop, order_id, refunds=[unclear])
+    async with connect() as client:
+        order = await call(client, "get_order", order_id="ord_digital")
+        sizes = await call(client, "handle_wrong_size", order_id="ord_shirt")
+        text = await failure(
+            client, "refund_order", order_id="ord_digital", amount_in_cents=100, reason="Torn"
+        )
+
+    assert "refundable_in_cents" not in order
+    assert "not what became of one: tell the merchant" in order["next_step"]
+    assert "not what became of one" in sizes["steps"][-1]
+    assert (
+        "No money was moved: ord_digital carries a refund of which Clawver does not clearly" in text
+    )
+    assert "Tell a person" in text
+    assert shop.refunds() == []
 
 
 # downloads

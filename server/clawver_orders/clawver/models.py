@@ -48,6 +48,25 @@ def _id_or_none(value: object) -> object:
     return value if isinstance(value, str) and is_id(value) else None
 
 
+def _refund_status(value: object) -> str:
+    """In small letters; nothing where there is none, and "?" where it cannot be read."""
+    if value is None or value == "":
+        return ""
+    return (clean(value, 50) if isinstance(value, str) else "").lower() or "?"
+
+
+def _counting(refunds: "tuple[Refund, ...] | None") -> "tuple[Refund, ...] | None":
+    return None if refunds is None else tuple(each for each in refunds if each.counts)
+
+
+def _not_counting(refunds: "tuple[Refund, ...]") -> "tuple[Refund, ...]":
+    return tuple(each for each in refunds if not each.counts)
+
+
+def _or_empty(value: object) -> object:
+    return () if value is None else value
+
+
 def _nothing(_: object) -> str:
     return ""
 
@@ -160,13 +179,27 @@ class PostalAddress(Record):
 
 
 class Refund(Record):
-    """Money that Clawver says went back."""
+    """A refund as Clawver lists it. Its status is not documented; the words are those of Stripe."""
 
     id: Id
-    amount_in_cents: Annotated[int, Field(strict=True, ge=1, le=10**12)]
+    amount_in_cents: Annotated[int, Field(strict=True, ge=0, le=10**12)]
+    status: Annotated[str, BeforeValidator(_refund_status)] = ""
     reason: Note = ""
     stripe_refund_id: OptionalId = None
     created_at: UtcTime | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is money that went back, or is on its way."""
+        return self.amount_in_cents > 0 and self.status in {"", "succeeded", "pending"}
+
+    @property
+    def moved_nothing(self) -> bool:
+        """Whether it is certain that no money went back by it, nor will."""
+        return self.amount_in_cents == 0 or self.status in {"failed", "canceled", "cancelled"}
+
+
+Refunds = Annotated[tuple[Refund, ...], Field(max_length=SOME)]
 
 
 class Order(Record):
@@ -184,7 +217,16 @@ class Order(Record):
     tracking_url: Annotated[str | None, BeforeValidator(_or_none)] = None
     tracking_number: OptionalWords = None
     carrier: OptionalWords = None
-    refunds: Annotated[tuple[Refund, ...], Field(max_length=SOME)] | None = None
+    refunds: Annotated[Refunds | None, AfterValidator(_counting)] = None
+    """Those that count as money; None where the order lists none at all."""
+    uncounted_refunds: Annotated[
+        Refunds,
+        BeforeValidator(_or_empty),
+        AfterValidator(_not_counting),
+        Field(validation_alias="refunds"),
+    ] = ()
+    """The others that it lists: failed, canceled, of nothing, or in a status that is not clear.
+    They are never taken for money."""
     sandbox: Annotated[str, BeforeValidator(_nothing)] = ""
     """The id of the sandbox store that sent it, and nothing where a real one did. It comes from a
     header, and never from the order itself."""
@@ -204,25 +246,33 @@ class Order(Record):
 
     @property
     def refunded_in_cents(self) -> int:
-        """What the listed refunds add up to, in cents."""
+        """What the listed refunds that count add up to, in cents."""
         return sum(refund.amount_in_cents for refund in self.refunds or ())
+
+    @property
+    def has_unclear_refunds(self) -> bool:
+        """Whether it lists a refund of which it is not clear whether money went back, or will."""
+        return not all(refund.moved_nothing for refund in self.uncounted_refunds)
 
     @property
     def refundable_in_cents(self) -> int | None:
         """What can still be given back, in cents; None where the order does not tell.
 
         Nothing unless the order is paid. `paid` says that nothing went back yet, so a
-        missing list is none; `partially_refunded` without a list leaves the rest unknown.
+        missing list is none; `partially_refunded` without a list leaves the rest unknown, and
+        so does a refund that is not clear.
         """
         if not self.is_paid:
             return 0
-        if self.payment_status == "partially_refunded" and not self.refunds:
+        if not self.lists_its_refunds:
             return None
         return max(0, self.total_in_cents - self.refunded_in_cents)
 
     @property
     def lists_its_refunds(self) -> bool:
         """Whether what is not listed was not refunded: a list that contradicts the payment is none."""
+        if self.has_unclear_refunds:
+            return False
         return bool(self.refunds) or self.payment_status == "paid"
 
 

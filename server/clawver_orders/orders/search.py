@@ -127,6 +127,8 @@ async def search(
 
 def tells(order: Order, field: str) -> bool:
     """Whether an order says what a field holds. No refunds on a refunded order say nothing."""
+    if field == "refunds" and order.has_unclear_refunds:
+        return False
     if field == "refunds" and order.payment_status in {"partially_refunded", "refunded"}:
         return bool(order.refunds)
     return field in order.model_fields_set

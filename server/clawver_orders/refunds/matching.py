@@ -66,6 +66,12 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
         ClawverError: It does not.
     """
     left = order.refundable_in_cents
+    if left is None and order.has_unclear_refunds:
+        raise UnexpectedAnswerError(
+            f"{order.id} carries a refund of which Clawver does not clearly say whether money went back.",
+            fact=NO_MONEY_MOVED,
+            next_step="Tell a person; what is left cannot be known from here.",
+        )
     if left is None:
         raise UnexpectedAnswerError(
             f"{order.id} is partially refunded, but Clawver does not list its refunds.",

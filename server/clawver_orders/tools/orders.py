@@ -41,8 +41,8 @@ from clawver_orders.tools.arguments import (
 
 NOTHING_TO_DO = "Nothing has to be done."
 WHAT_IS_LEFT_IS_NOT_KNOWN = (
-    "What can still be refunded is not known, because Clawver does not list the earlier refunds: "
-    "tell the merchant before promising money back."
+    "What can still be refunded is not known, because Clawver does not list the earlier refunds, or "
+    "not what became of one: tell the merchant before promising money back."
 )
 COLUMNS = (
     "order_id",
@@ -189,10 +189,28 @@ class ItemDetail(Part):
     what_can_be_done: str
 
 
+class UncountedRefund(Part):
+    """A refund that failed, or of which it is not clear whether money went back."""
+
+    clawver_refund_id: str
+    status: str
+    amount_in_cents: MoneyInCents
+
+    @classmethod
+    def of(cls, refund: Refund) -> Self:
+        """Its detail."""
+        return cls(
+            clawver_refund_id=refund.id,
+            status=refund.status,
+            amount_in_cents=refund.amount_in_cents,
+        )
+
+
 class RefundDetail(Part):
     """Money that Clawver says went back."""
 
     clawver_refund_id: str
+    status: str | None = None
     stripe_refund_id: str | None = None
     amount_in_cents: MoneyInCents
     reason: str
@@ -203,6 +221,7 @@ class RefundDetail(Part):
         """The detail of a refund."""
         return cls(
             clawver_refund_id=refund.id,
+            status=refund.status or None,
             stripe_refund_id=refund.stripe_refund_id,
             amount_in_cents=refund.amount_in_cents,
             reason=masking.words(refund.reason, order),
@@ -244,6 +263,9 @@ class OrderDetail(Answer):
     items: list[ItemDetail]
     tracking: Tracking | None = None
     refunds: list[RefundDetail]
+    uncounted_refunds: list[UncountedRefund] | None = Field(
+        None, description="Failed, or not clear: not in the amounts above."
+    )
 
     @classmethod
     def of(
@@ -274,6 +296,8 @@ class OrderDetail(Answer):
             items=[_item(order, item) for item in order.items or ()],
             tracking=tracking(order, masking),
             refunds=[RefundDetail.of(refund, order, masking) for refund in order.refunds or ()],
+            uncounted_refunds=[UncountedRefund.of(each) for each in order.uncounted_refunds]
+            or None,
             next_step=next_step,
         )
 

@@ -204,6 +204,6 @@ def _steps(
         steps.append("Nothing can be refunded on this order.")
     else:
         steps.append(
-            "What can be refunded is not known: Clawver does not list the earlier refunds."
+            "What can be refunded is not known: Clawver does not list the earlier refunds, or not what became of one."
         )
     return steps
