@@ -31,6 +31,7 @@ async def test_every_endpoint_answers_as_documented(clawver: Clawver) -> None:
     }
     order = await clawver.order("ord_digital")
     item = (order.items or ())[0]
+    assert item.id is not None
     assert (await clawver.download(order.id, item.id)).file_size_bytes
     receipt = await clawver.receipt("chk_digital")
     assert receipt.order_id == order.id
@@ -46,6 +47,7 @@ async def test_every_endpoint_answers_as_documented(clawver: Clawver) -> None:
         "https://hooks.example/x", ["order.paid"], "example-secret-of-16"
     )
     assert [each.id for each in await clawver.webhooks()] == [hook.id]
+    assert hook.id is not None
     await clawver.delete_webhook(hook.id)
     assert await clawver.webhooks() == ()
     assert await clawver.server_time() is not None
@@ -131,12 +133,44 @@ async def test_a_body_that_says_nothing_usable_is_an_error(
 
 @pytest.mark.parametrize(
     "data",
-    [{"receipt": {"checkoutId": "chk_2"}}, {"receipt": {"items": [{"downloadToken": "a b"}]}}],
+    [{"receipt": {"checkoutId": "chk_2"}}],
 )
 async def test_a_receipt_that_is_wrong_is_an_error(http: httpx2.AsyncClient, data: Any) -> None:
     async with telling(lambda _: succeeding(data)) as url:
         with pytest.raises(UnexpectedAnswerError):
             await client_of(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+
+
+async def test_a_token_that_is_none_is_left_out(http: httpx2.AsyncClient) -> None:
+    items = [{"downloadToken": "a b"}, {"downloadToken": "abc"}]
+    async with telling(lambda _: succeeding({"receipt": {"items": items}})) as url:
+        receipt = await client_of(Settings(api_key=API_KEY, api_url=url), http).receipt("chk_1")
+
+    assert [item.download_token for item in receipt.items] == [None, "abc"]
+
+
+@pytest.mark.parametrize("webhook", [{"url": "https://hooks.example/x"}, {"id": 7}, None])
+async def test_a_registered_webhook_without_an_id_is_unknown(
+    http: httpx2.AsyncClient, webhook: Any
+) -> None:
+    async with telling(lambda _: succeeding({"webhook": webhook})) as url:
+        clawver = client_of(Settings(api_key=API_KEY, api_url=url), http)
+        with pytest.raises(OutcomeUnknownError):
+            await clawver.register_webhook("https://hooks.example/x", ["order.paid"], "x" * 16)
+
+
+async def test_a_webhook_with_odd_parts_hides_no_others(http: httpx2.AsyncClient) -> None:
+    listed = [{"id": 7, "url": None, "events": ["order.paid", None], "createdAt": "x"}, {"id": "w"}]
+    async with telling(lambda _: succeeding({"webhooks": listed})) as url:
+        first, second = await client_of(Settings(api_key=API_KEY, api_url=url), http).webhooks()
+
+    assert (first.id, first.url, first.events, first.created_at) == (
+        None,
+        "",
+        ("order.paid",),
+        None,
+    )
+    assert second.id == "w"
 
 
 async def test_a_receipt_without_a_frame_is_read(http: httpx2.AsyncClient) -> None:
@@ -193,17 +227,11 @@ async def test_an_id_that_is_not_known_names_where_ids_stand(
         await read(clawver)
 
 
-async def test_a_yes_to_a_refund_with_a_time_that_is_none_is_unknown(
-    http: httpx2.AsyncClient,
-) -> None:
-    order = {
-        "id": "ord_1",
-        "status": "delivered",
-        "totalInCents": 1,
-        "createdAt": "0001-01-01T00:00:00+23:59",
-    }
+async def test_a_yes_to_a_refund_is_one_whatever_is_only_shown(http: httpx2.AsyncClient) -> None:
+    refund = {"id": "ref_1", "amountInCents": 1, "createdAt": "0001-01-01T00:00:00+23:59"}
+    order = {"id": "ord_1", "totalInCents": 1, "createdAt": "soon", "refunds": [refund], "items": 3}
     async with telling(lambda _: succeeding({"order": order})) as url:
-        with pytest.raises(OutcomeUnknownError):
-            await client_of(Settings(api_key=API_KEY, api_url=url), http).send_refund(
-                "ord_1", 1, "x", "rfi_1"
-            )
+        clawver = client_of(Settings(api_key=API_KEY, api_url=url), http)
+        read = await clawver.send_refund("ord_1", 1, "x", "rfi_1")
+
+    assert [each.id for each in read.refunds or ()] == ["ref_1"]

@@ -56,4 +56,11 @@ def test_orders_that_need_attention_come_oldest_first() -> None:
         order(10, status="processing"),
     ]
 
-    assert [each.id for each, _ in figures(waiting, NOW).attention] == ["ord_40", "ord_10", "ord_5"]
+    undated = order(7, status="shipped", createdAt="soon")
+
+    listed = [each.id for each, _ in figures([*waiting, undated], NOW).attention]
+    assert listed == ["ord_7", "ord_40", "ord_10", "ord_5"]
+
+
+def test_an_order_without_a_status_is_counted() -> None:
+    assert figures([order(1, status=None)], NOW).by_status == (Tally("not given", 1, 1000),)

@@ -56,6 +56,15 @@ def test_an_order_that_waits_too_long_needs_attention(status: str) -> None:
     assert attention(too_late, NOW) == f"{PATIENCE[status].days} days old and still {status}."
 
 
+@pytest.mark.parametrize("status", [*STATUSES, ""])
+def test_an_order_that_may_have_waited_too_long_needs_attention(status: str) -> None:
+    undated = order(status=status, created_at=None, payment_status="pending")
+
+    assert attention(undated, NOW) == (
+        f"Still {status}, and since when is not known." if status in PATIENCE else None
+    )
+
+
 def test_failed_payments_and_unrefunded_cancellations_need_attention() -> None:
     assert attention(order(payment_status="failed"), NOW) == "The payment failed."
     assert attention(order(status="cancelled"), NOW) == "Cancelled, but not fully refunded."

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from pydantic.alias_generators import to_camel
 from tests.conftest import client_of, succeeding, telling
 
 from clawver_orders.clawver.models import OrderPage
@@ -138,6 +139,26 @@ async def test_refunded_orders_that_list_no_refunds_are_opened_and_then_named() 
     assert len(store.asked) == 3
     assert len(found.orders) == 2
     assert "2 orders do not tell their payment_status or refunds" in str(found.why_incomplete)
+
+
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [("items", 3), ("items", None), ("payment_status", []), ("payment_status", "")],
+)
+async def test_a_field_that_cannot_be_read_is_not_told(field: str, odd: object) -> None:
+    store = Store(
+        [row(n, paymentStatus="paid") | {to_camel(field): odd} for n in range(DETAILS + 1)]
+    )
+
+    found = await store.find(needs=(field,), matches=lambda _: True)
+
+    assert f"orders do not tell their {field}" in str(found.why_incomplete)
+
+
+async def test_orders_that_do_not_tell_their_time_come_last() -> None:
+    found = await Store([row(1) | {"createdAt": "x"}, row(2), row(3)]).find()
+
+    assert [order.id for order in found.orders] == ["ord_3", "ord_2", "ord_1"]
 
 
 async def test_an_order_with_a_refund_that_is_not_clear_does_not_tell_its_refunds() -> None:

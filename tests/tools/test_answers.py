@@ -189,12 +189,12 @@ async def test_sizes_of_a_refunded_order_offer_no_money() -> None:
 async def test_a_receipt_that_tells_little_is_shown() -> None:
     answer = await ask(
         "get_receipt",
-        {"/checkout/chk_1/receipt": {"receipt": {"items": [{}]}}},
+        {"/checkout/chk_1/receipt": {"receipt": {"items": [{}, None]}}},
         checkout_id="chk_1",
     )
 
-    assert answer["items"] == [{"product_name": "", "quantity": 1}]
-    assert "list_orders" in answer["next_step"]
+    assert answer["items"] == [{"product_name": "?", "quantity": 1}]
+    assert "left out of items: 1. Find the order with list_orders" in answer["next_step"]
 
 
 async def test_a_link_that_leaves_clawver_is_labelled() -> None:

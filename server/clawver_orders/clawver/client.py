@@ -138,9 +138,12 @@ class Clawver:
         body = {"url": url, "events": events, "secret": secret}
         reply = await self._transport.write("POST", "/webhooks", NEW_WEBHOOK, body)
         try:
-            return _record(Webhook, _data(reply, NEW_WEBHOOK).get("webhook"), NEW_WEBHOOK)
+            hook = _record(Webhook, _data(reply, NEW_WEBHOOK).get("webhook"), NEW_WEBHOOK)
         except UnexpectedAnswerError as error:
             raise unknown(NEW_WEBHOOK, reply) from error  # it was sent
+        if hook.id is None:
+            raise unknown(NEW_WEBHOOK, reply)
+        return hook
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Remove a receiver of events. Sent once, whatever happens.

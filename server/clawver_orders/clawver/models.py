@@ -1,13 +1,18 @@
-"""What Clawver sends: tolerant of what is new, strict about what is used.
+"""What Clawver sends: strict about what money rests on, tolerant of everything else.
+
+An order's id, its total and its refunds are read strictly: a list of refunds that cannot be read
+is an error, never an empty list. What is only shown is left out where it cannot be read, value by
+value and line by line, so that nothing odd hides an order or stands in the way of its refund.
 
 Every text passes `text.clean` on its way in, so nothing behind this module has to think about
-it. Statuses stay text: a status invented tomorrow must not break reading an order. A list of
-refunds that cannot be read is an error, never an empty list.
+it. Statuses stay text: a status invented tomorrow must not break reading an order.
 """
 
+import re
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,20 +21,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from clawver_orders.text import clean, is_id, is_token
 
-
-def _to_line(value: object) -> object:
-    return clean(value, 200) if isinstance(value, str) else value
-
-
-def _to_url(value: object) -> object:
-    return clean(value, 2048) if isinstance(value, str) else value
+_NETLOC = re.compile(r"(?:[A-Za-z0-9-][A-Za-z0-9.-]*|\[::1\])(?::\d{1,5})?")
+_IN_ADDRESSES = "%:/?#[]@!$&'()*+,;="
 
 
 def _to_note(value: object) -> object:
@@ -37,6 +38,9 @@ def _to_note(value: object) -> object:
 
 
 def _words(value: object) -> str:
+    """A text on one line. A number in the place of a text is a text of digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     return clean(value, 200) if isinstance(value, str) else ""
 
 
@@ -44,8 +48,53 @@ def _words_or_none(value: object) -> str | None:
     return _words(value) or None
 
 
+def _url_or_nothing(value: object) -> str:
+    return clean(value, 2048) if isinstance(value, str) else ""
+
+
 def _id_or_none(value: object) -> object:
     return value if isinstance(value, str) and is_id(value) else None
+
+
+def _token_or_none(value: object) -> object:
+    return value if isinstance(value, str) and is_token(value) else None
+
+
+def _whole(value: object) -> object:
+    """5.0 is a whole number to JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _rounded_down(value: object) -> object:
+    return int(value) if isinstance(value, float) and isfinite(value) else value
+
+
+def _left_out(value: object, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+def _lines(value: object) -> list[object]:
+    """The lines of a list that are objects: as many as a record may hold."""
+    rows = value if isinstance(value, list | tuple) else ()
+    return [row for row in rows[:SOME] if isinstance(row, dict | Record)]
+
+
+def _texts(value: object) -> list[object]:
+    rows = value if isinstance(value, list | tuple) else ()
+    return [row for row in rows[:SOME] if isinstance(row, str)]
+
+
+def _lines_or_none(value: object) -> list[object] | None:
+    return _lines(value) if isinstance(value, list | tuple) else None
+
+
+def _lines_left_out(value: object) -> int:
+    """How many `_lines` does not take. What is no list counts as one."""
+    rows = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    return len(rows) - len(_lines(value))
 
 
 def _refund_status(value: object) -> str:
@@ -85,12 +134,6 @@ def _checked_id(value: object) -> object:
     return value
 
 
-def _checked_token(value: object) -> object:
-    if isinstance(value, str) and not is_token(value):
-        raise ValueError("not a token")
-    return value
-
-
 def _in_utc(value: datetime) -> datetime:
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -99,39 +142,51 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def _web_address(value: object) -> object:
-    """Only what a person can safely open: https, or http on this machine."""
+    """Only what a person can safely open: https, or http on this machine.
+
+    Blanks and letters of other scripts in the path are encoded, as a browser would do it.
+    """
     if not isinstance(value, str):
         return value
-    if len(value) > 4096 or not value.isascii() or not value.isprintable() or " " in value:
+    if not value.isprintable() or "\\" in value or value != value.strip():
         raise ValueError("not a web address")
     parts = urlsplit(value)
     local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if not parts.hostname or "@" in parts.netloc or not (parts.scheme == "https" or local):
+    if not (local or parts.scheme == "https") or not _NETLOC.fullmatch(parts.netloc):
         raise ValueError("not an https address")
-    return value
+    address = quote(value, safe=_IN_ADDRESSES)
+    if len(address) > 4096:
+        raise ValueError("too long for a web address")
+    return address
 
 
-def _or_none(value: object) -> object:
-    """A tracking address that cannot be opened is left out rather than shown."""
-    try:
-        return _web_address(value)
-    except ValueError:
-        return None
-
-
-Line = Annotated[str, BeforeValidator(_to_line)]
+SOME = 1000  # the most of anything a single answer may list
+# Strict: without it there is no record.
+Id = Annotated[str, BeforeValidator(_checked_id)]
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
+Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+# Only shown: left out where it cannot be read.
+SHOWN = WrapValidator(_left_out)
 Note = Annotated[str, BeforeValidator(_to_note)]
-# What is only shown is left out where it cannot be read; what decides anything is strict.
 Words = Annotated[str, BeforeValidator(_words)]
 OptionalWords = Annotated[str | None, BeforeValidator(_words_or_none)]
 OptionalId = Annotated[str | None, BeforeValidator(_id_or_none)]
-Id = Annotated[str, BeforeValidator(_checked_id)]
-Token = Annotated[str, BeforeValidator(_checked_token)]
-WebAddress = Annotated[str, BeforeValidator(_web_address)]
-Url = Annotated[str, BeforeValidator(_to_url)]
-UtcTime = Annotated[datetime, AfterValidator(_in_utc)]
-Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
-SOME = 1000  # the most of anything a single answer may list
+OptionalToken = Annotated[str | None, BeforeValidator(_token_or_none)]
+OptionalUrl = Annotated[WebAddress | None, SHOWN]
+Url = Annotated[str, BeforeValidator(_url_or_nothing)]
+UtcTime = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, SHOWN]
+ShownCents = Annotated[
+    Annotated[int, Field(strict=True, ge=-(10**12), le=10**12)] | None,
+    BeforeValidator(_whole),
+    SHOWN,
+]
+"""Below nothing too: a line of an order can be a discount."""
+Pieces = Annotated[
+    Annotated[int, Field(strict=True, ge=0, le=10**6)] | None, BeforeValidator(_whole), SHOWN
+]
+
+
+UnreadItems = Annotated[int, BeforeValidator(_lines_left_out), Field(validation_alias="items")]
 
 
 class Record(BaseModel):
@@ -145,15 +200,26 @@ class Record(BaseModel):
 class Item(Record):
     """A line of an order."""
 
-    id: Id
+    id: OptionalId = None
     product_id: OptionalId = None
     product_name: Words = ""
     product_type: Words = ""
-    price_in_cents: Cents | None = None
-    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
-    total_in_cents: Cents | None = None
+    price_in_cents: ShownCents = None
+    quantity: Pieces = 1
+    """None where it cannot be read, as with a piece and a half."""
+    total_in_cents: ShownCents = None
     variant_id: OptionalWords = None
     variant_name: OptionalWords = None
+
+    @property
+    def name(self) -> str:
+        """What it is, for a reader."""
+        return self.product_name or "?"
+
+    @property
+    def pieces(self) -> str:
+        """How many, for a reader."""
+        return "?" if self.quantity is None else str(self.quantity)
 
     @property
     def is_digital(self) -> bool:
@@ -186,7 +252,7 @@ class Refund(Record):
     status: Annotated[str, BeforeValidator(_refund_status)] = ""
     reason: Note = ""
     stripe_refund_id: OptionalId = None
-    created_at: UtcTime | None = None
+    created_at: UtcTime = None
 
     @property
     def counts(self) -> bool:
@@ -206,15 +272,17 @@ class Order(Record):
     """An order. A row of a list may carry only the first four fields."""
 
     id: Id
-    status: Line
     total_in_cents: Cents
-    created_at: UtcTime
+    status: Words = ""
+    created_at: UtcTime = None
     payment_status: Words = ""
-    paid_at: UtcTime | None = None
+    paid_at: UtcTime = None
     customer_email: OptionalWords = None
-    items: Annotated[tuple[Item, ...], Field(max_length=SOME)] | None = None
+    items: Annotated[tuple[Item, ...] | None, BeforeValidator(_lines_or_none)] = None
+    unread_items: UnreadItems = 0
+    """How many lines of it are not among its items, because they cannot be read."""
     shipping_address: Annotated[PostalAddress | None, BeforeValidator(_object_or_none)] = None
-    tracking_url: Annotated[str | None, BeforeValidator(_or_none)] = None
+    tracking_url: OptionalUrl = None
     tracking_number: OptionalWords = None
     carrier: OptionalWords = None
     refunds: Annotated[Refunds | None, AfterValidator(_counting)] = None
@@ -233,6 +301,11 @@ class Order(Record):
     answered_at: Annotated[datetime | None, BeforeValidator(_none)] = None
     """The server's time when it sent the order; None where it did not say. It comes from the header
     `Date`, and never from the order itself."""
+
+    @property
+    def age_order(self) -> tuple[datetime, str]:
+        """Sorts orders by their age. One that does not tell its time counts as older than any other."""
+        return self.created_at or datetime.min.replace(tzinfo=UTC), self.id
 
     @property
     def is_paid(self) -> bool:
@@ -317,49 +390,48 @@ class Download(Record):
     """A signed link to a file; it works for a while and for whoever holds it."""
 
     download_url: WebAddress
-    expires_in_minutes: Annotated[int, Field(ge=0, le=10**6)] | None = None
+    expires_in_minutes: Annotated[
+        Annotated[int, Field(ge=0, le=10**6)] | None, BeforeValidator(_rounded_down), SHOWN
+    ] = None
     file_name: OptionalWords = None
-    file_size_bytes: Annotated[int, Field(ge=0, le=10**15)] | None = None
+    file_size_bytes: Annotated[
+        Annotated[int, Field(ge=0, le=10**15)] | None, BeforeValidator(_whole), SHOWN
+    ] = None
 
 
 class ReceiptItem(Record):
     """A line of a receipt; a digital one carries the token that opens its download."""
 
-    id: Id | None = None
+    id: OptionalId = None
     product_name: Words = ""
     product_type: Words = ""
-    quantity: Annotated[int, Field(strict=True, ge=0, le=10**6)] = 1
-    total_in_cents: Cents | None = None
-    download_token: Token | None = None
+    quantity: Pieces = 1
+    total_in_cents: ShownCents = None
+    download_token: OptionalToken = None
 
 
 class Receipt(Record):
     """The receipt of a checkout. Its shape is not documented; what is there is read."""
 
     checkout_id: OptionalId = None
-    order_id: Id | None = None
-    order_status_token: Token | None = None
+    order_id: OptionalId = None
+    order_status_token: OptionalToken = None
     customer_email: OptionalWords = None
-    total_in_cents: Cents | None = None
-    items: Annotated[tuple[ReceiptItem, ...], Field(max_length=SOME)] = ()
+    total_in_cents: ShownCents = None
+    items: Annotated[tuple[ReceiptItem, ...], BeforeValidator(_lines)] = ()
+    unread_items: UnreadItems = 0
 
 
 class Variant(Record):
     """One size of a printed product."""
 
-    id: Line
+    id: OptionalWords = None
     name: Words = ""
-    price_in_cents: Cents | None = None
+    price_in_cents: ShownCents = None
     printful_variant_id: OptionalWords = None
     size: Words = ""
-    in_stock: bool | None = None
+    in_stock: Annotated[bool | None, SHOWN] = None
     availability_status: Words = ""
-
-    @field_validator("id", "printful_variant_id", mode="before")
-    @classmethod
-    def _as_text(cls, value: object) -> object:
-        """Printful numbers its variants; an id is text here all the same."""
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
     def is_available(self) -> bool | None:
@@ -370,21 +442,21 @@ class Variant(Record):
 class PrintOnDemand(Record):
     """How a product is printed."""
 
-    variants: Annotated[tuple[Variant, ...], Field(max_length=SOME)] = ()
+    variants: Annotated[tuple[Variant, ...], BeforeValidator(_lines)] = ()
 
 
 class Product(Record):
     """A product of the store."""
 
-    id: Id
+    id: OptionalId = None
     name: Words = ""
-    print_on_demand: PrintOnDemand | None = None
+    print_on_demand: Annotated[PrintOnDemand | None, BeforeValidator(_object_or_none)] = None
 
 
 class Webhook(Record):
     """A registered receiver of order events. Its secret is never read back."""
 
-    id: Id
-    url: Url
-    events: Annotated[tuple[Line, ...], Field(max_length=SOME)] = ()
-    created_at: UtcTime | None = None
+    id: OptionalId = None
+    url: Url = ""
+    events: Annotated[tuple[Words, ...], BeforeValidator(_texts)] = ()
+    created_at: UtcTime = None

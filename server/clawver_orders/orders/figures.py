@@ -43,7 +43,7 @@ def figures(orders: Iterable[Order], now: datetime) -> Figures:
         orders: Each order once.
         now: What counts as the present for orders that wait.
     """
-    listed = sorted(orders, key=lambda order: order.created_at)
+    listed = sorted(orders, key=lambda order: order.age_order)
     paid = [order for order in listed if order.is_paid or order.is_refunded]
     sales = sum(order.total_in_cents for order in paid)
     reasons = [(order, attention(order, now)) for order in listed]
@@ -54,7 +54,7 @@ def figures(orders: Iterable[Order], now: datetime) -> Figures:
         refunds=sum(len(order.refunds or ()) for order in listed),
         refunded_in_cents=sum(order.refunded_in_cents for order in listed),
         average_order_in_cents=sales // len(paid) if paid else None,
-        by_status=_tally((order.status, order.total_in_cents) for order in listed),
+        by_status=_tally((order.status or "not given", order.total_in_cents) for order in listed),
         by_payment_status=_tally(
             (order.payment_status or "not given", order.total_in_cents) for order in listed
         ),

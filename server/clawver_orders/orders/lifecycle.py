@@ -58,8 +58,12 @@ def attention(order: Order, now: datetime) -> str | None:
         return "Cancelled, but not fully refunded."
     if order.is_refunded:
         return None
-    waited = now - order.created_at
     patience = PATIENCE.get(order.status)
-    if patience is not None and waited > patience:
+    if patience is None:
+        return None
+    if order.created_at is None:
+        return f"Still {order.status}, and since when is not known."
+    waited = now - order.created_at
+    if waited > patience:
         return f"{waited.days} days old and still {order.status}."
     return None

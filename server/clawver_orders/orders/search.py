@@ -87,6 +87,7 @@ async def search(
             something stays unknown.
         progress: Told how many of how many requests are done, where there are several.
     """
+    is_span = created_after is not None or created_before is not None
     steps = _Steps(progress)
     seen: dict[str, Order] = {}
     cut: list[str] = []
@@ -99,7 +100,8 @@ async def search(
         seen.update((order.id, order) for order in page.orders)
         # Newest first: a page that reaches back far enough has all that can match.
         reached = created_after is not None and any(
-            order.created_at < created_after for order in page.orders
+            order.created_at is not None and order.created_at < created_after
+            for order in page.orders
         )
         return reached or is_whole(page, PAGE)
 
@@ -113,16 +115,25 @@ async def search(
                     cut.append(each)
         if any(order.status not in ALL_STATUSES for order in seen.values()):
             cut.append("in a status that this version does not know")
-    in_time = [
-        order
-        for order in seen.values()
-        if (created_after is None or order.created_at >= created_after)
-        and (created_before is None or order.created_at < created_before)
-    ]
+    in_time = [each for each in seen.values() if _is_within(each, created_after, created_before)]
+    undated = sum(order.created_at is None for order in seen.values()) if is_span else 0
     ready, unknown = await _with_fields(clawver, in_time, needs, steps)
     wanted = [*ready, *unknown] if matches is None else [o for o in ready if matches(o)]
-    newest_first = sorted(wanted, key=lambda o: (o.created_at, o.id), reverse=True)
-    return Found(tuple(newest_first), len(seen), _why(cut, unreadable, len(unknown), needs))
+    newest_first = sorted(wanted, key=lambda order: order.age_order, reverse=True)
+    why = _why(cut, unreadable, undated, len(unknown), needs)
+    return Found(tuple(newest_first), len(seen), why)
+
+
+def _is_within(order: Order, after: datetime | None, before: datetime | None) -> bool:
+    """Whether it was created in a span. One that does not tell its time is in none."""
+    if after is None and before is None:
+        return True
+    created = order.created_at
+    return (
+        created is not None
+        and (after is None or created >= after)
+        and (before is None or created < before)
+    )
 
 
 def tells(order: Order, field: str) -> bool:
@@ -131,7 +142,8 @@ def tells(order: Order, field: str) -> bool:
         return False
     if field == "refunds" and order.payment_status in {"partially_refunded", "refunded"}:
         return bool(order.refunds)
-    return field in order.model_fields_set
+    unread = {"items": order.items is None, "payment_status": not order.payment_status}
+    return field in order.model_fields_set and not unread.get(field, False)
 
 
 async def _with_fields(
@@ -143,7 +155,7 @@ async def _with_fields(
     opened = 0
     lacking = sum(not all(tells(row, field) for field in needs) for row in orders)
     steps.ahead(min(DETAILS, lacking))
-    for row in sorted(orders, key=lambda o: o.created_at, reverse=True):
+    for row in sorted(orders, key=lambda order: order.age_order, reverse=True):
         order = row
         if not all(tells(row, field) for field in needs) and opened < DETAILS:
             opened += 1
@@ -153,7 +165,9 @@ async def _with_fields(
     return ready, unknown
 
 
-def _why(cut: list[str], unreadable: int, unknown: int, needs: tuple[str, ...]) -> str | None:
+def _why(
+    cut: list[str], unreadable: int, undated: int, unknown: int, needs: tuple[str, ...]
+) -> str | None:
     reasons = []
     if cut:
         reasons.append(
@@ -162,6 +176,10 @@ def _why(cut: list[str], unreadable: int, unknown: int, needs: tuple[str, ...]) 
         )
     if unreadable:
         reasons.append(f"{unreadable} orders could not be read and are left out.")
+    if undated:
+        reasons.append(
+            f"{undated} orders do not tell when they were created, so a filter by day leaves them out."
+        )
     if unknown:
         reasons.append(
             f"{unknown} orders do not tell their {' or '.join(needs)}, which filters and sums "

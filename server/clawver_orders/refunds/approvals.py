@@ -144,7 +144,7 @@ def _although(doubt: Intent) -> str:
 def item_line(item: Item) -> str:
     """An item in a few words, with the words of others in quotes."""
     variant = f" ({_quoted(item.variant_name)})" if item.variant_name else ""
-    return f"{item.quantity} x {_quoted(item.product_name)}{variant}"
+    return f"{item.pieces} x {_quoted(item.name)}{variant}"
 
 
 def _quoted(text: str, longest: int = 80) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJso
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from clawver_orders.clawver.models import Item, Order
+from clawver_orders.clawver.models import Order
 from clawver_orders.money import display
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.ledger import Intent
@@ -147,14 +147,25 @@ def tracking(order: Order, masking: Masking) -> Tracking | None:
     )
 
 
-def in_one_line(items: tuple[Item, ...]) -> str:
-    """At most two items, each in a few words, and how many more there are."""
+def in_one_line(order: Order) -> str:
+    """At most two items of an order, each in a few words, and how many more there are."""
+    items = order.items or ()
     words = []
     for item in items[:2]:
-        name = item.product_name if len(item.product_name) <= 40 else item.product_name[:39] + "…"
-        words.append(f"{item.quantity}× {name}" if item.quantity != 1 else name)
-    more = len(items) - 2
-    return "; ".join(words) + (f"; {more} more" if more > 0 else "")
+        name = item.name if len(item.name) <= 40 else item.name[:39] + "…"
+        words.append(f"{item.pieces}× {name}" if item.quantity != 1 else name)
+    more = len(items) - len(words) + order.unread_items
+    return "; ".join([*words, f"{more} more"] if more else words)
+
+
+def unread_lines(lines: int) -> str:
+    """What has to be said where not all lines of an order or a receipt can be read; mostly nothing."""
+    return f"Lines that cannot be read and are left out of items: {lines}." if lines else ""
+
+
+def among_readable(order: Order) -> str:
+    """What "the order has no such item" has to add where not all of its lines can be read."""
+    return " among the lines that can be read" if order.unread_items else ""
 
 
 def look_first(opened: Intent) -> str:

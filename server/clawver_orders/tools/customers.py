@@ -12,6 +12,7 @@ from clawver_orders.tools.answers import (
     Past,
     Tracking,
     tracking,
+    unread_lines,
 )
 from clawver_orders.tools.arguments import CheckoutId, OrderId, OrderStatusToken
 
@@ -23,7 +24,7 @@ class OrderStatus(Answer):
     status: str
     payment_status: str | None = None
     standing: str
-    created_at: Past
+    created_at: Past | None = None
     total_in_cents: MoneyInCents
     tracking: Tracking | None = None
 
@@ -46,7 +47,7 @@ async def get_order_status(
     step = f"For items and refunds call get_order with order_id {order.id}."
     return OrderStatus(
         order_id=order.id,
-        status=order.status,
+        status=order.status or "?",
         payment_status=order.payment_status or None,
         standing=stage(order),
         created_at=order.created_at,
@@ -61,7 +62,7 @@ class ReceiptLine(Part):
 
     item_id: str | None = None
     product_name: str
-    quantity: int
+    quantity: int | None = None
     total_in_cents: MoneyInCents | None = None
     download_token: str | None = Field(None, description="Opens the download. A secret.")
 
@@ -90,6 +91,11 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
     """
     receipt = await services.clawver.receipt(checkout_id)
     order = receipt.order_id
+    step = (
+        f"Call get_order with order_id {order} for the order behind it."
+        if order
+        else "Find the order with list_orders and the customer's e-mail address."
+    )
     return ReceiptDetail(
         checkout_id=checkout_id,
         order_id=order,
@@ -99,14 +105,12 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
         items=[
             ReceiptLine(
                 item_id=item.id,
-                product_name=item.product_name,
+                product_name=item.product_name or "?",
                 quantity=item.quantity,
                 total_in_cents=item.total_in_cents,
                 download_token=item.download_token,
             )
             for item in receipt.items
         ],
-        next_step=f"Call get_order with order_id {order} for the order behind it."
-        if order
-        else "Find the order with list_orders and the customer's e-mail address.",
+        next_step=" ".join(filter(None, (unread_lines(receipt.unread_items), step))),
     )

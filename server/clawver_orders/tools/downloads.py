@@ -10,7 +10,7 @@ from clawver_orders.addresses import is_loopback
 from clawver_orders.clawver.models import Download, Item, Order
 from clawver_orders.errors import InvalidRequestError, RefusedError
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import Answer, InWords, in_utc
+from clawver_orders.tools.answers import Answer, InWords, among_readable, in_utc
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 
 
@@ -96,8 +96,7 @@ async def generate_download_link(
             )
         link = await clawver.customer_download(order_id, item_id, download_token)
     else:
-        item = _digital_item(await clawver.order(order_id), item_id)
-        item_id, product_name = item.id, item.product_name
+        item_id, product_name = _to_download(await clawver.order(order_id), item_id)
         link = await clawver.download(order_id, item_id)
     host = urlsplit(link.download_url).hostname or ""
     return DownloadLink.of(
@@ -116,11 +115,33 @@ async def generate_download_link(
     )
 
 
+def _to_download(order: Order, item_id: str) -> tuple[str, str]:
+    """The id and the name of the item to download, of an order whose files may be handed out."""
+    item = _digital_item(order, item_id)
+    if order.is_refunded:
+        raise RefusedError(
+            f"{order.id} is refunded in full, so its files are not handed out any more.",
+            next_step=f"Call get_order with order_id {order.id} to see its refunds.",
+        )
+    if not order.is_paid:
+        raise RefusedError(
+            f"{order.id} is not paid, so its files cannot be downloaded.",
+            next_step=f"Call get_order with order_id {order.id} to see its payment status.",
+        )
+    if item.id is None:
+        raise RefusedError(
+            f"Clawver gives the digital item of {order.id} no id that can be read, so no link can be "
+            "asked for.",
+            next_step="Tell the merchant, who can look at the order in Clawver's dashboard.",
+        )
+    return item.id, item.product_name
+
+
 def _digital_item(order: Order, item_id: str) -> Item:
-    """The item to download: the one that was named, or the only digital one."""
+    """The item that was named, or the only digital one."""
     items = order.items or ()
     digital = [item for item in items if item.is_digital]
-    ids = ", ".join(item.id for item in digital) or "none"
+    ids = ", ".join(item.id for item in digital if item.id) or "none"
     if item_id:
         named = next((item for item in items if item.id == item_id), None)
         if named is None:
@@ -133,28 +154,16 @@ def _digital_item(order: Order, item_id: str) -> Item:
                 f"Item {item_id} is printed and shipped, so there is nothing to download.",
                 next_step=f"Call get_order with order_id {order.id} to see where it stands.",
             )
-        chosen = named
-    elif len(digital) == 1:
-        chosen = digital[0]
-    elif digital:
+        return named
+    if len(digital) == 1:
+        return digital[0]
+    if digital:
         raise InvalidRequestError(
             f"{order.id} has several digital items: {ids}.",
             next_step="Call generate_download_link again with one of them as item_id; get_order "
             "shows their names.",
         )
-    else:
-        raise RefusedError(
-            f"{order.id} has no digital item, so there is nothing to download.",
-            next_step=f"Call get_order with order_id {order.id} to see where it stands.",
-        )
-    if order.is_refunded:
-        raise RefusedError(
-            f"{order.id} is refunded in full, so its files are not handed out any more.",
-            next_step=f"Call get_order with order_id {order.id} to see its refunds.",
-        )
-    if not order.is_paid:
-        raise RefusedError(
-            f"{order.id} is not paid, so its files cannot be downloaded.",
-            next_step=f"Call get_order with order_id {order.id} to see its payment status.",
-        )
-    return chosen
+    raise RefusedError(
+        f"{order.id} has no digital item{among_readable(order)}, so there is nothing to download.",
+        next_step=f"Call get_order with order_id {order.id} to see where it stands.",
+    )

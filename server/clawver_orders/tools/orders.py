@@ -26,6 +26,7 @@ from clawver_orders.tools.answers import (
     in_utc,
     look_first,
     tracking,
+    unread_lines,
 )
 from clawver_orders.tools.arguments import (
     CreatedAfter,
@@ -44,6 +45,7 @@ WHAT_IS_LEFT_IS_NOT_KNOWN = (
     "What can still be refunded is not known, because Clawver does not list the earlier refunds, or "
     "not what became of one: tell the merchant before promising money back."
 )
+NO_ITEM_ID = "No download from here: Clawver gives the item no id. Tell the merchant."
 COLUMNS = (
     "order_id",
     "status",
@@ -124,7 +126,7 @@ async def list_orders(
 
 async def _newest(services: Services, status: str | None, limit: int) -> Found:
     page = await services.clawver.orders(status=status, limit=limit)
-    orders = tuple(sorted(page.orders, key=lambda o: (o.created_at, o.id), reverse=True))
+    orders = tuple(sorted(page.orders, key=lambda order: order.age_order, reverse=True))
     reasons = []
     if not is_whole(page, limit):
         more = (
@@ -167,10 +169,10 @@ def _row(order: Order, masking: Masking, now: datetime) -> list[str]:
         order.payment_status,
         str(order.total_in_cents),
         display(order.total_in_cents),
-        in_utc(order.created_at),
-        ago(order.created_at, now),
+        in_utc(order.created_at) if order.created_at else "",
+        ago(order.created_at, now) if order.created_at else "",
         masking.email(order.customer_email) or "",
-        in_one_line(order.items or ()),
+        in_one_line(order),
         attention(order, now) or "",
     ]
 
@@ -178,11 +180,11 @@ def _row(order: Order, masking: Masking, now: datetime) -> list[str]:
 class ItemDetail(Part):
     """A line of an order and what can be done with it."""
 
-    item_id: str
+    item_id: str | None = None
     product_id: str | None = None
     product_name: str
     product_type: str
-    quantity: int
+    quantity: int | None = None
     total_in_cents: MoneyInCents | None = None
     variant_id: str | None = None
     variant_name: str | None = None
@@ -249,7 +251,7 @@ class OrderDetail(Answer):
     payment_status: str | None = None
     standing: str = Field(description="The step it has reached and what comes next.")
     needs_attention: str | None = None
-    created_at: Past
+    created_at: Past | None = None
     paid_at: Past | None = None
     total_in_cents: MoneyInCents
     refunded_in_cents: MoneyInCents
@@ -281,7 +283,7 @@ class OrderDetail(Answer):
         """An order as an agent gets it."""
         return cls(
             order_id=order.id,
-            status=order.status,
+            status=order.status or "?",
             payment_status=order.payment_status or None,
             standing=standing,
             needs_attention=attention(order, now),
@@ -318,7 +320,9 @@ def _recipient(order: Order, masking: Masking) -> Recipient | None:
 
 
 def _item(order: Order, item: Item) -> ItemDetail:
-    if item.is_digital and order.is_paid:
+    if item.is_digital and item.id is None:
+        can = NO_ITEM_ID
+    elif item.is_digital and order.is_paid:
         can = f"Download: generate_download_link with order_id {order.id}, item_id {item.id}."
     elif item.is_digital and order.is_refunded:
         can = "No download: the order is refunded in full."
@@ -331,7 +335,7 @@ def _item(order: Order, item: Item) -> ItemDetail:
     return ItemDetail(
         item_id=item.id,
         product_id=item.product_id,
-        product_name=item.product_name,
+        product_name=item.name,
         product_type=item.product_type,
         quantity=item.quantity,
         total_in_cents=item.total_in_cents,
@@ -375,11 +379,13 @@ def _next_step(
     if money.open_refund is not None:
         return look_first(money.open_refund)
     step = _first_step(order, masking, now, read_only=read_only)
+    notes = [unread_lines(order.unread_items)]
     if not money.is_ledger_readable:
-        return f"{step} {LEDGER_UNREADABLE}"
-    if money.in_cents is not None:
-        return step
-    return f"{'' if step == NOTHING_TO_DO else f'{step} '}{WHAT_IS_LEFT_IS_NOT_KNOWN}"
+        notes.append(LEDGER_UNREADABLE)
+    elif money.in_cents is None:
+        notes.append(WHAT_IS_LEFT_IS_NOT_KNOWN)
+    said = [note for note in notes if note]
+    return " ".join(said if said and step == NOTHING_TO_DO else [step, *said])
 
 
 def _first_step(order: Order, masking: Masking, now: datetime, *, read_only: bool) -> str:
@@ -403,7 +409,7 @@ def _first_step(order: Order, masking: Masking, now: datetime, *, read_only: boo
         if masking.masked:
             return f"Tell the customer that it is on its way. {TRACKING_IS_HIDDEN}"
         return "Give the customer the tracking that stands here."
-    files = [item.id for item in order.items or () if item.is_digital]
+    files = [item.id for item in order.items or () if item.is_digital and item.id]
     if left and files:
         item_id = f"item_id {files[0]}" if len(files) == 1 else "the item_id of the file"
         return f"For a new download link call generate_download_link with order_id {order.id} and {item_id}."

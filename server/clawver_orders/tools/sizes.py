@@ -17,6 +17,7 @@ from clawver_orders.tools.answers import (
     InWords,
     MoneyInCents,
     Part,
+    among_readable,
     look_first,
 )
 from clawver_orders.tools.arguments import OrderId, WantedSize
@@ -41,7 +42,7 @@ Difference = Annotated[int, InWords("_in_cents", "", _more_or_less)]
 class SizeChoice(Part):
     """One size of a product."""
 
-    variant_id: str
+    variant_id: str | None = None
     variant_name: str
     size: str
     price_in_cents: MoneyInCents | None = None
@@ -51,9 +52,9 @@ class SizeChoice(Part):
 class ItemSizesDetail(Part):
     """A printed item, the size that was ordered, and the others."""
 
-    item_id: str
+    item_id: str | None = None
     product_name: str
-    quantity: int
+    quantity: int | None = None
     ordered_variant_id: str | None = None
     ordered_variant_name: str | None = None
     ordered_size: str | None = None
@@ -92,7 +93,7 @@ async def handle_wrong_size(
     printed = [item for item in order.items or () if item.is_printed]
     if not printed:
         raise RefusedError(
-            f"{order_id} has no printed item, so it has no sizes.",
+            f"{order_id} has no printed item{among_readable(order)}, so it has no sizes.",
             next_step=f"Call get_order with order_id {order_id} to see its items.",
         )
     products: dict[str, Product] = {}
@@ -124,7 +125,7 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
     ordered = sizes.ordered
     return ItemSizesDetail(
         item_id=sizes.item.id,
-        product_name=sizes.item.product_name,
+        product_name=sizes.item.name,
         quantity=sizes.item.quantity,
         ordered_variant_id=sizes.item.variant_id,
         ordered_variant_name=sizes.item.variant_name or (ordered.name if ordered else None),
@@ -141,9 +142,9 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
 def _prices(items: list[ItemSizesDetail], left: int) -> str:
     """What was paid for each item, where the order came to more."""
     return "".join(
-        f"{display(item.total_in_cents)} was paid for {item.item_id}, "
+        f"{display(item.total_in_cents)} was paid for {item.item_id or 'one item'}, "
         for item in items
-        if item.total_in_cents is not None and item.total_in_cents < left
+        if item.total_in_cents is not None and 0 < item.total_in_cents < left
     )
 
 

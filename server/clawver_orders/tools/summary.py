@@ -48,9 +48,9 @@ class AttentionRow(Part):
         return cls(
             order_id=order.id,
             why=why,
-            status=order.status,
+            status=order.status or "?",
             customer=masking.email(order.customer_email),
-            items=in_one_line(order.items or ()),
+            items=in_one_line(order),
             total_in_cents=order.total_in_cents,
         )
 

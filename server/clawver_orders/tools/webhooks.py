@@ -30,7 +30,7 @@ YES_HOLDS_FOR_SECONDS = 600
 class WebhookDetail(Part):
     """Where Clawver sends events."""
 
-    webhook_id: str
+    webhook_id: str | None = None
     url: str
     events: list[str]
     created_at: Past | None = None
@@ -99,7 +99,7 @@ async def register_webhook(
         hook = found or await services.clawver.register_webhook(
             to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
         )
-    others = [other.id for other in same_url if other.id != hook.id]
+    others = [other.id for other in same_url if other.id and other.id != hook.id]
     status = await receiver_status(services)
     return WebhookRegistered(
         status="already_registered" if found else "registered",
