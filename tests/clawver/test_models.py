@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from clawver_orders.clawver import models
-from clawver_orders.clawver.models import Download, Order, OrderPage, Record, Variant
+from clawver_orders.clawver.models import Download, Order, OrderPage, Receipt, Record, Variant
 
 ROW = {
     "id": "ord_1",
@@ -74,6 +74,30 @@ def test_what_is_left_to_refund_follows_from_the_payment_and_the_refunds(
     ]  # fmt: skip
 
     assert order(paymentStatus=payment_status, refunds=listed).refundable_in_cents == left
+
+
+EUR, JPY = {"currency": "eur"}, {"currency": "JPY"}
+PAID_BACK = {"id": "ref_1", "amountInCents": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "currency"),
+    [
+        ({}, "USD"), ({"currency": None}, "USD"), ({"currency": ""}, "USD"), ({"currency": "usd"}, "USD"),
+        (JPY, "JPY"), ({"currencyCode": "JPY"}, "JPY"), ({"currencyCode": "JPY"} | EUR, "XXX"),
+        ({"currency": 840}, "XXX"), ({"currency": {"code": "USD"}}, "XXX"), ({"currency": "US$"}, "XXX"),
+        ({"items": [EUR, {}]}, "EUR"), ({"items": [EUR, JPY]}, "XXX"), (JPY | {"items": [JPY]}, "JPY"),
+        ({"currency": "USD", "items": [EUR]}, "XXX"), ({"items": [7, None]}, "USD"),
+        ({"refunds": [PAID_BACK | JPY]}, "JPY"), (EUR | {"refunds": [PAID_BACK | JPY]}, "XXX"),
+        ({"items": [{"currency": []}]}, "XXX"),
+    ],
+)  # fmt: skip
+def test_an_order_is_in_dollars_only_if_nothing_on_it_says_otherwise(
+    fields: dict[str, Any], currency: str
+) -> None:
+    assert order(**fields).currency == currency
+    if "refunds" not in fields:
+        assert Receipt.model_validate(fields).currency == currency
 
 
 FAILED = {"id": "ref_f", "amountInCents": 700, "status": "failed"}

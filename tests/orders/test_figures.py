@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clawver_orders.clawver.models import Order
-from clawver_orders.orders.figures import Tally, figures
+from clawver_orders.orders.figures import Sums, Tally, figures
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -22,7 +22,9 @@ def order(number: int, **fields: Any) -> Order:
 def test_nothing_adds_up_to_nothing() -> None:
     sums = figures([], NOW)
 
-    assert (sums.orders, sums.sales_in_cents, sums.average_order_in_cents) == (0, 0, None)
+    (money,) = sums.sums
+    assert (sums.orders, money.sales_in_cents, money.average_order_in_cents) == (0, 0, None)
+    assert money.currency == "USD"
 
 
 def test_sales_refunds_and_the_average_add_up() -> None:
@@ -38,8 +40,9 @@ def test_sales_refunds_and_the_average_add_up() -> None:
     )
 
     assert (sums.orders, sums.paid_orders) == (4, 2)
-    assert (sums.sales_in_cents, sums.average_order_in_cents) == (2001, 1000)
-    assert (sums.refunds, sums.refunded_in_cents) == (2, 400)
+    (money,) = sums.sums
+    assert (money.sales_in_cents, money.average_order_in_cents) == (2001, 1000)
+    assert (sums.refunds, money.refunded_in_cents) == (2, 400)
     assert sums.by_status == (
         Tally("delivered", 2, 2001), Tally("pending", 1, 1000), Tally("shipped", 1, 1000),
     )  # fmt: skip
@@ -64,3 +67,36 @@ def test_orders_that_need_attention_come_oldest_first() -> None:
 
 def test_an_order_without_a_status_is_counted() -> None:
     assert figures([order(1, status=None)], NOW).by_status == (Tally("not given", 1, 1000),)
+
+
+def test_amounts_in_different_currencies_are_never_added() -> None:
+    refunds = [{"id": "ref_1", "amountInCents": 300}]
+    sums = figures(
+        [
+            order(1, currency="eur"),
+            order(2, currency="JPY", totalInCents=5800),
+            order(3, currency="EUR", paymentStatus="partially_refunded", refunds=refunds),
+            order(4, paymentStatus="pending"),
+            order(5, currency={}),
+            order(6, currency="???"),
+        ],
+        NOW,
+    )
+
+    assert (sums.orders, sums.paid_orders, sums.refunds, sums.unsummed) == (6, 5, 1, 2)
+    assert sums.sums == (
+        Sums("USD", 0, 0, 0), Sums("EUR", 2, 2000, 300), Sums("JPY", 1, 5800, 0),
+    )  # fmt: skip
+    assert [each.average_order_in_cents for each in sums.sums] == [None, 1000, 5800]
+    assert sums.by_status == (
+        Tally("delivered", 2, 2000, "EUR"), Tally("delivered", 1, 5800, "JPY"),
+        Tally("delivered", 1, 1000, "USD"), Tally("delivered", 2, None, "XXX"),
+    )  # fmt: skip
+
+
+def test_a_store_that_sells_in_one_other_currency_has_no_sum_in_dollars() -> None:
+    sums = figures(
+        [order(1, currency="EUR"), order(2, currency="JPY"), order(3, currency="JPY")], NOW
+    )
+
+    assert [each.currency for each in sums.sums] == ["JPY", "EUR"]

@@ -98,3 +98,16 @@ def test_the_wanted_size_is_of_the_colour_that_was_ordered() -> None:
     ]
 
     assert [each.variant.id for each in found if each] == ["v_Black_XL", "v_Red_2XL"]
+
+
+def test_prices_in_another_currency_are_left_out() -> None:
+    for named, difference in (({}, 0), ({"currency": "usd"}, 0), ({"currency": "EUR"}, None)):
+        tee = Product.model_validate(
+            {"id": "prod_tee", "printOnDemand": {"variants": [{"id": "v_s", "priceInCents": 2400}]}}
+            | named
+        )
+        (sizes,) = sizes_of(ordered(variantId="v_m"), {"prod_tee": tee}, "")
+        (choice,) = sizes.unknown_stock
+
+        assert choice.difference_in_cents == difference
+        assert choice.variant.price_in_cents == (None if difference is None else 2400)

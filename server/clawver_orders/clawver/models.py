@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from clawver_orders.money import UNKNOWN, USD, currency_code
 from clawver_orders.text import clean, is_id, is_token
 
 _NETLOC = re.compile(r"(?:[A-Za-z0-9-][A-Za-z0-9.-]*|\[::1\])(?::\d{1,5})?")
@@ -80,6 +81,10 @@ def _lines(value: object) -> list[object]:
     """The lines of a list that are objects: as many as a record may hold."""
     rows = value if isinstance(value, list | tuple) else ()
     return [row for row in rows[:SOME] if isinstance(row, dict | Record)]
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def _texts(value: object) -> list[object]:
@@ -197,6 +202,29 @@ class Record(BaseModel):
     )
 
 
+def _one_currency(*rows: dict[str, Any]) -> str | None:
+    """The currency that objects name; None where none does, and `UNKNOWN` where they disagree."""
+    named = {currency_code(row.get(key)) for row in rows for key in ("currency", "currencyCode")}
+    codes = named - {None}
+    return UNKNOWN if len(codes) > 1 else next(iter(codes), None)
+
+
+class InOneCurrency(Record):
+    """What has amounts that belong together, on itself and on its lines."""
+
+    currency: Words = USD
+    """A code of ISO 4217, in capitals. `UNKNOWN` where it cannot be read, and where parts disagree."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_currency(cls, body: Any) -> Any:
+        """It names one, or its lines do; without any it is in US dollars."""
+        if not isinstance(body, dict):
+            return body
+        lines = [*_objects(body.get("items")), *_objects(body.get("refunds"))]
+        return body | {"currency": _one_currency(body, *lines) or USD}
+
+
 class Item(Record):
     """A line of an order."""
 
@@ -268,7 +296,7 @@ class Refund(Record):
 Refunds = Annotated[tuple[Refund, ...], Field(max_length=SOME)]
 
 
-class Order(Record):
+class Order(InOneCurrency):
     """An order. A row of a list may carry only the first four fields."""
 
     id: Id
@@ -410,7 +438,7 @@ class ReceiptItem(Record):
     download_token: OptionalToken = None
 
 
-class Receipt(Record):
+class Receipt(InOneCurrency):
     """The receipt of a checkout. Its shape is not documented; what is there is read."""
 
     checkout_id: OptionalId = None
@@ -450,6 +478,8 @@ class Product(Record):
 
     id: OptionalId = None
     name: Words = ""
+    currency: Annotated[str | None, BeforeValidator(currency_code)] = None
+    """None where it does not say."""
     print_on_demand: Annotated[PrintOnDemand | None, BeforeValidator(_object_or_none)] = None
 
 

@@ -41,15 +41,17 @@ def sizes_of(order: Order, products: Mapping[str, Product], wanted_size: str) ->
         wanted_size: A size as the customer says it, or empty.
     """
     return [
-        _sizes(item, products.get(item.product_id or ""), wanted_size)
+        _sizes(item, products.get(item.product_id or ""), order.currency, wanted_size)
         for item in order.items or ()
         if item.is_printed
     ]
 
 
-def _sizes(item: Item, product: Product | None, wanted_size: str) -> ItemSizes:
+def _sizes(item: Item, product: Product | None, currency: str, wanted_size: str) -> ItemSizes:
     printed = product.print_on_demand if product else None
     variants = printed.variants if printed else ()
+    if product and product.currency not in {None, currency}:  # such prices cannot be compared
+        variants = tuple(each.model_copy(update={"price_in_cents": None}) for each in variants)
     ordered = _ordered(item, variants)
     paid = item.price_in_cents
     choices = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import NO_MONEY_MOVED, RefusedError, UnexpectedAnswerError
-from clawver_orders.money import display
+from clawver_orders.money import USD, currency_name, display
 from clawver_orders.refunds.ledger import Intent
 
 
@@ -65,6 +65,12 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
     Raises:
         ClawverError: It does not.
     """
+    if order.currency != USD:
+        raise RefusedError(
+            f"{order.id} is in {currency_name(order.currency)}, and the limits for refunds are in US dollars.",
+            fact=NO_MONEY_MOVED,
+            next_step="Tell a person, who can refund it in Clawver's dashboard.",
+        )
     left = order.refundable_in_cents
     if left is None and order.has_unclear_refunds:
         raise UnexpectedAnswerError(

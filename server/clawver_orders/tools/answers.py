@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from clawver_orders.clawver.models import Order
-from clawver_orders.money import display
+from clawver_orders.money import USD, display
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.ledger import Intent
 
@@ -36,12 +36,12 @@ class InWords:
     Args:
         ending: What the name of the value's field may end in.
         instead: What the name of the other field has in its place.
-        say: Takes the value and the time of the answer, and gives the words.
+        say: Takes the value, the time of the answer and the currency of its amounts, and gives the words.
     """
 
     ending: str
     instead: str
-    say: Callable[[Any, datetime], str]
+    say: Callable[[Any, datetime, str], str]
 
 
 class Part(BaseModel):
@@ -49,16 +49,22 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    def said(self, now: datetime) -> dict[str, Any]:
-        """What is sent of it, as plain JSON values, at a certain time."""
+    def said(self, now: datetime, currency: str = USD) -> dict[str, Any]:
+        """What is sent of it, as plain JSON values, at a certain time.
+
+        Args:
+            now: The time of the answer.
+            currency: That of its amounts, where it has no `currency` of its own.
+        """
         words = _words_of(type(self))
+        currency = getattr(self, "currency", None) or currency
         result: dict[str, Any] = {}
         for name, value in self:
             if value is not None:
-                result[name] = _plain(value, now)
+                result[name] = _plain(value, now, currency)
                 if name in words:
                     other, about = words[name]
-                    result[other] = about.say(value, now)
+                    result[other] = about.say(value, now, currency)
         return result
 
     @classmethod
@@ -87,11 +93,11 @@ class Answer(Part):
     sandbox: str | None = Field(None, description="Present when this is the sandbox store.")
 
 
-def _plain(value: object, now: datetime) -> object:
+def _plain(value: object, now: datetime, currency: str) -> object:
     if isinstance(value, Part):
-        return value.said(now)
+        return value.said(now, currency)
     if isinstance(value, list):
-        return [_plain(each, now) for each in value]
+        return [_plain(each, now, currency) for each in value]
     return in_utc(value) if isinstance(value, datetime) else value
 
 
@@ -122,9 +128,15 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
 
 
-MoneyInCents = Annotated[int, InWords("_in_cents", "", lambda cents, _: display(cents))]
-"""An amount of money: `x_in_cents`, and `x` behind it."""
-Past = Annotated[datetime, WithJsonSchema({"type": "string"}), InWords("_at", "_ago", ago)]
+MoneyInCents = Annotated[
+    int, InWords("_in_cents", "", lambda cents, _, currency: display(cents, currency))
+]
+"""An amount of money: `x_in_cents`, and `x` behind it, in the `currency` of the part or of what it is in."""
+Past = Annotated[
+    datetime,
+    WithJsonSchema({"type": "string"}),
+    InWords("_at", "_ago", lambda moment, now, _: ago(moment, now)),
+]
 """A time that has passed, in UTC: `x_at`, and `x_ago` behind it."""
 
 
@@ -156,6 +168,18 @@ def in_one_line(order: Order) -> str:
         words.append(f"{item.pieces}× {name}" if item.quantity != 1 else name)
     more = len(items) - len(words) + order.unread_items
     return "; ".join([*words, f"{more} more"] if more else words)
+
+
+def unless_usd(currency: str | None) -> str | None:
+    """A currency as answers give it: it goes without saying that an amount is in US dollars."""
+    return None if currency == USD else currency
+
+
+def no_refund_here(order: Order, *, read_only: bool) -> str:
+    """Why an order cannot be refunded through this server, whatever is left; nothing where it can."""
+    if read_only:
+        return "CLAWVER_READ_ONLY"
+    return "" if order.currency == USD else "the limits for refunds are in US dollars"
 
 
 def unread_lines(lines: int) -> str:

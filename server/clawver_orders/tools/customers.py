@@ -12,6 +12,7 @@ from clawver_orders.tools.answers import (
     Past,
     Tracking,
     tracking,
+    unless_usd,
     unread_lines,
 )
 from clawver_orders.tools.arguments import CheckoutId, OrderId, OrderStatusToken
@@ -25,6 +26,7 @@ class OrderStatus(Answer):
     payment_status: str | None = None
     standing: str
     created_at: Past | None = None
+    currency: str | None = None
     total_in_cents: MoneyInCents
     tracking: Tracking | None = None
 
@@ -51,6 +53,7 @@ async def get_order_status(
         payment_status=order.payment_status or None,
         standing=stage(order),
         created_at=order.created_at,
+        currency=unless_usd(order.currency),
         total_in_cents=order.total_in_cents,
         tracking=parcel,
         next_step=f"{TRACKING_IS_HIDDEN} {step}" if masking.masked and parcel else step,
@@ -74,6 +77,7 @@ class ReceiptDetail(Answer):
     order_id: str | None = None
     order_status_token: str | None = Field(None, description="Opens the order. A secret.")
     customer: str | None = None
+    currency: str | None = None
     total_in_cents: MoneyInCents | None = None
     items: list[ReceiptLine]
 
@@ -101,6 +105,7 @@ async def get_receipt(services: Services, checkout_id: CheckoutId) -> ReceiptDet
         order_id=order,
         order_status_token=receipt.order_status_token,
         customer=services.masking.email(receipt.customer_email),
+        currency=unless_usd(receipt.currency),
         total_in_cents=receipt.total_in_cents,
         items=[
             ReceiptLine(

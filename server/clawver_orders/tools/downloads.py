@@ -26,7 +26,7 @@ def in_bytes(size: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
-Size = Annotated[int, InWords("_bytes", "", lambda size, _: in_bytes(size))]
+Size = Annotated[int, InWords("_bytes", "", lambda size, *_: in_bytes(size))]
 
 
 class DownloadLink(Answer):

@@ -25,7 +25,9 @@ from clawver_orders.tools.answers import (
     in_one_line,
     in_utc,
     look_first,
+    no_refund_here,
     tracking,
+    unless_usd,
     unread_lines,
 )
 from clawver_orders.tools.arguments import (
@@ -168,7 +170,7 @@ def _row(order: Order, masking: Masking, now: datetime) -> list[str]:
         order.status,
         order.payment_status,
         str(order.total_in_cents),
-        display(order.total_in_cents),
+        display(order.total_in_cents, order.currency),
         in_utc(order.created_at) if order.created_at else "",
         ago(order.created_at, now) if order.created_at else "",
         masking.email(order.customer_email) or "",
@@ -253,6 +255,7 @@ class OrderDetail(Answer):
     needs_attention: str | None = None
     created_at: Past | None = None
     paid_at: Past | None = None
+    currency: str | None = None
     total_in_cents: MoneyInCents
     refunded_in_cents: MoneyInCents
     refundable_in_cents: MoneyInCents | None = Field(
@@ -289,6 +292,7 @@ class OrderDetail(Answer):
             needs_attention=attention(order, now),
             created_at=order.created_at,
             paid_at=order.paid_at,
+            currency=unless_usd(order.currency),
             total_in_cents=order.total_in_cents,
             refunded_in_cents=order.refunded_in_cents,
             refundable_in_cents=money.in_cents,
@@ -390,10 +394,11 @@ def _next_step(
 
 def _first_step(order: Order, masking: Masking, now: datetime, *, read_only: bool) -> str:
     left = order.refundable_in_cents
-    if order.status == "cancelled" and left and read_only:
+    why_not = no_refund_here(order, read_only=read_only)
+    if order.status == "cancelled" and left and why_not:
         return (
-            f"The order is cancelled but not fully refunded: tell the merchant that {display(left)} is left to "
-            "refund. It cannot be done here (CLAWVER_READ_ONLY)."
+            "The order is cancelled but not fully refunded: tell the merchant that "
+            f"{display(left, order.currency)} is left to refund. It cannot be done here ({why_not})."
         )
     if order.status == "cancelled" and left:
         return (

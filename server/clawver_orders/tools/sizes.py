@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from clawver_orders.clawver.models import Product
+from clawver_orders.clawver.models import Order, Product
 from clawver_orders.errors import NotFoundError, RefusedError
 from clawver_orders.money import display
 from clawver_orders.orders.sizes import Choice, ItemSizes, sizes_of
@@ -19,6 +19,8 @@ from clawver_orders.tools.answers import (
     Part,
     among_readable,
     look_first,
+    no_refund_here,
+    unless_usd,
 )
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
@@ -30,10 +32,10 @@ PRODUCTS_READ = 10
 """The most products that are looked up for one order."""
 
 
-def _more_or_less(difference: int, _: datetime) -> str:
+def _more_or_less(difference: int, _: datetime, currency: str) -> str:
     if difference == 0:
         return "same price"
-    return f"{display(abs(difference))} {'more' if difference > 0 else 'less'}"
+    return f"{display(abs(difference), currency)} {'more' if difference > 0 else 'less'}"
 
 
 Difference = Annotated[int, InWords("_in_cents", "", _more_or_less)]
@@ -70,6 +72,7 @@ class WrongSize(Answer):
     """The wrong-size playbook for an order."""
 
     order_id: str
+    currency: str | None = None
     items: list[ItemSizesDetail]
     refundable_in_cents: MoneyInCents | None = None
     exchange: str
@@ -108,15 +111,11 @@ async def handle_wrong_size(
     items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
     return WrongSize(
         order_id=order_id,
+        currency=unless_usd(order.currency),
         items=items,
         refundable_in_cents=money.in_cents,
         exchange=NO_EXCHANGE,
-        steps=_steps(
-            order_id,
-            items,
-            money,
-            read_only=services.settings.read_only,
-        ),
+        steps=_steps(order, items, money, read_only=services.settings.read_only),
         next_step="Take the steps in order; the merchant decides about money before any of it moves.",
     )
 
@@ -139,10 +138,10 @@ def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
     )
 
 
-def _prices(items: list[ItemSizesDetail], left: int) -> str:
+def _prices(items: list[ItemSizesDetail], left: int, currency: str) -> str:
     """What was paid for each item, where the order came to more."""
     return "".join(
-        f"{display(item.total_in_cents)} was paid for {item.item_id or 'one item'}, "
+        f"{display(item.total_in_cents, currency)} was paid for {item.item_id or 'one item'}, "
         for item in items
         if item.total_in_cents is not None and 0 < item.total_in_cents < left
     )
@@ -170,7 +169,7 @@ def _choice(choice: Choice) -> SizeChoice:
 
 
 def _steps(
-    order_id: str,
+    order: Order,
     items: list[ItemSizesDetail],
     money: Refundable,
     *,
@@ -187,19 +186,21 @@ def _steps(
         )
     steps.append("If the customer wants another size, they place a new order for it in the store.")
     left = money.in_cents
+    most = display(left or 0, order.currency)
+    why_not = no_refund_here(order, read_only=read_only)
     if not money.is_ledger_readable:
         steps.append(LEDGER_UNREADABLE)
     elif money.open_refund is not None:
         steps.append(look_first(money.open_refund))
-    elif left and read_only:
+    elif left and why_not:
         steps.append(
-            f"At most {display(left)} of this order can be refunded: ask the merchant, since it cannot be done "
-            "here (CLAWVER_READ_ONLY)."
+            f"At most {most} of this order can be refunded: ask the merchant, since it cannot be done "
+            f"here ({why_not})."
         )
     elif left:
         steps.append(
-            f"Offer a full or partial refund: {_prices(items, left)}at most {display(left)} on this order, with "
-            f"refund_order for order_id {order_id} and amount_in_cents up to {left}, after the merchant's yes."
+            f"Offer a full or partial refund: {_prices(items, left, order.currency)}at most {most} on this order, "
+            f"with refund_order for order_id {order.id} and amount_in_cents up to {left}, after the merchant's yes."
         )
     elif left == 0:
         steps.append("Nothing can be refunded on this order.")

@@ -1,12 +1,13 @@
 """A store's orders in numbers, and which of them need somebody."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
 from clawver_orders.caller import Caller
 from clawver_orders.clawver.models import Order
-from clawver_orders.orders.figures import Tally, figures
+from clawver_orders.money import USD
+from clawver_orders.orders.figures import Sums, Tally, figures
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.orders.search import search
 from clawver_orders.refunds.ledger import Intent
@@ -18,6 +19,7 @@ from clawver_orders.tools.answers import (
     Part,
     Past,
     in_one_line,
+    unless_usd,
 )
 from clawver_orders.tools.arguments import CreatedAfter, CreatedBefore, moment_or_nothing
 
@@ -29,7 +31,8 @@ class TallyRow(Part):
 
     name: str
     orders: int
-    total_in_cents: MoneyInCents
+    currency: str | None = None
+    total_in_cents: MoneyInCents | None = None
 
 
 class AttentionRow(Part):
@@ -40,6 +43,7 @@ class AttentionRow(Part):
     status: str
     customer: str | None = None
     items: str
+    currency: str | None = None
     total_in_cents: MoneyInCents
 
     @classmethod
@@ -51,6 +55,7 @@ class AttentionRow(Part):
             status=order.status or "?",
             customer=masking.email(order.customer_email),
             items=in_one_line(order),
+            currency=unless_usd(order.currency),
             total_in_cents=order.total_in_cents,
         )
 
@@ -58,6 +63,7 @@ class AttentionRow(Part):
 class OpenRefund(Part):
     """A refund whose money may be on its way."""
 
+    currency: ClassVar[str] = USD
     refund_id: str
     order_id: str
     amount_in_cents: MoneyInCents
@@ -74,15 +80,40 @@ class OpenRefund(Part):
         )
 
 
+class CurrencySums(Part):
+    """What the orders in one further currency come to."""
+
+    currency: str
+    paid_orders: int
+    sales_in_cents: MoneyInCents
+    refunded_in_cents: MoneyInCents
+    average_order_in_cents: MoneyInCents | None = None
+
+    @classmethod
+    def of(cls, sums: Sums) -> Self:
+        """The sums as an agent gets them."""
+        return cls(
+            currency=sums.currency,
+            paid_orders=sums.paid_orders,
+            sales_in_cents=sums.sales_in_cents,
+            refunded_in_cents=sums.refunded_in_cents,
+            average_order_in_cents=sums.average_order_in_cents,
+        )
+
+
 class OrderSummary(Answer):
     """A store's orders in numbers."""
 
     orders: int
     paid_orders: int
+    currency: str | None = None
     sales_in_cents: MoneyInCents
     refunds: int
     refunded_in_cents: MoneyInCents
     average_order_in_cents: MoneyInCents | None = None
+    other_currencies: list[CurrencySums] | None = Field(
+        None, description="Not in the amounts above, but in all counts."
+    )
     by_status: list[TallyRow]
     by_payment_status: list[TallyRow]
     needs_attention: list[AttentionRow]
@@ -121,13 +152,22 @@ async def summarize_orders(
     )
     opened = await services.desk.open_refunds()
     sums = figures(found.orders, services.now())
+    main, *others = sums.sums
+    why = found.why_incomplete
+    if sums.unsummed:
+        unsummed = (
+            f"{sums.unsummed} orders are in an unknown currency, so their money is in no sum."
+        )
+        why = f"{why} {unsummed}" if why else unsummed
     return OrderSummary(
         orders=sums.orders,
         paid_orders=sums.paid_orders,
-        sales_in_cents=sums.sales_in_cents,
+        currency=unless_usd(main.currency),
+        sales_in_cents=main.sales_in_cents,
         refunds=sums.refunds,
-        refunded_in_cents=sums.refunded_in_cents,
-        average_order_in_cents=sums.average_order_in_cents,
+        refunded_in_cents=main.refunded_in_cents,
+        average_order_in_cents=main.average_order_in_cents,
+        other_currencies=[CurrencySums.of(each) for each in others] or None,
         by_status=[_tally(each) for each in sums.by_status],
         by_payment_status=[_tally(each) for each in sums.by_payment_status],
         needs_attention=[
@@ -136,8 +176,8 @@ async def summarize_orders(
         ],
         needs_attention_count=len(sums.attention),
         scanned=found.scanned,
-        complete=found.why_incomplete is None,
-        why_incomplete=found.why_incomplete,
+        complete=why is None,
+        why_incomplete=why,
         open_refunds=None if opened is None else [OpenRefund.of(intent) for intent in opened],
         next_step=_after_summary(
             [order for order, _ in sums.attention],
@@ -168,5 +208,6 @@ def _tally(tally: Tally) -> TallyRow:
     return TallyRow(
         name=tally.name,
         orders=tally.orders,
+        currency=unless_usd(tally.currency),
         total_in_cents=tally.total_in_cents,
     )
