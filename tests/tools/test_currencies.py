@@ -41,6 +41,8 @@ class Abroad:
         self.yen = YEN | change
         self.others = others
         self.asked: list[str] = []
+        self.is_mute = False
+        """Whether nobody learns what became of a refund."""
 
     def __call__(self, path: str) -> tuple[bytes, bytes]:
         self.asked.append(path)
@@ -53,6 +55,8 @@ class Abroad:
             )
         if path.startswith("/v1/products/"):
             return succeeding({"product": {"id": "prod_tee", "printOnDemand": {"variants": SIZES}}})
+        if path.endswith("/refund") and self.is_mute:
+            return succeeding({})
         return succeeding({"order": self.yen})
 
     @property
@@ -181,6 +185,20 @@ async def test_a_preview_in_dollars_is_not_confirmed_in_another_currency(
     assert asked["status"] == "needs_confirmation"
     assert "is in JPY" in text
     assert shop.refunds() == []
+
+
+async def test_an_open_refund_is_in_dollars_whatever_the_store_sells_in(connect: Connect) -> None:
+    store = Abroad(currency="USD")
+    store.is_mute = True
+    async with telling(store) as url, connect(api_url=url, refund_settle_seconds=30) as client:
+        lost = await call(
+            client, "refund_order", order_id="ord_yen", amount_in_cents=100, reason="Torn"
+        )
+        store.yen = YEN
+        summary = await call(client, "summarize_orders")
+
+    assert (lost["status"], summary["currency"]) == ("unknown", "JPY")
+    assert [refund["amount"] for refund in summary["open_refunds"]] == ["$1.00"]
 
 
 async def test_a_cancelled_order_in_another_currency_is_left_to_the_merchant(
