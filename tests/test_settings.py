@@ -174,6 +174,21 @@ def test_an_option_that_has_decided_needs_no_variable() -> None:
     assert Settings.from_environment({"CLAWVER_READ_ONLY": "${X}"}, read_only=True).read_only
 
 
+def test_over_http_a_server_without_a_token_is_read_only() -> None:
+    plain = read()
+    served = plain.over_http()
+    token = {"CLAWVER_HTTP_TOKEN": "an-example-token-of-32-characters"}
+    chosen = read(CLAWVER_READ_ONLY="on")
+
+    assert (served.read_only, served.read_only_because) == (True, "no CLAWVER_HTTP_TOKEN")
+    assert served.over_http().read_only_because == "no CLAWVER_HTTP_TOKEN"
+    assert served.model_copy(update={"sandbox": True}).read_only_because == "no CLAWVER_HTTP_TOKEN"
+    assert (plain.read_only, plain.read_only_because) == (False, "")
+    assert not read(**token).over_http().read_only
+    assert chosen.over_http().read_only_because == "CLAWVER_READ_ONLY"
+    assert read(**token, CLAWVER_READ_ONLY="on").over_http().read_only
+
+
 @given(
     st.sampled_from(["", "claw_sk_live_", "claw_sk_test_", "whsec_"]),
     st.binary(min_size=12, max_size=32),

@@ -193,8 +193,8 @@ class Settings(BaseModel):
     allow_host: HostNames = Field((), description="Another API host that may receive the key.")
     http_token: Key | None = Field(
         None,
-        description="The bearer token that serve --http asks for; needed off loopback. 16 to 256 visible "
-        "ASCII characters, and not the store's key.",
+        description="The bearer token that serve --http asks for. Without it serve --http is read-only, and "
+        "starts on loopback only. 16 to 256 visible ASCII characters, and not the store's key.",
     )
     http_hosts: HostNames = Field(
         (),
@@ -226,6 +226,7 @@ class Settings(BaseModel):
     )
 
     _key_is_placeholder: bool = PrivateAttr(default=False)
+    _lacks_token: bool = PrivateAttr(default=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **decided: Any) -> Self:
@@ -261,6 +262,31 @@ class Settings(BaseModel):
     def key_note(self) -> str:
         """What belongs behind a sentence that says that no key is set, with a blank before it."""
         return " CLAW_API_KEY holds a placeholder, not a key." if self._key_is_placeholder else ""
+
+    def over_http(self) -> Self:
+        """What holds for a server over HTTP: without a token it is read-only.
+
+        On loopback every user and program of the machine can call it, and nothing tells them apart.
+        """
+        if self.read_only or self.http_token is not None:
+            return self
+        served = self.model_copy(update={"read_only": True})
+        served._lacks_token = True  # noqa: SLF001  # of its own copy
+        return served
+
+    @property
+    def read_only_because(self) -> str:
+        """The setting that makes it read-only, as it stands in brackets; empty where it may write."""
+        if not self.read_only:
+            return ""
+        return "no CLAWVER_HTTP_TOKEN" if self._lacks_token else "CLAWVER_READ_ONLY"
+
+    @property
+    def read_only_remedy(self) -> str:
+        """How a person makes a server that is read-only write."""
+        if self._lacks_token:
+            return "A person can set CLAWVER_HTTP_TOKEN for this server, and give its clients that token."
+        return "A person can unset CLAWVER_READ_ONLY where this is configured."
 
     @property
     def api_host(self) -> str:

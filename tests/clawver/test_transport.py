@@ -219,15 +219,22 @@ async def test_without_a_key_nothing_is_sent_but_customers_calls_work(
     assert (await keyless.receipt("chk_digital")).order_id == "ord_digital"
 
 
-async def test_read_only_sends_nothing_but_get(talk: Talk, shop: Shop) -> None:
-    reader = talk(read_only=True)
+@pytest.mark.parametrize("because", ["CLAWVER_READ_ONLY", "no CLAWVER_HTTP_TOKEN"])
+async def test_read_only_sends_nothing_but_get(
+    because: str, talk: Talk, http: httpx2.AsyncClient, configure: Configure, shop: Shop
+) -> None:
+    reader = (
+        talk(read_only=True)
+        if because == "CLAWVER_READ_ONLY"
+        else client_of(configure().over_http(), http)
+    )
 
     for send in (
         reader.send_refund("ord_shirt", 100, "test", "rfi_1"),
         reader.register_webhook("https://hooks.example/", ["order.paid"], "example-secret-of-16"),
         reader.delete_webhook("wh_1"),
     ):
-        with pytest.raises(SetupError, match="CLAWVER_READ_ONLY"):
+        with pytest.raises(SetupError, match=rf"This server is read-only \({because}\)"):
             await send
     assert shop.requests() == []
 

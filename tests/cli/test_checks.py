@@ -57,6 +57,22 @@ async def test_the_folders_it_makes_are_closed_to_others(tmp_path: Path) -> None
     assert {stat.S_IMODE(each.stat().st_mode) for each in [tmp_path / "above", *made]} == {0o700}
 
 
+@pytest.mark.parametrize(
+    ("decided", "says"),
+    [
+        ({}, "On, but serve --http is read-only (no CLAWVER_HTTP_TOKEN)."),
+        ({"http_token": "an-example-token-of-32-characters"}, "On, over HTTP too."),
+        ({"read_only": True}, "Off: a server is read-only (CLAWVER_READ_ONLY)."),
+    ],
+)  # fmt: skip
+async def test_it_says_whether_a_server_would_write(
+    decided: dict[str, object], says: str, state: Path
+) -> None:
+    found = await examine({"CLAWVER_STATE_DIR": str(state)}, lambda: NOW, **decided)
+
+    assert [each for each in found if each.subject == "writing"] == [Finding("writing", True, says)]
+
+
 async def test_settled_refunds_are_fine(state: Path) -> None:
     ledger = Ledger(file_of(state))
     ledger.fail(send(ledger, "ord_1"), "refused", MOMENT, TRACE)

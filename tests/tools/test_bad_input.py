@@ -123,7 +123,7 @@ async def test_what_read_only_hides_is_called_hidden_and_not_unknown(
     if not tool.hints.read_only:
         assert result.is_error
         assert text == (
-            f"{tool.name} is not offered, because CLAWVER_READ_ONLY is set. Nothing was done. "
+            f"{tool.name} is not offered: this server is read-only (CLAWVER_READ_ONLY). Nothing was done. "
             "A person can unset CLAWVER_READ_ONLY where this is configured."
         )
         assert shop.requests() == []

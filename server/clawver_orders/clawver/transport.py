@@ -243,8 +243,8 @@ class Transport:
         """
         if self._settings.read_only:
             raise SetupError(
-                "This server is read-only (CLAWVER_READ_ONLY). Nothing was sent.",
-                next_step="Only a person can switch that off, where the server is configured.",
+                f"This server is read-only ({self._settings.read_only_because}). Nothing was sent.",
+                next_step=self._settings.read_only_remedy,
             )
         try:
             await self._budget.take(urgent=True)

@@ -101,7 +101,7 @@ def call(tool: str, arguments: tuple[str, ...], as_json: str | None, sandbox: bo
 
     tools = {each.name: each for each in offered(read_only=settings.read_only)}
     if tool not in tools:
-        stop(not_offered(tool, tools), MISUSED)
+        stop(not_offered(tool, tools, settings), MISUSED)
     given = _given(tools[tool], arguments, as_json)
     try:
         tools[tool].check(given)

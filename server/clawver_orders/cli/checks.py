@@ -29,7 +29,7 @@ class Finding:
 async def examine(
     environment: Mapping[str, str], now: Callable[[], datetime], **decided: Any
 ) -> list[Finding]:
-    """Check settings, address, key, API, clock, state folder and refunds, in this order.
+    """Check settings, address, writing, key, API, clock, state folder and refunds, in this order.
 
     Args:
         environment: Variables by name.
@@ -51,6 +51,7 @@ async def examine(
             )
         )
     findings.append(Finding("address", True, _where(settings)))
+    findings.append(_writing(settings))
     async with opened(settings, now) as services:
         if settings.sandbox or settings.api_key is not None:
             if not settings.sandbox:
@@ -74,6 +75,18 @@ def _where(settings: Settings) -> str:
     if settings.sandbox:
         return "The sandbox store on this machine; no key is sent anywhere."
     return f"Requests and the key go to {settings.api_host}."
+
+
+def _writing(settings: Settings) -> Finding:
+    """Whether a server with these settings offers the tools that write."""
+    served = settings.over_http()
+    if settings.read_only:
+        says = f"Off: a server is read-only ({settings.read_only_because})."
+    elif served.read_only:
+        says = f"On, but serve --http is read-only ({served.read_only_because})."
+    else:
+        says = "On, over HTTP too."
+    return Finding("writing", True, says)
 
 
 async def _store(services: Services) -> list[Finding]:

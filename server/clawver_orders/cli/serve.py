@@ -43,7 +43,7 @@ def serve(
 
     Over standard input and output it starts even if a setting cannot be used: it lists its tools,
     and each call answers with what is wrong, since a host shows nothing else.
-    Off loopback, HTTP needs CLAWVER_HTTP_TOKEN and CLAWVER_HTTP_HOSTS.
+    Over HTTP it is read-only without CLAWVER_HTTP_TOKEN. Off loopback, it needs that and CLAWVER_HTTP_HOSTS.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the server listens for it
@@ -73,7 +73,10 @@ def _serve_stdio(settings: "Settings | SetupError") -> NoReturn:
 def _serve_http(settings: "Settings", host: str, port: int) -> NoReturn:
     from clawver_orders.serving.http.run import run
 
-    def ready(address: str) -> None:
+    def ready(address: str, served: "Settings") -> None:
+        if served.read_only:
+            because = f"This server is read-only ({served.read_only_because})."
+            click.echo(f"{because} {served.read_only_remedy}", err=True)
         click.echo(f"Serving MCP at {address} (stop it with Ctrl+C).")
 
     sys.exit(run(settings, host=host, port=port, on_ready=ready))

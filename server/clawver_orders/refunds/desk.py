@@ -72,9 +72,7 @@ from clawver_orders.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ASK_THE_MERCHANT = (
-    "Tell the merchant: whatever is to follow cannot be done here (CLAWVER_READ_ONLY)."
-)
+ASK_THE_MERCHANT = "Tell the merchant: whatever is to follow cannot be done here ({because})."
 
 RefundStatus = Literal[
     "refunded",
@@ -773,10 +771,11 @@ class RefundDesk:
                 f"amount_in_cents {intent.amount_in_cents}"
                 f"{f' and in_addition_to [{earlier}]' if earlier else ''}."
             )
+            because = self._settings.read_only_because
             raise RefusedError(
                 f"{why}.",
                 fact=f"{NO_MONEY_MOVED} by refund {intent.refund_id} of {display(intent.amount_in_cents)}",
-                next_step=ASK_THE_MERCHANT if self._settings.read_only else again,
+                next_step=ASK_THE_MERCHANT.format(because=because) if because else again,
             )
         status: RefundStatus = {
             "confirmed": "refunded",

@@ -42,7 +42,8 @@ async def call_tool(
     """
     tool = tools.get(name)
     if tool is None:
-        return _failure(services, not_offered(name, tools))
+        settings = services.settings if isinstance(services, Services) else None
+        return _failure(services, not_offered(name, tools, settings))
     if isinstance(services, SetupError):
         return _failure(services, f"{tool.name} failed. Nothing was done. {services}")
     try:

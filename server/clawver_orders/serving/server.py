@@ -44,7 +44,7 @@ _MONEY = """\
 Before refund_order read the order. On needs_confirmation show the person the preview and wait for \
 their yes before confirm_refund. If a refund is unknown, call check_refund and never refund_order again."""
 _READ_ONLY = """\
-This server is read-only (CLAWVER_READ_ONLY): refunds are made elsewhere, and the merchant decides."""
+This server is read-only ({because}): refunds are made elsewhere, and the merchant decides. {remedy}"""
 INSTRUCTIONS = """\
 The order desk of a Clawver store. All money is in whole cents.
 Find orders with list_orders, read one with get_order, take stock with summarize_orders.
@@ -154,9 +154,7 @@ def build_server(
         "clawver-orders",
         version=__version__,
         title="Clawver orders" + (" (sandbox)" if is_sandbox else ""),
-        instructions=_UNUSABLE.format(error=settings)
-        if isinstance(settings, SetupError)
-        else INSTRUCTIONS.format(money=_READ_ONLY if read_only else _MONEY),
+        instructions=_instructions(settings),
         lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
@@ -170,6 +168,17 @@ def build_server(
     if isinstance(settings, Settings):
         server.middleware.append(sealing(settings.store_dir / "questions.key"))
     return server
+
+
+def _instructions(settings: Settings | SetupError) -> str:
+    if isinstance(settings, SetupError):
+        return _UNUSABLE.format(error=settings)
+    money = _MONEY
+    if settings.read_only:
+        money = _READ_ONLY.format(
+            because=settings.read_only_because, remedy=settings.read_only_remedy
+        )
+    return INSTRUCTIONS.format(money=money)
 
 
 def _advertised(tool: Tool) -> AdvertisedTool:

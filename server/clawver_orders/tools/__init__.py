@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from clawver_orders.errors import SetupError
+from clawver_orders.settings import Settings
 from clawver_orders.tools import (
     customers,
     downloads,
@@ -74,18 +75,20 @@ def offered(*, read_only: bool) -> tuple[Tool, ...]:
     return tuple(tool for tool in SURFACE if tool.hints.read_only or not read_only)
 
 
-def not_offered(name: str, there: Iterable[str]) -> str:
+def not_offered(name: str, there: Iterable[str], settings: Settings | None = None) -> str:
     """Why a tool cannot be called, and what to do instead: the same words to hosts and on the command line.
 
     Args:
         name: What was asked for; it is repeated only where it is a name of ours.
         there: The names of the tools that are offered.
+        settings: What decided which those are; None where all of them are.
     """
-    if name in TOOLS:
+    if settings is not None and name in TOOLS:
         return str(
             SetupError(
-                f"{name} is not offered, because CLAWVER_READ_ONLY is set. Nothing was done.",
-                next_step="A person can unset CLAWVER_READ_ONLY where this is configured.",
+                f"{name} is not offered: this server is read-only ({settings.read_only_because}). "
+                "Nothing was done.",
+                next_step=settings.read_only_remedy,
             )
         )
     return f"There is no such tool, so nothing was done. Call one of: {', '.join(there)}."

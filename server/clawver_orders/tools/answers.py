@@ -175,10 +175,10 @@ def unless_usd(currency: str | None) -> str | None:
     return None if currency == USD else currency
 
 
-def no_refund_here(order: Order, *, read_only: bool) -> str:
+def no_refund_here(order: Order, read_only_because: str) -> str:
     """Why an order cannot be refunded through this server, whatever is left; nothing where it can."""
-    if read_only:
-        return "CLAWVER_READ_ONLY"
+    if read_only_because:
+        return read_only_because
     return "" if order.currency == USD else "the limits for refunds are in US dollars"
 
 

@@ -368,7 +368,9 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
         now,
         standing=stage(order),
         money=money,
-        next_step=_next_step(order, money, masking, now, read_only=services.settings.read_only),
+        next_step=_next_step(
+            order, money, masking, now, read_only_because=services.settings.read_only_because
+        ),
     )
 
 
@@ -378,11 +380,11 @@ def _next_step(
     masking: Masking,
     now: datetime,
     *,
-    read_only: bool,
+    read_only_because: str,
 ) -> str:
     if money.open_refund is not None:
         return look_first(money.open_refund)
-    step = _first_step(order, masking, now, read_only=read_only)
+    step = _first_step(order, masking, now, read_only_because)
     notes = [unread_lines(order.unread_items)]
     if not money.is_ledger_readable:
         notes.append(LEDGER_UNREADABLE)
@@ -392,9 +394,9 @@ def _next_step(
     return " ".join(said if said and step == NOTHING_TO_DO else [step, *said])
 
 
-def _first_step(order: Order, masking: Masking, now: datetime, *, read_only: bool) -> str:
+def _first_step(order: Order, masking: Masking, now: datetime, read_only_because: str) -> str:
     left = order.refundable_in_cents
-    why_not = no_refund_here(order, read_only=read_only)
+    why_not = no_refund_here(order, read_only_because)
     if order.status == "cancelled" and left and why_not:
         return (
             "The order is cancelled but not fully refunded: tell the merchant that "

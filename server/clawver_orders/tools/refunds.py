@@ -288,7 +288,7 @@ def _next_step(outcome: Outcome, settings: Settings) -> str:
             f"{further}."
         )
     if settings.read_only and outcome.status in {"needs_confirmation", "declined", "not_recorded"}:
-        return ASK_THE_MERCHANT
+        return ASK_THE_MERCHANT.format(because=settings.read_only_because)
     if outcome.status == "needs_confirmation" and outcome.only_in_terminal and intent is not None:
         return (
             "No person answered the question, and asking again here would not change that. Ask the "

@@ -115,7 +115,12 @@ async def handle_wrong_size(
         items=items,
         refundable_in_cents=money.in_cents,
         exchange=NO_EXCHANGE,
-        steps=_steps(order, items, money, read_only=services.settings.read_only),
+        steps=_steps(
+            order,
+            items,
+            money,
+            read_only_because=services.settings.read_only_because,
+        ),
         next_step="Take the steps in order; the merchant decides about money before any of it moves.",
     )
 
@@ -173,7 +178,7 @@ def _steps(
     items: list[ItemSizesDetail],
     money: Refundable,
     *,
-    read_only: bool,
+    read_only_because: str,
 ) -> list[str]:
     steps = [
         "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
@@ -187,7 +192,7 @@ def _steps(
     steps.append("If the customer wants another size, they place a new order for it in the store.")
     left = money.in_cents
     most = display(left or 0, order.currency)
-    why_not = no_refund_here(order, read_only=read_only)
+    why_not = no_refund_here(order, read_only_because)
     if not money.is_ledger_readable:
         steps.append(LEDGER_UNREADABLE)
     elif money.open_refund is not None:

@@ -203,13 +203,14 @@ async def list_webhooks(services: Services) -> WebhookList:
     """
     hooks = [_detail(hook, services) for hook in await services.clawver.webhooks()]
     status = await receiver_status(services)
-    if not hooks and services.settings.read_only:
-        step = "No webhook is registered, and none can be registered here (CLAWVER_READ_ONLY)."
+    because = services.settings.read_only_because
+    if not hooks and because:
+        step = f"No webhook is registered, and none can be registered here ({because})."
     elif not hooks:
         step = "No webhook is registered: call register_webhook with an address from the merchant."
     elif any(hook.unexpected_host for hook in hooks):
         step = "Ask the merchant about each webhook with unexpected_host" + (
-            "." if services.settings.read_only else "; remove one with delete_webhook."
+            "." if because else "; remove one with delete_webhook."
         )
     else:
         step = trouble(status) or "Call list_order_events to see what has arrived."

@@ -10,20 +10,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 from tests.cli.test_main import keyless, run
 from tests.conftest import leading_to, with_slow
 from tests.documents.test_documents import README
 from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
 from tests.serving.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
 
+from clawver_orders.tools import SURFACE
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -34,11 +36,16 @@ ERAS: dict[str, dict[str, Any]] = {"2025-11-25": {}, "2026-07-28": MODERN}
 one_now = pytest.mark.parametrize("era", with_slow(["2026-07-28"], ["2025-11-25"]))
 
 
+def bearer(token: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"} if token else {}
+
+
 class Site:
     """A server over HTTP, and a client of it that writes its requests by hand."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, token: str | None) -> None:
         self.process = process
+        self.token = token
         self.url = url
         self.base = url.removesuffix("/mcp")
         self.port = int(self.base.rsplit(":", 1)[1])
@@ -49,8 +56,8 @@ class Site:
         )
 
     def ask(self, era: str, method: str, /, **params: Any) -> httpx2.Response:
-        """One request in the way of a revision of the protocol."""
-        headers = {"mcp-protocol-version": era}
+        """One request in the way of a revision of the protocol, with the token if there is one."""
+        headers = {"mcp-protocol-version": era} | bearer(self.token)
         if era == "2026-07-28":
             headers["mcp-method"] = method
             if "name" in params:
@@ -77,7 +84,7 @@ def site(
             assert process.stdout is not None
             said = process.stdout.readline()
             assert said.startswith("Serving MCP at http://"), process.communicate(timeout=60)
-            yield Site(process, said.split()[3])
+            yield Site(process, said.split()[3], environment.get("CLAWVER_HTTP_TOKEN"))
         finally:
             stop(process)
 
@@ -109,13 +116,23 @@ def telling_when_closed() -> tuple[str, ...]:
     return patched(SAYS_WHEN_ITS_LIFESPAN_CLOSES, "serve", "--http", "--port", "0")
 
 
+@asynccontextmanager
+async def official(server: Site, era: str) -> AsyncIterator[Client]:
+    """The official client, which has the token if there is one."""
+    async with (
+        httpx2.AsyncClient(headers=bearer(server.token), trust_env=False, timeout=60) as http,
+        Client(streamable_http_client(server.url, http_client=http), mode=era) as client,
+    ):
+        yield client
+
+
 async def test_the_official_client_works_in_both_eras(
-    era: str, shared: Site, common: tuple[Shop, dict[str, str]]
+    era: str, guarded: Site, common: tuple[Shop, dict[str, str]]
 ) -> None:
     shop, _ = common
     sale = shop.sell(total_in_cents=2499)["id"]
     wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
-    async with Client(shared.url, mode=era) as client:
+    async with official(guarded, era) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         order = await client.call_tool("get_order", {"order_id": sale})
         refund = await client.call_tool("refund_order", wanted)
@@ -128,6 +145,88 @@ async def test_the_official_client_works_in_both_eras(
     assert refund.structured_content["status"] == "refunded"
     assert refused.is_error
     assert [cents for order_id, cents in shop.refunds() if order_id == sale] == [700]
+
+
+WITHOUT_A_TOKEN = "no CLAWVER_HTTP_TOKEN"
+REMEDY = "A person can set CLAWVER_HTTP_TOKEN for this server, and give its clients that token."
+
+
+async def test_without_a_token_it_is_read_only_and_says_why(
+    era: str, live: dict[str, str], shop: Shop
+) -> None:
+    with site(live) as server:
+        async with official(server, era) as client:
+            offered = {tool.name for tool in (await client.list_tools()).tools}
+            prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
+            refused = [
+                (tool.name, await client.call_tool(tool.name, tool.example))
+                for tool in SURFACE
+                if not tool.hints.read_only
+            ]
+            told = [
+                await client.call_tool("get_order", {"order_id": "ord_cancelled_paid"}),
+                await client.call_tool("handle_wrong_size", {"order_id": "ord_shirt"}),
+                await client.call_tool("list_webhooks", {}),
+            ]
+            instructions = client.instructions or ""
+        server.process.send_signal(signal.SIGTERM)
+        complaints = server.end()
+
+    assert offered == {tool.name for tool in SURFACE if tool.hints.read_only}
+    assert "handle_refund_request" not in prompts
+    assert len(refused) == 4
+    for name, answer in refused:
+        assert answer.is_error
+        assert getattr(answer.content[0], "text", "") == (
+            f"{name} is not offered: this server is read-only ({WITHOUT_A_TOKEN}). Nothing was done. {REMEDY}"
+        )
+    assert all(f"({WITHOUT_A_TOKEN})" in json.dumps(answer.structured_content) for answer in told)
+    assert f"This server is read-only ({WITHOUT_A_TOKEN})" in instructions
+    assert REMEDY in instructions
+    assert complaints == f"This server is read-only ({WITHOUT_A_TOKEN}). {REMEDY}\n"
+    assert {request["method"] for request in shop.requests()} == {"GET"}
+
+
+async def test_without_a_token_an_earlier_refund_is_looked_at_and_no_other_is_sent(
+    era: str, live: dict[str, str], shop: Shop
+) -> None:
+    sale = shop.sell(total_in_cents=2499)["id"]
+    asks = live | {"CLAWVER_REFUND_APPROVAL": "ask"}
+    with site(asks | {"CLAWVER_HTTP_TOKEN": TOKEN}) as server:
+        async with official(server, era) as client:
+            preview = (await client.call_tool(**refund(sale))).structured_content or {}
+    with site(asks) as server:
+        async with official(server, era) as client:
+            given = {"refund_id": preview["refund_id"]}
+            looked = (await client.call_tool("check_refund", given)).structured_content or {}
+            confirmed = await client.call_tool("confirm_refund", given)
+
+    assert (preview["status"], looked["status"]) == ("needs_confirmation", "needs_confirmation")
+    assert f"cannot be done here ({WITHOUT_A_TOKEN})" in looked["next_step"]
+    assert confirmed.is_error
+    assert not [cents for order, cents in shop.refunds() if order == sale]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "because"),
+    [
+        (("--sandbox",), {}, WITHOUT_A_TOKEN),
+        (("--read-only",), {}, "CLAWVER_READ_ONLY"),
+        ((), {"CLAWVER_READ_ONLY": "on", "CLAWVER_HTTP_TOKEN": TOKEN}, "CLAWVER_READ_ONLY"),
+    ],
+)
+def test_it_says_what_makes_it_read_only(
+    options: tuple[str, ...], settings: dict[str, str], because: str, live: dict[str, str]
+) -> None:
+    with site(live | settings, *options) as server:
+        listed = server.ask("2026-07-28", "tools/list").json()["result"]["tools"]
+        server.process.send_signal(signal.SIGTERM)
+        complaints = server.end()
+
+    assert "refund_order" not in {tool["name"] for tool in listed}
+    assert complaints.startswith(f"This server is read-only ({because}). ")
+    assert ("unset CLAWVER_READ_ONLY" in complaints) == (because == "CLAWVER_READ_ONLY")
+    assert ("set CLAWVER_HTTP_TOKEN" in complaints) == (because == WITHOUT_A_TOKEN)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -152,7 +251,7 @@ def test_any_process_takes_the_answer_to_a_question_of_another(
     sale = shop.sell(total_in_cents=2499)["id"]
     able: dict[str, Any] = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}}
     wanted = refund(sale) | {"_meta": MODERN["_meta"] | able}
-    asks = live | {"CLAWVER_REFUND_APPROVAL": "human"}
+    asks = live | {"CLAWVER_REFUND_APPROVAL": "human", "CLAWVER_HTTP_TOKEN": TOKEN}
     with site(asks) as one, site(asks) as another:
         asked = one.ask("2026-07-28", "tools/call", **wanted).json()["result"]
         (refund_id,) = asked["inputRequests"]
@@ -292,6 +391,18 @@ def test_the_readme_says_where_it_serves_and_its_example_starts(live: dict[str, 
         assert server.post(body, host="orders.example.com").status_code == 401
 
     assert "`http://127.0.0.1:8788/mcp`" in README
+    (with_token,) = re.findall(r"^export CLAWVER_HTTP_TOKEN=.*\n.*--http$", README, re.MULTILINE)
+    command = with_token.replace(
+        "\nclawver-orders", f"\necho $CLAWVER_HTTP_TOKEN >&2; exec {shlex.join(COMMAND)}"
+    )
+    with site(live, command=("sh", "-c", f"{command} --port 0")) as server:
+        assert server.process.stderr is not None
+        server.token = server.process.stderr.readline().strip()
+        listed = server.ask("2026-07-28", "tools/list").json()["result"]["tools"]
+        server.token = None
+        refused = server.ask("2026-07-28", "tools/list")
+    assert "refund_order" in {tool["name"] for tool in listed}
+    assert refused.status_code == 401
     told = " ".join(run("serve", "--help").stdout.split())
     assert "[default: 127.0.0.1]" in told
     assert "[default: 8788]" in told
@@ -420,8 +531,9 @@ def test_the_token_is_never_logged(live: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("number", with_slow([signal.SIGTERM], [signal.SIGINT]))
 def test_an_idle_server_ends_cleanly(number: signal.Signals, live: dict[str, str]) -> None:
+    live |= {"CLAWVER_HTTP_TOKEN": TOKEN}
     with site(live, command=telling_when_closed()) as server:
-        server.post({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        server.ask("2025-11-25", "ping")
         server.process.send_signal(number)
         complaints = server.end()
 
@@ -455,6 +567,7 @@ def test_what_is_under_way_is_finished_and_answered(
     sale = shop.sell(total_in_cents=2499)["id"]
     shop.add_fault("slow", method="POST", path="/refund", seconds=2)
     shop.add_fault("slow", method="GET", path="ord_shirt", seconds=2)
+    live |= {"CLAWVER_HTTP_TOKEN": TOKEN}
     with site(live, command=telling_when_closed()) as server:
         refunding = Asking(server, era, **refund(sale))
         reading = Asking(server, era, **GET_ORDER)
@@ -486,7 +599,8 @@ def test_after_a_while_reads_are_ended_and_a_refund_is_still_finished(
     shop.add_fault("slow", method="GET", path="ord_shirt", seconds=50)
     patch = SAYS_WHEN_ITS_LIFESPAN_CLOSES + PATIENT_FOR_A_SECOND
     command = patched(patch, "serve", "--http", "--port", "0")
-    with site(live | {"CLAWVER_TIMEOUT_SECONDS": "60"}, command=command) as server:
+    live |= {"CLAWVER_TIMEOUT_SECONDS": "60", "CLAWVER_HTTP_TOKEN": TOKEN}
+    with site(live, command=command) as server:
         refunding = Asking(server, era, **refund(sale))
         reading = Asking(server, era, **GET_ORDER)
         wait_for(is_asked_for(shop, "POST"))

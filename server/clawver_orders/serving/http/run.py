@@ -1,7 +1,7 @@
 """Serves over Streamable HTTP, without sessions: any process behind a load balancer can answer.
 
-On loopback it is open to the programs of this machine, unless a token is set. Wherever others
-could reach it, it does not start without a token and the host names that it answers to.
+On loopback every user and program of this machine can call it, so without a token it is read-only.
+Wherever others could reach it, it does not start without a token and the host names that it answers to.
 """
 
 import gc
@@ -32,7 +32,9 @@ _SECONDS_IDLE = 75  # longer than load balancers keep a connection, so that they
 _SECONDS_FOR_LAST_BYTES = 1.0
 
 
-def run(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], None]) -> int:
+def run(
+    settings: Settings, *, host: str, port: int, on_ready: Callable[[str, Settings], None]
+) -> int:
     """Serve until a signal asks to stop.
 
     What is under way then has as long as one request to Clawver may take; after that only what
@@ -42,7 +44,7 @@ def run(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], N
         settings: What a person has decided.
         host: The name or address to listen on.
         port: The port to listen on; 0 takes a free one.
-        on_ready: Called once with the server's address, as soon as it answers.
+        on_ready: Called once with the server's address and what holds for it, as soon as it answers.
 
     Returns:
         The exit code of the process.
@@ -52,7 +54,7 @@ def run(settings: Settings, *, host: str, port: int, on_ready: Callable[[str], N
     """
     names = host_names(settings, host)
     with bound(host, port) as listener:
-        return anyio.run(_serve, settings, listener, names, on_ready)
+        return anyio.run(_serve, settings.over_http(), listener, names, on_ready)
 
 
 def host_names(settings: Settings, host: str) -> frozenset[str]:
@@ -89,7 +91,7 @@ async def _serve(
     settings: Settings,
     listener: socket.socket,
     names: frozenset[str],
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, Settings], None],
 ) -> int:
     sessions = StreamableHTTPSessionManager(
         build_server(settings),
@@ -111,7 +113,7 @@ async def _serve(
     requests = InFlight(application)
     token = settings.http_token
     guarded = AccessControl(requests, names, None if token is None else token.get_secret_value())
-    server = _Server(_config(guarded), lambda: on_ready(base_url(listener) + PATH))
+    server = _Server(_config(guarded), lambda: on_ready(base_url(listener) + PATH, settings))
     async with sessions.run(), anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_when_told, server, requests, settings.timeout_seconds)
         await server.serve(sockets=[listener])
