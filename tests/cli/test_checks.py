@@ -146,6 +146,24 @@ async def test_a_ledger_that_cannot_be_used_is_found(
     assert do in found.next_step
 
 
+@pytest.fixture
+def for_all(state: Path) -> None:
+    state.mkdir()
+    state.chmod(0o777)
+
+
+@pytest.mark.usefixtures("for_all")
+async def test_a_folder_above_that_others_may_write_is_found(state: Path) -> None:
+    found = await examine({"CLAWVER_STATE_DIR": str(state)}, lambda: NOW)
+
+    (folder,) = [each for each in found if each.subject == "state folder"]
+    assert (folder.is_fine, folder.says) == (
+        False,
+        f"Other users may write {state}, and could replace the refund ledger.",
+    )
+    assert f"chmod go-w '{state}'" in folder.next_step
+
+
 async def test_locks_that_do_not_lock_are_found(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,10 @@ def _in_a_folder_writable_for_all(ledger: Path) -> None:
     ledger.parent.chmod(0o777)
 
 
+def _below_a_folder_writable_for_all(ledger: Path) -> None:
+    ledger.parents[1].chmod(0o777)
+
+
 def _of_another_user(ledger: Path) -> None:
     os.chown(ledger, 65534, 65534)
 
@@ -178,6 +182,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "a folder": _a_folder,
     "writable for all": _writable_for_all,
     "in a folder writable for all": _in_a_folder_writable_for_all,
+    "below a folder writable for all": _below_a_folder_writable_for_all,
     **({"of another user": _of_another_user} if _IS_ROOT else {}),
 }
 
@@ -195,6 +200,7 @@ def put_back_afterwards(ledger: Path) -> Iterator[None]:
     backup = ledger.parent.with_name("backup")
     shutil.copytree(ledger.parent, backup)
     yield
+    ledger.parents[1].chmod(0o700)
     shutil.rmtree(ledger.parent)
     backup.rename(ledger.parent)
 

@@ -167,6 +167,33 @@ def test_what_belongs_to_somebody_else_is_refused(
         read(opened(path))
 
 
+def test_a_folder_above_that_others_may_write_is_refused_as_long_as_they_may(path: Path) -> None:
+    database = opened(path)
+    write(database, "one")
+    above = path.parents[1]
+    above.chmod(0o777)
+
+    for each in (database, opened(path)):
+        with pytest.raises(SetupError, match="could replace the test file") as refusal:
+            write(each, "two")
+        with pytest.raises(SetupError, match="could replace the test file"):
+            read(each)
+
+    assert f"chmod go-w '{above}'" in refusal.value.next_step
+    above.chmod(0o700)
+    assert read(database) == ["one"]
+
+
+def test_nothing_is_noted_below_a_folder_that_others_may_write(path: Path) -> None:
+    path.parents[1].mkdir(parents=True)
+    path.parents[1].chmod(0o777)
+
+    with pytest.raises(SetupError, match="could replace the test file"):
+        write(opened(path), "one")
+
+    assert names_in(path.parent) == set()
+
+
 def test_where_there_are_no_owners_the_profile_folder_is_trusted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings, ignored
-from clawver_orders.storage.folders import make_private
+from clawver_orders.storage.folders import check_above, make_private
 
 CLOCK_MAY_DIFFER = timedelta(minutes=2)
 
@@ -117,6 +117,9 @@ def _state_folder(folder: Path) -> Finding:
             probe.write(b"writable")
             probe.flush()
             os.fsync(probe.fileno())
+        check_above(folder / "stores", "the refund ledger")
+    except SetupError as error:
+        return Finding("state folder", False, error.happened, error.next_step)
     except OSError as error:
         return Finding(
             "state folder",
@@ -124,7 +127,9 @@ def _state_folder(folder: Path) -> Finding:
             f"The state folder cannot be written ({type(error).__name__}).",
             "Give this user the folder, or set CLAWVER_STATE_DIR to another one.",
         )
-    return Finding("state folder", True, "The state folder can be written.")
+    return Finding(
+        "state folder", True, "The state folder can be written, and no other user can replace it."
+    )
 
 
 def _refunds(services: Services) -> list[Finding]:

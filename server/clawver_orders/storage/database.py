@@ -21,7 +21,13 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from clawver_orders.errors import SetupError, UnreachableError
-from clawver_orders.storage.folders import is_open_to_others, is_safe, made_whole, make_private
+from clawver_orders.storage.folders import (
+    check_above,
+    is_open_to_others,
+    is_safe,
+    made_whole,
+    make_private,
+)
 
 BUSY_SECONDS = 3.0
 """How long to wait for another process that is writing."""
@@ -94,7 +100,8 @@ class Database:
 
         Raises:
             SetupError: The file is damaged, gone, read-only, newer than this program, not this
-                user's alone, or the disk is full. Nothing of the transaction was kept.
+                user's alone, below a folder that others may change, or the disk is full. Nothing of
+                the transaction was kept.
             UnreachableError: Another program holds the file. Nothing was kept.
             sqlite3.IntegrityError: A rule of the schema forbids it. Nothing was kept.
         """
@@ -110,6 +117,7 @@ class Database:
         try:
             make_private(self.path.parent)
             self._check_owner(self.path.parent, stat.S_ISDIR, 0o700)
+            check_above(self.path.parent, self._name)
             self._make_sure_of_file()
             self._check_owner(self.path, stat.S_ISREG, 0o600)
             with closing(self._open(self.path)) as connection:

@@ -6,9 +6,13 @@ kind of a file is looked at.
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from clawver_orders.errors import SetupError
 
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
@@ -40,6 +44,96 @@ def is_safe(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
 def is_open_to_others(found: os.stat_result) -> bool:
     """Whether anybody but its owner may do anything with it."""
     return _OWNER is not None and bool(found.st_mode & _OTHERS)
+
+
+def check_above(path: Path, name: str) -> None:
+    """Refuse a place where another user could put something of theirs instead.
+
+    Every folder above it, and every link on the way, must belong to this user or root, and nobody
+    else may write it. Two exceptions: in a folder with the sticky bit, such as /tmp, users cannot
+    replace each other's names; and a group may write that nobody else is in, since folders made
+    with a umask of 002 are like that. Debian's sshd makes the second one too.
+
+    Args:
+        path: A file or folder that is looked at by other means.
+        name: What a person calls what is kept there, as in "the refund ledger".
+
+    Raises:
+        SetupError: Another user owns such a folder, or may write it.
+        OSError: One cannot be looked at.
+    """
+    if _OWNER is None:
+        return
+    user = _OWNER()
+    for each, found in _on_the_way(path.absolute().parent):
+        if found.st_uid != user and found.st_uid not in _roots():
+            raise SetupError(
+                f"Another user owns {each}, and could replace {name}.",
+                next_step="A person must set CLAWVER_STATE_DIR to a folder of this user: every folder above "
+                "it must belong to this user or to root.",
+            )
+        if _others_may_write(each, found, user):
+            sudo = "" if found.st_uid == user else "sudo "
+            raise SetupError(
+                f"Other users may write {each}, and could replace {name}.",
+                next_step=f"A person must run: {sudo}chmod go-w '{each}'. Where others need to write there, "
+                "set CLAWVER_STATE_DIR to a folder elsewhere.",
+            )
+
+
+def _on_the_way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every folder and link that a path leads through, from the root on, and its end."""
+    for each in (*reversed(path.parents), path):
+        found = each.lstat()
+        yield each, found
+        if stat.S_ISLNK(found.st_mode):
+            yield from _on_the_way(each.parent / each.readlink())
+
+
+def _others_may_write(folder: Path, found: os.stat_result, user: int) -> bool:
+    mode = found.st_mode
+    if stat.S_ISLNK(mode) or mode & stat.S_ISVTX or not mode & _OTHERS_WRITE:
+        return False
+    return bool(mode & stat.S_IWOTH) or not _is_alone_in(found.st_gid, user) or _has_list(folder)
+
+
+@cache
+def _is_alone_in(group: int, user: int) -> bool:
+    """Whether a group has members, and they are this user or root: an empty one is for programs."""
+    import grp
+    import pwd
+
+    users = pwd.getpwall()
+    ids = {each.pw_name: each.pw_uid for each in users}
+    try:
+        named = grp.getgrgid(group).gr_mem
+    except KeyError:
+        return False
+    members = {each.pw_uid for each in users if each.pw_gid == group} | {ids.get(n) for n in named}
+    return bool(members) and members <= {user, 0}
+
+
+def _has_list(folder: Path) -> bool:
+    """Whether an access control list of Linux names others, which its mode shows as the group."""
+    with suppress(OSError, AttributeError):  # not every file system has lists, nor every system
+        return "system.posix_acl_access" in os.listxattr(folder)
+    return False
+
+
+@cache
+def _roots() -> frozenset[int]:
+    """Who may own what is root's: in a user namespace without the machine's root, as in Flatpak, nobody too.
+
+    There the owners that it does not know all look alike, and other users of the machine among them.
+    """
+    try:
+        known = Path("/proc/self/uid_map").read_text("utf-8").splitlines()
+        nobody = int(Path("/proc/sys/fs/overflowuid").read_text("utf-8"))
+    except OSError:  # not Linux
+        return frozenset({0})
+    if any(line.split()[1] == "0" for line in known):
+        return frozenset({0})
+    return frozenset({0, nobody})
 
 
 @contextmanager
