@@ -7,7 +7,7 @@ says in a header which sandbox it comes from: no real store does.
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -28,16 +28,19 @@ _MOST_LISTED = 100
 _WHO = b"x-clawver-sandbox"
 
 
-def build_app(shop: Shop, *, rate_limited: bool = False) -> Starlette:
+def build_app(
+    shop: Shop, *, rate_limited: bool = False, keys: Collection[str] = (API_KEY,)
+) -> Starlette:
     """Put a shop behind HTTP.
 
     Args:
         shop: The store that answers.
         rate_limited: Whether 60 requests a minute and 1,000 a day are all it takes.
+        keys: Those that open it.
     """
     desk = _Desk(shop)
     app = Starlette(
-        routes=[*_owner_routes(desk), *_customer_routes(desk), *_sandbox_routes(shop)],
+        routes=[*_owner_routes(desk, keys), *_customer_routes(desk), *_sandbox_routes(shop)],
         middleware=[Middleware(_Counter, shop=shop, rate_limited=rate_limited)],
         exception_handlers={HTTPException: _unrouted, ShopError: _refused},
     )
@@ -109,6 +112,9 @@ class _Desk:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
 
+    async def get_store(self, _: Request) -> Response:
+        return success({"store": self._shop.details()})
+
     async def list_orders(self, request: Request) -> Response:
         text = request.query_params.get("limit", "20")
         limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
@@ -172,8 +178,9 @@ class _Desk:
         return Response(content, media_type="application/zip", headers=headers)
 
 
-def _owner_routes(desk: _Desk) -> list[Route]:
+def _owner_routes(desk: _Desk, keys: Collection[str]) -> list[Route]:
     table: tuple[tuple[str, str, _Handler], ...] = (
+        ("GET", "/v1/stores/me", desk.get_store),
         ("GET", "/v1/orders", desk.list_orders),
         ("GET", "/v1/orders/{order_id}", desk.get_order),
         ("POST", "/v1/orders/{order_id}/refund", desk.refund),
@@ -184,7 +191,9 @@ def _owner_routes(desk: _Desk) -> list[Route]:
         ("DELETE", "/v1/webhooks/{webhook_id}", desk.remove_webhook),
         ("POST", "/v1/agents/me/feedback", desk.give_feedback),
     )
-    return [Route(path, _with_key(handler), methods=[method]) for method, path, handler in table]
+    return [
+        Route(path, _with_key(handler, keys), methods=[method]) for method, path, handler in table
+    ]
 
 
 def _customer_routes(desk: _Desk) -> list[Route]:
@@ -259,9 +268,11 @@ def _sandbox_routes(shop: Shop) -> list[Route]:
     ]
 
 
-def _with_key(handler: _Handler) -> _Handler:
+def _with_key(handler: _Handler, keys: Collection[str]) -> _Handler:
+    taken = {f"Bearer {key}" for key in keys}
+
     async def guarded(request: Request) -> Response:
-        if request.headers.get("authorization") != f"Bearer {API_KEY}":
+        if request.headers.get("authorization") not in taken:
             raise ShopError("UNAUTHORIZED", "A valid API key is required.")
         return await handler(request)
 

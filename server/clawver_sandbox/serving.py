@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clawver_sandbox.api import build_app
@@ -50,21 +51,33 @@ def serve(
     with listener, contextlib.suppress(KeyboardInterrupt):
         base = _reachable(shop, listener)
         deliverer = Deliverer(shop.outbox, first_wait_seconds)
-        config = _config(shop, rate_limited=rate_limited)
+        config = _config(build_app(shop, rate_limited=rate_limited))
         server = _Server(config, deliverer, lambda: on_ready(base))
         asyncio.run(server.serve(sockets=[listener]))
 
 
 @contextlib.contextmanager
 def running(
-    shop: Shop, *, rate_limited: bool = False, first_wait_seconds: float = FIRST_WAIT_SECONDS
+    shop: Shop,
+    *,
+    rate_limited: bool = False,
+    first_wait_seconds: float = FIRST_WAIT_SECONDS,
+    app: ASGIApp | None = None,
 ) -> Iterator[str]:
-    """Serve a shop in the background, on a free port; yields the base URL, without ``/v1``."""
+    """Serve a shop in the background, on a free port; yields the base URL, without ``/v1``.
+
+    Args:
+        shop: The shop.
+        rate_limited: See `serve`.
+        first_wait_seconds: See `serve`.
+        app: What answers, where it is not this shop alone with its usual key.
+    """
     listener = listen(0)
     base = _reachable(shop, listener)
     ready = threading.Event()
     deliverer = Deliverer(shop.outbox, first_wait_seconds)
-    server = _Server(_config(shop, rate_limited=rate_limited), deliverer, ready.set)
+    config = _config(app or build_app(shop, rate_limited=rate_limited))
+    server = _Server(config, deliverer, ready.set)
     thread = threading.Thread(
         target=lambda: asyncio.run(server.serve(sockets=[listener])), name="sandbox", daemon=True
     )
@@ -116,9 +129,9 @@ class _Line(H11Protocol):
         self.transport.abort()  # whoever still waits for an answer hears that there is none
 
 
-def _config(shop: Shop, *, rate_limited: bool) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(shop, rate_limited=rate_limited),
+        app,
         http=_Line,
         loop="asyncio",
         ws="none",

@@ -36,6 +36,9 @@ from clawver_sandbox.faults import Fault
 API_KEY = "claw_sk_test_example_sandbox"
 """The one key a sandbox accepts."""
 
+NAME = "Pixel & Thread"
+"""What the store calls itself."""
+
 EVENTS = (
     "order.created",
     "order.paid",
@@ -232,6 +235,10 @@ class Shop:
         """Tells this store from every other. A reset does not change it."""
         with self._transaction() as db:
             return _get(db, "id")
+
+    def details(self) -> Wire:
+        """The store itself, as its owner sees it."""
+        return {"id": f"store_{self.id.removeprefix('sbx_')}", "name": NAME}
 
     @property
     def public_url(self) -> str:

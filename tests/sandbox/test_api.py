@@ -56,6 +56,18 @@ def test_every_answer_says_which_sandbox_it_comes_from(
 # Reading
 
 
+def test_a_store_says_who_it_is_and_stays_that(
+    owner: httpx2.Client, customer: httpx2.Client, shop: Shop, tmp_path: Path
+) -> None:
+    store = data(owner.get("/stores/me"))["store"]
+    shop.reset()
+
+    assert store["name"] == "Pixel & Thread"
+    assert data(owner.get("/stores/me"))["store"] == store
+    assert store["id"] != Shop.open(tmp_path / "another.sqlite3").details()["id"]
+    assert refusal(customer.get("/stores/me")) == (401, "UNAUTHORIZED")
+
+
 def test_the_newest_twenty_orders_are_listed(owner: httpx2.Client, shop: Shop) -> None:
     response = owner.get("/orders")
 
