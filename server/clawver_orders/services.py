@@ -26,6 +26,8 @@ from clawver_orders.settings import Settings
 from clawver_orders.webhooks.inbox import Inbox
 
 SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
+LEDGER, INBOX = "ledger.", "inbox."
+"""What the files of a store's refunds and of its events begin with."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
@@ -99,33 +101,45 @@ class Services:
         self._open.callback(budget.close)
         return budget
 
+    def known_store(self) -> "Store | None":
+        """The store, as far as that is known without asking it."""
+        return self._store
+
+    async def store(self) -> "Store":
+        """The store."""
+        return self._store
+
+    async def kept(self, beginning: str) -> "Store":  # noqa: ARG002  # nobody has to be asked yet
+        """The store, to read what is kept of it.
+
+        Args:
+            beginning: What the name of the file begins with.
+        """
+        return self._store
+
     @cached_property
+    def _store(self) -> "Store":
+        return Store(self)
+
+    @property
     def desk(self) -> RefundDesk:
         """The refund desk."""
-        return RefundDesk(
-            self.clawver,
-            self.ledger,
-            self.locks,
-            self.settings,
-            store=self.settings.store_name,
-            masking=self.masking,
-            moment=self.moment,
-        )
+        return self._store.desk
 
-    @cached_property
+    @property
     def ledger(self) -> Ledger:
-        """Every refund of this store; nothing is opened before it is asked something."""
-        return Ledger(self.settings.store_dir / LEDGER_FILE)
+        """Every refund of this store."""
+        return self._store.ledger
 
-    @cached_property
+    @property
     def inbox(self) -> Inbox:
-        """The events that this store sent; nothing is opened before it is asked something."""
-        return Inbox.of(self.settings)
+        """The events that this store sent."""
+        return self._store.inbox
 
-    @cached_property
+    @property
     def locks(self) -> OrderLocks:
         """One lock for each order, over all processes of this machine."""
-        return OrderLocks(self.settings.store_dir / "locks")
+        return self._store.locks
 
     @cached_property
     def own_answers(self) -> set[int]:
@@ -155,6 +169,51 @@ class Services:
     async def close(self) -> None:
         """Close what was opened."""
         await self._open.aclose()
+
+
+class Store:
+    """What is kept of one store. Nothing is opened before it is asked something.
+
+    Args:
+        services: What it works with.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @property
+    def title(self) -> str:
+        """The store as a person knows it."""
+        return self._services.settings.store_name
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Every refund of this store."""
+        return Ledger(self._services.settings.store_dir / LEDGER_FILE)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """The events that this store sent."""
+        return Inbox.of(self._services.settings)
+
+    @cached_property
+    def locks(self) -> OrderLocks:
+        """One lock for each order, over all processes of this machine."""
+        return OrderLocks(self._services.settings.store_dir / "locks")
+
+    @cached_property
+    def desk(self) -> RefundDesk:
+        """The refund desk."""
+        services = self._services
+        return RefundDesk(
+            services.clawver,
+            self.ledger,
+            self.locks,
+            services.settings,
+            store=self.title,
+            masking=services.masking,
+            moment=services.moment,
+        )
 
 
 Available = Services | SetupError
