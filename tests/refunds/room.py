@@ -13,7 +13,7 @@ from clawver_orders.refunds.desk import Outcome, RefundDesk
 from clawver_orders.refunds.ledger import Intent, Moment, Trace
 from clawver_orders.refunds.settlement import Bounds
 from clawver_orders.sandbox_store import SANDBOX_FILE
-from clawver_orders.services import Services
+from clawver_orders.services import Services, Store
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import Shop
 
@@ -98,7 +98,8 @@ class Room:
         self.shop = Shop.open(state / SANDBOX_FILE)
         self.order_id: str = self.sell(2499)
         self.parts = self.services()
-        self.ledger = self.parts.ledger
+        store = store_of(self.parts)
+        self.ledger, self.locks = store.ledger, store.locks
         self.question_number = 0
 
     def services(self, **changed: Any) -> Services:
@@ -112,7 +113,7 @@ class Room:
         settling = {"refund_settle_seconds": self.settle_seconds}
         values = self.parts.settings.model_copy(update=settling | changed)
         return RefundDesk(
-            self.parts.clawver, self.ledger, self.parts.locks, values, store="a store",
+            self.parts.clawver, self.ledger, self.locks, values, store="a store",
             masking=Masking(), moment=self.now, bounds=bounds,
         )  # fmt: skip
 
@@ -180,6 +181,13 @@ class Room:
         found = self.ledger.find(intent.refund_id)
         assert found is not None
         return found
+
+
+def store_of(services: Services) -> Store:
+    """What is kept of the sandbox store, which nobody has to ask who it is."""
+    store = services.known_store()
+    assert store is not None
+    return store
 
 
 def intent_of(outcome: Outcome) -> Intent:

@@ -395,7 +395,7 @@ async def test_a_yes_that_finds_the_order_busy_sends_nothing(room: Room) -> None
 
         class Slow(AskingHost):
             async def ask(self, question: Question) -> Reply:
-                await stack.enter_async_context(room.parts.locks.held(room.order_id, 0))
+                await stack.enter_async_context(room.locks.held(room.order_id, 0))
                 return await super().ask(question)
 
         outcome = await room.refund(caller=Slow(Reply.YES), refund_approval="ask")

@@ -41,7 +41,7 @@ async def confirmed_by_an_agent(room: Room, order_id: str) -> Outcome:
 
 
 async def while_another_call_is_at_it(room: Room, order_id: str) -> Outcome:
-    async with room.parts.locks.held(order_id, 1.0):
+    async with room.locks.held(order_id, 1.0):
         outcome: Outcome = await room.refund(order_id=order_id)
         return outcome
 

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.refunds.room import store_of
 
 from clawver_orders.caller import Caller, Question, Reply, Script
 from clawver_orders.clawver.client import Clawver
@@ -240,7 +241,7 @@ class Story(RuleBasedStateMachine):
     @rule(cents=st.sampled_from(AMOUNTS), trouble=st.sampled_from(list(TROUBLE)[:12]))
     def refund_twice_at_once(self, cents: int, trouble: str) -> None:
         """One host sends it twice, or two servers are asked."""
-        other = self.services().desk
+        other = store_of(self.services()).desk
         before = self.begin_call(trouble)
         ends: list[Outcome | ClawverError] = []
 
@@ -387,7 +388,7 @@ class Story(RuleBasedStateMachine):
             self.time_passes(10.0)
             self.runner.run(self.desk.recover())
         self.call(lambda: self.desk.check(order_id=self.order))
-        intents = self.open[-1].ledger.all()
+        intents = store_of(self.open[-1]).ledger.all()
         ours = {refund: intent for refund, intent in self.store.paid.items() if intent != "by hand"}
 
         assert {i.clawver_refund_id: i.refund_id for i in intents if i.clawver_refund_id} == ours
@@ -397,7 +398,7 @@ class Story(RuleBasedStateMachine):
 
     @property
     def desk(self) -> RefundDesk:
-        return self.open[0].desk
+        return store_of(self.open[0]).desk
 
     def services(self) -> Services:
         """A server on this ledger."""
@@ -419,7 +420,7 @@ class Story(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.stop()
-        self.runner.run(self.services().desk.recover())
+        self.runner.run(store_of(self.services()).desk.recover())
 
     def stop(self) -> None:
         for each in self.open:
@@ -487,7 +488,7 @@ class Story(RuleBasedStateMachine):
         """Take down what left, what it stood for, and whether it may still arrive."""
         answers = {r["idempotency_key"]: r["status"] for r in self.store.requests()}
         for intent in self.store.sent[self.store.sent_before :]:
-            noted = self.open[0].ledger.find(intent)
+            noted = store_of(self.open[0]).ledger.find(intent)
             assert noted is not None
             self.wishes[intent] = noted.amount_in_cents, frozenset(noted.in_addition_to)
             assert not cents or self.wishes[intent] == (cents, named)

@@ -302,7 +302,7 @@ async def test_a_clock_that_is_set_back_hides_nothing_that_was_sent(room: Room) 
 
 async def test_a_no_to_what_was_refused_is_noted_while_another_call_is_at_it(room: Room) -> None:
     asked, desk = await refused(room), room.desk(refund_approval="ask")
-    async with room.parts.locks.held(room.order_id, 1.0):
+    async with room.locks.held(room.order_id, 1.0):
         said = await desk.decline(asked, TRACE)
 
     assert (said.status, room.given_back()) == ("declined", [])

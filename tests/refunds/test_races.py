@@ -194,7 +194,7 @@ async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_l
 
     async def refund(cents: int) -> None:
         async with opened(configure(refund_settle_seconds=3)) as services:
-            await services.desk.refund(order, cents, "Smudged", (), Script())
+            await (await services.store()).desk.refund(order, cents, "Smudged", (), Script())
 
     async with anyio.create_task_group() as tasks:
         for cents in amounts:

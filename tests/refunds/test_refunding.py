@@ -271,7 +271,7 @@ async def test_what_cannot_be_used_before_anything_is_sent_is_said_to_be_so(
         raise SetupError("It cannot be used.", next_step="A person must look.")
 
     if what == "its lock":
-        monkeypatch.setattr(room.parts.locks, "prove", fail)
+        monkeypatch.setattr(room.locks, "prove", fail)
     else:
         monkeypatch.setattr(room.ledger, "preview", fail)
 
@@ -467,12 +467,12 @@ async def test_what_was_never_sent_is_checked_without_a_request(room: Room) -> N
 
 
 async def test_an_order_that_somebody_works_on_is_busy(room: Room) -> None:
-    async with room.parts.locks.held(room.order_id, 0):
+    async with room.locks.held(room.order_id, 0):
         outcome = await room.refund()
         assert outcome == Outcome("busy", room.order_id, None, check_after_seconds=5)
 
     intent = await room.lost()
-    async with room.parts.locks.held(room.order_id, 0):
+    async with room.locks.held(room.order_id, 0):
         for busy in (await room.refund(), await room.desk().check(intent.refund_id)):
             assert busy == Outcome("busy", room.order_id, 700, intent=intent, check_after_seconds=9)
         requests = len(room.shop.requests())

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.refunds.room import QUICK, TRACE, AskingHost, Room, hide_ledger, intent_of
+from tests.refunds.room import QUICK, TRACE, AskingHost, Room, hide_ledger, intent_of, store_of
 
 from clawver_orders.caller import Reply, Script
 from clawver_orders.clawver.models import Order, Refund
@@ -283,7 +283,7 @@ async def test_what_clawvers_own_answer_lists_is_not_hidden_by_an_older_read(roo
     assert outcome.earlier == (first, second)
     assert outcome.order is not None
     assert outcome.order.refundable_in_cents == 2499 - 1400
-    for desk in (room.desk(), room.services().desk):  # the same process, and another
+    for desk in (room.desk(), store_of(room.services()).desk):  # the same process, and another
         told = await desk.check(intent_of(outcome).refund_id)
         assert (told.status, told.surplus, told.earlier) == ("refunded", (second,), (first, second))
 
@@ -299,7 +299,7 @@ async def test_a_duplicate_that_was_listed_is_said_by_the_process_that_finds_it(
     assert order.refunds == ()
     room.shop.add_fault("stale_read", method="GET", times=-1)
 
-    told = await room.services().desk.check(intent.refund_id)
+    told = await store_of(room.services()).desk.check(intent.refund_id)
 
     assert (told.status, told.surplus) == ("refunded", room.listed()[1:])
 
@@ -347,7 +347,7 @@ async def test_a_refund_made_elsewhere_is_not_forgotten_by_an_older_read(room: R
     room.shop.add_fault("stale_read", method="GET", times=-1)
 
     again = await room.refund()
-    other = await room.services().desk.refund(room.order_id, 700, "Torn", (), Script())
+    other = await store_of(room.services()).desk.refund(room.order_id, 700, "Torn", (), Script())
 
     assert [each.status for each in (seen, again, other)] == ["already_refunded"] * 3
     assert seen.earlier == again.earlier == other.earlier == room.listed()

@@ -42,7 +42,10 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
         return
 
     async def run(services: "Services") -> int:
-        intents = services.ledger.all_open() if only_open else services.ledger.all()
+        from clawver_orders.services import LEDGER
+
+        store = await services.kept(LEDGER)
+        intents = store.ledger.all_open() if only_open else store.ledger.all()
         if as_json:
             click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
             return 0
@@ -61,14 +64,17 @@ def show(refund_id: str, sandbox: bool) -> None:
     """One refund with its whole history."""
 
     async def run(services: "Services") -> int:
-        intent = services.ledger.find(refund_id)
+        from clawver_orders.services import LEDGER
+
+        store = await services.kept(LEDGER)
+        intent = store.ledger.find(refund_id)
         if intent is None:
             stop(f"This machine's ledger for this store holds no refund {refund_id}.", FAILED)
         for name, value in _as_json(intent, services).items():
             if value not in (None, [], ""):
                 click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
         click.echo()
-        for event in services.ledger.history(refund_id):
+        for event in store.ledger.history(refund_id):
             words = (
                 when(event.at), f"process {event.process}", event.event, event.detail,
                 event.who and f"by {event.who}", event.client and f"through {event.client}",
@@ -86,14 +92,16 @@ def check(sandbox: bool) -> None:
 
     async def run(services: "Services") -> int:
         from clawver_orders.errors import ClawverError
+        from clawver_orders.services import LEDGER
 
-        for intent in services.ledger.all():
+        store = await services.kept(LEDGER)
+        for intent in store.ledger.all():
             if intent.is_open or intent.state == "absent":
                 try:
-                    _say(await services.desk.check(intent.refund_id), intent.refund_id)
+                    _say(await store.desk.check(intent.refund_id), intent.refund_id)
                 except ClawverError as error:
                     click.echo(f"{intent.refund_id}: {error}", err=True)
-        left = len(services.ledger.all_open())
+        left = len(store.ledger.all_open())
         click.echo(f"{left} still open." if left else "Nothing is open.")
         return FAILED if left else 0
 
@@ -108,7 +116,8 @@ def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
     """Approve a refund: shows what it is, asks, and sends it once."""
 
     async def run(services: "Services") -> int:
-        outcome = await services.desk.approve(refund_id, _Terminal(_client("approve"), yes))
+        store = await services.store()
+        outcome = await store.desk.approve(refund_id, _Terminal(_client("approve"), yes))
         sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
         _say(outcome, sent)
         click.echo(f"clawver-orders refunds show {sent}{' --sandbox' if sandbox else ''}")
@@ -127,12 +136,13 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
     async def run(services: "Services") -> int:
         from clawver_orders.refunds.ledger import Trace
 
-        intent = services.ledger.find(refund_id)
+        store = await services.store()
+        intent = store.ledger.find(refund_id)
         if intent is not None and not yes:
             click.echo(_described(intent, services))
             click.confirm("Decline this refund?", abort=True)
         trace = Trace(_client("decline"), _Terminal.person)
-        outcome = await services.desk.decline(refund_id, trace)
+        outcome = await store.desk.decline(refund_id, trace)
         if outcome.status == "declined":
             refused = outcome.intent is not None and outcome.intent.sent_at is not None
             why = "Clawver had refused" if refused else "nothing was sent for"

@@ -86,7 +86,9 @@ async def refund_order(
     `already_refunded`. For one more, pass the in_addition_to of that answer. An amount above
     what is left, or above the merchant's limits, is an error and moves nothing.
     """
-    outcome = await services.desk.refund(order_id, amount_in_cents, reason, in_addition_to, caller)
+    outcome = await (await services.store()).desk.refund(
+        order_id, amount_in_cents, reason, in_addition_to, caller
+    )
     answer = _answer(services, outcome)
     if outcome.status == "busy" and outcome.amount_in_cents not in {None, amount_in_cents}:
         wanted = f"this one of {display(amount_in_cents)}, which this call did not begin"
@@ -107,7 +109,7 @@ async def confirm_refund(services: Services, caller: Caller, refund_id: RefundId
     sent again: the answer is its outcome. On `unknown` or no answer call check_refund, on
     `busy` follow next_step.
     """
-    outcome = await services.desk.confirm(refund_id, caller)
+    outcome = await (await services.store()).desk.confirm(refund_id, caller)
     answer = _answer(services, outcome, confirmed=refund_id)
     if outcome.status == "busy" and answer.refund_id not in {None, refund_id}:
         wanted = f"{refund_id}, which this call did not send"
@@ -135,7 +137,7 @@ async def check_refund(
             "Nothing was done: give either refund_id or order_id.",
             next_step="Call check_refund again with one of them.",
         )
-    answer = _answer(services, await services.desk.check(refund_id, order_id))
+    answer = _answer(services, await (await services.store()).desk.check(refund_id, order_id))
     if refund_id and answer.refund_id != refund_id:
         other = f"{refund_id} itself was not sent. A refund of the same amount was sent since, as {answer.refund_id}."
         compare = "Compare its reason and sent_ago with what was meant."
