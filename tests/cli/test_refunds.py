@@ -14,6 +14,7 @@ from tests.hosts import wait_for
 from tests.tools.test_refunds import given_back, posts
 
 from clawver_orders import __version__
+from clawver_orders.settings import Settings
 from clawver_sandbox.shop import API_KEY, Shop
 
 
@@ -25,6 +26,10 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
         "CLAWVER_STATE_DIR": str(tmp_path / "state"),
         "CLAWVER_REFUND_SETTLE_SECONDS": "0.3",
     }
+
+
+def place_of(store: dict[str, str]) -> str:
+    return Settings(api_url=store["CLAWVER_API_URL"]).store_name
 
 
 def previewed(store: dict[str, str], order_id: str, cents: int = 700) -> str:
@@ -209,8 +214,10 @@ def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sal
     rows = json.loads(run("refunds", "--json", **store).stdout)
     opened = run("refunds", "--open", **store)
 
-    assert empty.stdout == "No refunds.\n"
-    assert table[0].split() == [
+    title = f"Store: {place_of(store)}\n"
+    assert empty.stdout == f"{title}No refunds.\n"
+    assert f"{table[0]}\n" == title
+    assert table[1].split() == [
         "refund",
         "order",
         "amount",
@@ -220,10 +227,10 @@ def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sal
         "at",
         "Clawver",
     ]
-    assert [line.split()[0] for line in table[1:]] == [waiting, refund_id]
+    assert [line.split()[0] for line in table[2:]] == [waiting, refund_id]
     assert [row["state"] for row in rows] == ["previewed", "confirmed"]
     assert rows[1]["amount_in_cents"] == 700
-    assert opened.stdout == "No refunds.\n"
+    assert opened.stdout == f"{title}No refunds.\n"
 
 
 def test_everything_open_is_looked_up(store: dict[str, str], shop: Shop, sale: str) -> None:
@@ -259,7 +266,7 @@ def test_what_landed_late_or_twice_is_said_in_the_terminal(
     assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
     assert twice.returncode == 0
     assert "2 refunds of this amount are new on the order" in twice.stderr
-    assert run("refunds", "check", **store).stdout == "Nothing is open.\n"
+    assert run("refunds", "check", **store).stdout.endswith("\nNothing is open.\n")
 
 
 def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(
@@ -304,7 +311,7 @@ def test_the_terminal_works_on_the_sandbox_too(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert f"clawver-orders refunds show {asked['refund_id']} --sandbox\n" in done.stdout
     assert "confirmed" in run("refunds", "--sandbox", **state).stdout
-    assert run("refunds", CLAW_API_KEY=API_KEY, **state).stdout == "No refunds.\n"
+    assert run("refunds", CLAW_API_KEY=API_KEY, **state).stdout.endswith("\nNo refunds.\n")
 
 
 def test_settings_that_do_not_do_are_a_sentence(

@@ -49,6 +49,7 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
         if as_json:
             click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
             return 0
+        click.echo(f"Store: {store.title}")
         rows = [_cells(intent) for intent in intents]
         for line in table(HEADINGS, rows) if rows else ["No refunds."]:
             click.echo(line)
@@ -70,6 +71,7 @@ def show(refund_id: str, sandbox: bool) -> None:
         intent = store.ledger.find(refund_id)
         if intent is None:
             stop(f"This machine's ledger for this store holds no refund {refund_id}.", FAILED)
+        click.echo(f"store: {store.title}")
         for name, value in _as_json(intent, services).items():
             if value not in (None, [], ""):
                 click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
@@ -95,6 +97,7 @@ def check(sandbox: bool) -> None:
         from clawver_orders.services import LEDGER
 
         store = await services.kept(LEDGER)
+        click.echo(f"Store: {store.title}")
         for intent in store.ledger.all():
             if intent.is_open or intent.state == "absent":
                 try:
@@ -139,6 +142,7 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
         store = await services.store()
         intent = store.ledger.find(refund_id)
         if intent is not None and not yes:
+            click.echo(f"Store: {store.title}")
             click.echo(_described(intent, services))
             click.confirm("Decline this refund?", abort=True)
         trace = Trace(_client("decline"), _Terminal.person)
