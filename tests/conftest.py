@@ -41,11 +41,14 @@ from clawver_orders.install import installation
 from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
+from clawver_orders.storage import scopes
 from clawver_orders.webhooks.inbox import Inbox
+from clawver_sandbox.api import build_app
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
 __all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
+KEY = "claw_sk_live_example_of_tests"
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -160,18 +163,18 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture
 def store_url(shop: Shop) -> Iterator[str]:
-    """The shop on a real port."""
-    with running(shop) as url:
+    """The shop on a real port. A real store knows keys of both kinds."""
+    with running(shop, app=build_app(shop, keys=(KEY, API_KEY))) as url:
         yield url
 
 
 @pytest.fixture
-def configure(store_url: str, tmp_path: Path) -> Configure:
-    """Settings for the shop; anything can be changed by name."""
+def configure(store_url: str, shop: Shop, tmp_path: Path) -> Configure:
+    """Settings for the shop, on a machine that has met it; anything can be changed by name."""
 
     def make(**changed: Any) -> Settings:
         values: dict[str, Any] = {
-            "api_key": API_KEY,
+            "api_key": KEY,
             "api_url": f"{store_url}/v1",
             "state_dir": tmp_path / "state",
             "timeout_seconds": 30.0,
@@ -179,15 +182,30 @@ def configure(store_url: str, tmp_path: Path) -> Configure:
             "requests_per_day": 10**6,
             "refund_approval": "off",
         }
-        return Settings(**values | changed)
+        settings = Settings(**values | changed)
+        if not {"api_key", "api_url", "state_dir"} & set(changed):
+            scopes.note(settings, shop.details()["id"], shop.details()["name"])
+        return settings
 
     return make
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where what belongs to the store is kept, on a machine that has met it."""
+    scope = scopes.known(settings)
+    assert scope is not None
+    return scope.folder
+
+
+def inbox_of(settings: Settings) -> Inbox:
+    """The inbox of the store, on a machine that has met it."""
+    return Inbox(folder_of(settings) / "inbox.sqlite3", timedelta(days=settings.inbox_days))
 
 
 def leading_to(store_url: str, state: Path) -> dict[str, str]:
     """What points a command at a shop."""
     return {
-        "CLAW_API_KEY": API_KEY,
+        "CLAW_API_KEY": KEY,
         "CLAWVER_API_URL": f"{store_url}/v1",
         "CLAWVER_STATE_DIR": str(state),
         "CLAWVER_REFUND_APPROVAL": "off",

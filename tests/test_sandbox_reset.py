@@ -23,6 +23,7 @@ from clawver_orders.refunds.ledger import LEDGER_FILE, Intent, Ledger, Moment, T
 from clawver_orders.sandbox_store import SANDBOX_FILE, _put_aside, reset_sandbox
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
+from clawver_orders.storage import scopes
 from clawver_orders.webhooks import parse
 from clawver_orders.webhooks.inbox import Delivery, Inbox
 from clawver_sandbox import serving
@@ -40,18 +41,26 @@ def settings_for(state: Path, **changed: Any) -> Settings:
     return Settings(**values | changed)
 
 
+def folder_of(settings: Settings) -> Path:
+    """Where its refunds are; as of an earlier version where nobody asked which store it is."""
+    scope = scopes.known(settings)
+    return settings.origin_dir if scope is None else scope.folder
+
+
 async def refund(settings: Settings, order_id: str = "ord_shirt") -> str:
     async with opened(settings) as services:
-        return (await services.desk.refund(order_id, 500, "Torn", [], Script())).status
+        return (
+            await (await services.store()).desk.refund(order_id, 500, "Torn", [], Script())
+        ).status
 
 
 def noted(settings: Settings) -> tuple[Intent, ...]:
-    return Ledger(settings.store_dir / LEDGER_FILE).all()
+    return Ledger(folder_of(settings) / LEDGER_FILE).all()
 
 
 def note(settings: Settings, sandbox: str = "") -> Intent:
     """What a refund of another day left behind in a ledger."""
-    ledger, now = Ledger(settings.store_dir / LEDGER_FILE), Moment(datetime.now(UTC), 5000.0)
+    ledger, now = Ledger(folder_of(settings) / LEDGER_FILE), Moment(datetime.now(UTC), 5000.0)
     intent = ledger.preview("ord_1", 500, "Torn", [], "", False, now, Trace("test"), sandbox)
     return ledger.begin_send(intent.refund_id, [], 10_000, now, Trace("test"))
 
@@ -116,10 +125,14 @@ async def test_a_server_that_runs_meanwhile_finds_an_empty_ledger(
 ) -> None:
     with place.open() as url:
         async with opened(settings_for(state, api_url=url)) as services:
-            first = await services.desk.refund("ord_shirt", 500, "Torn", [], Script())
+            first = await (await services.store()).desk.refund(
+                "ord_shirt", 500, "Torn", [], Script()
+            )
             reset_sandbox(services.settings)
-            assert services.ledger.all() == ()
-            second = await services.desk.refund("ord_shirt", 500, "Torn", [], Script())
+            assert (await services.store()).ledger.all() == ()
+            second = await (await services.store()).desk.refund(
+                "ord_shirt", 500, "Torn", [], Script()
+            )
 
     assert (first.status, second.status) == ("refunded", "refunded")
 
@@ -174,7 +187,7 @@ async def test_a_ledger_with_refunds_of_both_keeps_those_of_the_real_store(
     assert [each.order_id for each in noted(both)] == ["ord_digital"]
     assert said == [
         "Refunds that are not known to be of this sandbox were kept: 1. If no real store was ever used "
-        f"at this address, stop all servers and delete {both.store_dir} to start empty."
+        f"at this address, stop all servers and delete {folder_of(both)} to start empty."
     ]
 
 
@@ -183,13 +196,17 @@ async def test_what_was_shown_on_the_sandbox_is_not_sent_to_a_real_store(
 ) -> None:
     with place.open() as url:
         async with opened(settings_for(state, api_url=url, refund_approval="ask")) as services:
-            shown = await services.desk.refund("ord_shirt", 500, "Torn", [], Script())
+            shown = await (await services.store()).desk.refund(
+                "ord_shirt", 500, "Torn", [], Script()
+            )
             assert shown.intent is not None
             place.is_real = True
-            confirmed = await services.desk.confirm(shown.intent.refund_id, Script())
+            confirmed = await (await services.store()).desk.confirm(
+                shown.intent.refund_id, Script()
+            )
             assert confirmed.intent is not None
             sent = place.shop.refunds()
-            done = await services.desk.confirm(confirmed.intent.refund_id, Script())
+            done = await (await services.store()).desk.confirm(confirmed.intent.refund_id, Script())
 
     assert [shown.status, confirmed.status, done.status] == ["needs_confirmation"] * 2 + [
         "refunded"
@@ -286,7 +303,7 @@ def damage(path: Path, how: str) -> bytes:
 
 def test_received_events_stay(state: Path) -> None:
     sandbox = settings_for(state, sandbox=True)
-    inbox = Inbox(sandbox.store_dir / "inbox.sqlite3", timedelta(days=30))
+    inbox = Inbox(sandbox.origin_dir / "inbox.sqlite3", timedelta(days=30))
     body = b'{"event": "order.paid"}'
     inbox.note("r", [Delivery(body, parse(body), datetime.now(UTC))])
     before = contents(state)
@@ -361,14 +378,14 @@ async def test_a_ledger_that_cannot_be_emptied_is_named_and_the_sandbox_starts_a
 ) -> None:
     sandbox = settings_for(state, sandbox=True)
     await refund(sandbox)
-    (sandbox.store_dir / LEDGER_FILE).write_bytes(b"no database" * 500)
+    (sandbox.origin_dir / LEDGER_FILE).write_bytes(b"no database" * 500)
 
     (said,) = reset_sandbox(sandbox)
 
     assert said.startswith(
-        f"The refunds noted in {sandbox.store_dir} were not forgotten. The file of"
+        f"The refunds noted in {sandbox.origin_dir} were not forgotten. The file of"
     )
-    assert (sandbox.store_dir / LEDGER_FILE).read_bytes() == b"no database" * 500
+    assert (sandbox.origin_dir / LEDGER_FILE).read_bytes() == b"no database" * 500
 
 
 async def test_no_link_leads_a_reset_to_a_ledger_elsewhere(state: Path, tmp_path: Path) -> None:
@@ -377,8 +394,8 @@ async def test_no_link_leads_a_reset_to_a_ledger_elsewhere(state: Path, tmp_path
     reset_sandbox(there)
     with closing(Shop.open(state / SANDBOX_FILE)) as shop:
         intent = note(elsewhere, shop.id)
-    there.store_dir.parent.mkdir(exist_ok=True)
-    there.store_dir.symlink_to(elsewhere.store_dir)
+    there.origin_dir.parent.mkdir(exist_ok=True)
+    there.origin_dir.symlink_to(elsewhere.origin_dir)
 
     (said,) = reset_sandbox(there)
 

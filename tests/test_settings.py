@@ -367,7 +367,7 @@ def test_a_state_folder_may_begin_at_home() -> None:
     [
         (
             ("https://api.clawver.store/v1", "https://API.clawver.store:443/v1/", "https://api.clawver.store:/"),
-            "api.clawver.store",
+            "",
             "https+api.clawver.store+443",
         ),
         (
@@ -385,8 +385,8 @@ def test_one_store_has_one_folder_however_its_address_is_spelled(
 ) -> None:
     found = [Settings(api_url=url, state_dir=tmp_path) for url in urls]
 
-    assert {each.store_name for each in found} == {name}
-    assert {each.store_dir for each in found} == {tmp_path / "stores" / folder}
+    assert {each.place for each in found} == {name}
+    assert {each.origin_dir for each in found} == {tmp_path / "stores" / folder}
 
 
 def test_an_address_on_ipv4_is_the_same_when_it_is_written_in_ipv6() -> None:
@@ -441,8 +441,8 @@ def test_two_stores_share_a_folder_and_a_name_only_when_they_are_the_same(
     )
     same = store == another
 
-    assert (str(first.store_dir).casefold() == str(second.store_dir).casefold()) is same
-    assert (first.store_name.casefold() == second.store_name.casefold()) is same
+    assert (str(first.origin_dir).casefold() == str(second.origin_dir).casefold()) is same
+    assert (first.place.casefold() == second.place.casefold()) is same
 
 
 @given(found=addresses())
@@ -453,11 +453,11 @@ def test_no_address_has_the_folder_of_the_sandbox_or_one_that_a_file_system_refu
     settings = Settings(api_url=found[1], state_dir=Path("/state"))
     sandbox = settings.model_copy(update={"sandbox": True})
 
-    assert settings.store_dir.parent == sandbox.store_dir.parent == Path("/state/stores")
-    assert settings.store_dir != sandbox.store_dir
-    assert settings.store_name != sandbox.store_name
+    assert settings.origin_dir.parent == sandbox.origin_dir.parent == Path("/state/stores")
+    assert settings.origin_dir != sandbox.origin_dir
+    assert settings.place != sandbox.place
     # Windows keeps the names of devices for itself, with any ending, and drops dots at an end.
-    assert re.fullmatch(r"https?\+[a-z0-9.-]+\+[0-9]{1,5}", settings.store_dir.name)
+    assert re.fullmatch(r"https?\+[a-z0-9.-]+\+[0-9]{1,5}", settings.origin_dir.name)
 
 
 def test_webhook_secrets_are_one_or_several_and_never_shown() -> None:

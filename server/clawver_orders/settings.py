@@ -7,6 +7,7 @@ default may be the opposite of what was meant. So is a variable whose name is a 
 No error repeats a value.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -33,6 +34,7 @@ from clawver_orders.setting_names import is_ours, meant, shown
 
 DEFAULT_API_URL = "https://api.clawver.store/v1"
 LIVE_HOST = "api.clawver.store"
+TEST_KEY_PREFIX = "claw_sk_test_"
 _KEY = re.compile(r"[!#-&(-~]{16,256}")  # visible ASCII: anything else could split a header
 _SECRET = re.compile(r"[!-~]{16,256}")
 _SECRET_FIELDS = frozenset({"api_key", "http_token", "webhook_secret"})
@@ -294,17 +296,33 @@ class Settings(BaseModel):
         return urlsplit(self.api_url).hostname or ""
 
     @property
-    def store_name(self) -> str:
-        """The store as a person knows it: by where its API is, not by its key."""
-        if self.sandbox:
-            return "the sandbox"  # no host name holds a space
+    def is_test_key(self) -> bool:
+        """Whether the key says of itself that no real money moves."""
+        key = self.api_key
+        return key is not None and key.get_secret_value().startswith(TEST_KEY_PREFIX)
+
+    @property
+    def place(self) -> str:
+        """Where the API is, as a person knows it; nothing where it is Clawver's own."""
         scheme, host, port = self._origin
+        if self.sandbox or (scheme, host, port) == ("https", LIVE_HOST, 443):
+            return ""
         place = host if port == _USUAL_PORTS[scheme] else f"{host}:{port}"
         return place if scheme == "https" else f"{scheme}://{place}"
 
     @property
-    def store_dir(self) -> Path:
-        """Where this store's state is kept: a new key forgets nothing, and no two stores share it.
+    def key_dir(self) -> Path:
+        """Where what belongs to the key is kept, by its fingerprint: the key cannot be told from it."""
+        if self.sandbox:
+            return self.origin_dir
+        if self.api_key is None:
+            return self.origin_dir / "keys" / "none"
+        marked = f"clawver-orders key {self.api_key.get_secret_value()}".encode()
+        return self.origin_dir / "keys" / hashlib.sha256(marked).hexdigest()[:32]
+
+    @property
+    def origin_dir(self) -> Path:
+        """Where what belongs to the stores at one address is kept; see `storage.scopes`.
 
         No host name holds a plus sign, so no two origins give one name, on a file system that
         ignores case either, and none gives that of the sandbox or of a device on Windows.
@@ -319,8 +337,10 @@ class Settings(BaseModel):
         The first is what `--sandbox` uses. Each of the others is of a store reached over plain HTTP:
         that can be a real one, behind a tunnel.
         """
-        within = self.model_copy(update={"sandbox": True}).store_dir
-        return within, *sorted(within.parent.glob("http+*"))
+        within = self.model_copy(update={"sandbox": True}).origin_dir
+        served = within.parent.glob("http+*")
+        parts = ([each, *each.glob("live-*"), *each.glob("test-*")] for each in sorted(served))
+        return within, *(folder for part in parts for folder in sorted(part))
 
     @property
     def _origin(self) -> tuple[str, str, int]:

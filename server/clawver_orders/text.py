@@ -65,6 +65,12 @@ def is_seen(character: str) -> bool:
     )
 
 
+def quoted(text: str, longest: int = 80) -> str:
+    """A text of somebody else: on one line, short, and marked as theirs."""
+    line = " ".join(text.split()).replace('"', "'")
+    return f'"{line if len(line) <= longest else line[: longest - 1] + "…"}"'
+
+
 def masked_email(email: str) -> str:
     """An e-mail address of which only the first letter and the domain's ending are left."""
     name, at, domain = email.partition("@")

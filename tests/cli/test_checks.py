@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.conftest import KEY, folder_of
 
 from clawver_orders.cli.checks import Finding, examine
 from clawver_orders.refunds import order_locks
 from clawver_orders.refunds.ledger import Ledger, Moment, Trace
 from clawver_orders.settings import Settings
+from clawver_orders.storage import scopes
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MOMENT = Moment(NOW, 1000.0)
@@ -22,11 +24,13 @@ WHOLE = Finding("ledger", True, "The refund ledger is whole and can be written."
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
+    """Of a machine that has met one store."""
+    scopes.note(Settings(state_dir=tmp_path / "state", api_key=KEY), "store_1", "Ada's")
     return tmp_path / "state"
 
 
-def file_of(state: Path, **which: object) -> Path:
-    return Settings(state_dir=state, **which).store_dir / "ledger.sqlite3"
+def file_of(state: Path, **which: bool) -> Path:
+    return folder_of(Settings(state_dir=state, **which)) / "ledger.sqlite3"
 
 
 async def findings(state: Path, **decided: object) -> list[Finding]:

@@ -36,16 +36,18 @@ def test_the_inbox_is_a_table(state: dict[str, str], inbox: Inbox) -> None:
     lines = run_process("events", **state).stdout.splitlines()
 
     assert empty.stdout.splitlines() == [
+        "Store: the sandbox",
         "No events.",
         "Nothing has ever listened here. Start it with: clawver-orders listen",
     ]
-    assert lines[0].split("  ")[0] == "event id"
-    assert [line.split()[:5] for line in lines[1:3]] == [
+    assert lines[0] == "Store: the sandbox"
+    assert lines[1].split("  ")[0] == "event id"
+    assert [line.split()[:5] for line in lines[2:4]] == [
         ["evt_2", "order.shipped", "ord_22", "2026-03-14", "15:09:26"],
         ["evt_1", "order.paid", "ord_1", "2026-03-14", "15:09:26"],
     ]
-    assert lines[3].startswith("Somebody listens; last start ")
-    assert len({line.index("2026") for line in lines[1:3]}) == 1
+    assert lines[4].startswith("Somebody listens; last start ")
+    assert len({line.index("2026") for line in lines[2:4]}) == 1
 
 
 def test_the_table_can_be_narrowed(state: dict[str, str], inbox: Inbox) -> None:
@@ -122,6 +124,7 @@ def test_what_arrives_can_be_followed(state: dict[str, str], inbox: Inbox, as_js
         env=keyless() | state, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as following:  # fmt: skip
         assert following.stdout is not None
+        first = following.stdout.readline() if not as_json else ""
         lines = [following.stdout.readline() for _ in range(2)]
         arrive(inbox, 4)
         arrive(inbox, 5)
@@ -130,6 +133,7 @@ def test_what_arrives_can_be_followed(state: dict[str, str], inbox: Inbox, as_js
         _, errors = following.communicate(timeout=20)
 
     ids = [json.loads(line)["event_id"] if as_json else line.split()[0] for line in lines]
+    assert first == ("" if as_json else "Store: the sandbox\n")
     assert ids == ["evt_2", "evt_3", "evt_4", "evt_5"]
     assert "Traceback" not in errors
 

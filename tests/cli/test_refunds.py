@@ -29,7 +29,7 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 def place_of(store: dict[str, str]) -> str:
-    return Settings(api_url=store["CLAWVER_API_URL"]).store_name
+    return Settings(api_url=store["CLAWVER_API_URL"]).place
 
 
 def previewed(store: dict[str, str], order_id: str, cents: int = 700) -> str:
@@ -214,8 +214,8 @@ def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sal
     rows = json.loads(run("refunds", "--json", **store).stdout)
     opened = run("refunds", "--open", **store)
 
-    title = f"Store: {place_of(store)}\n"
-    assert empty.stdout == f"{title}No refunds.\n"
+    title = f'Store: "Pixel & Thread" ({shop.details()["id"]}) at {place_of(store)}, test key\n'
+    assert empty.stdout == "Store: none was used here yet\nNo refunds.\n"
     assert f"{table[0]}\n" == title
     assert table[1].split() == [
         "refund",
@@ -266,7 +266,7 @@ def test_what_landed_late_or_twice_is_said_in_the_terminal(
     assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
     assert twice.returncode == 0
     assert "2 refunds of this amount are new on the order" in twice.stderr
-    assert run("refunds", "check", **store).stdout.endswith("\nNothing is open.\n")
+    assert run("refunds", "check", **store).stdout.endswith("key\nNothing is open.\n")
 
 
 def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(
@@ -277,7 +277,7 @@ def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(
         shop.add_fault("drop_before", method="POST")
         run("approve", previewed(store, order), "--yes", **store)
     lock = Path(store["CLAWVER_STATE_DIR"], "stores")
-    (broken,) = lock.glob(f"*/locks/order-{other}.lock")
+    (broken,) = lock.glob(f"**/locks/order-{other}.lock")
     broken.unlink()
     broken.mkdir()
     shop.refund(sale, 700, "The request, late")

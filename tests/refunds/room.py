@@ -196,5 +196,5 @@ def intent_of(outcome: Outcome) -> Intent:
 
 
 def hide_ledger(room: Room) -> None:
-    folder = room.parts.settings.store_dir
+    folder = room.parts.settings.origin_dir
     (folder / "ledger.sqlite3").rename(folder / "elsewhere")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Configure, with_slow
+from tests.conftest import KEY, Configure, folder_of, with_slow
 from tests.instruments.crash.host import Answer, KillableHost, environment_of
 from tests.instruments.crash.watch import Point, WatchedShop
 
@@ -35,7 +35,7 @@ def shop(tmp_path: Path) -> WatchedShop:
 
 @pytest.fixture
 def ledger(configure: Configure) -> Path:
-    return configure().store_dir / "ledger.sqlite3"
+    return folder_of(configure()) / "ledger.sqlite3"
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def start(store_url: str, tmp_path: Path) -> Iterator[Start]:
 
     def one_more(*before: str) -> KillableHost:
         settings = environment_of(f"{store_url}/v1", tmp_path / "state", REFUND_SETTLE_SECONDS=3)
+        settings["CLAW_API_KEY"] = KEY
         hosts.append(KillableHost(settings, tmp_path / "stderr", before=before))
         return hosts[-1]
 

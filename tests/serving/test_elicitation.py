@@ -105,8 +105,8 @@ def wanted(shop: Shop) -> dict[str, Any]:
 
 async def trail(settings: Settings) -> list[tuple[str, str, str]]:
     async with opened(settings) as services:
-        (intent,) = services.ledger.all()
-        history = services.ledger.history(intent.refund_id)
+        (intent,) = (await services.store()).ledger.all()
+        history = (await services.store()).ledger.history(intent.refund_id)
     return [(event.event, event.who, event.detail) for event in history]
 
 
@@ -127,7 +127,9 @@ async def test_a_yes_sends_at_once_and_is_written_down(
         ("confirmed", "person by elicitation", f"listed as {answer['clawver_refund_id']}"),
     ]
     async with opened(settings) as services:
-        clients = {event.client for event in services.ledger.history(answer["refund_id"])}
+        clients = {
+            event.client for event in (await services.store()).ledger.history(answer["refund_id"])
+        }
     assert clients == {"Test host 7"}
 
 
@@ -145,7 +147,7 @@ async def test_the_question_shows_all_that_a_person_needs(
     for part in (
         "Refund $5.00 on order ord_shirt?", "Money cannot be called back", order["customerEmail"],
         order["items"][0]["productName"], '"Too small"', "$32.00 can be refunded, and $27.00 would be left",
-        "rfi_", "Store: http://localhost:",
+        "rfi_", f'Store: "Pixel & Thread" ({shop.details()["id"]}) at http://localhost:',
     ):  # fmt: skip
         assert part in question
 
@@ -368,8 +370,8 @@ async def test_a_person_approves_in_the_terminal_what_a_host_failed_to_ask(
         with suppress(MCPError):
             await client.call_tool("refund_order", wanted)
     async with opened(settings) as services:
-        (intent,) = services.ledger.all()
-        outcome = await services.desk.approve(intent.refund_id, AtTheTerminal())
+        (intent,) = (await services.store()).ledger.all()
+        outcome = await (await services.store()).desk.approve(intent.refund_id, AtTheTerminal())
 
     assert outcome.status == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700]
@@ -382,8 +384,8 @@ async def test_a_no_that_comes_after_the_money_went_tells_how_it_stands(
 
     async def slow(*_: Any) -> ElicitResult:
         async with opened(settings) as services:
-            (intent,) = services.ledger.all()
-            await services.desk.approve(intent.refund_id, AtTheTerminal())
+            (intent,) = (await services.store()).ledger.all()
+            await (await services.store()).desk.approve(intent.refund_id, AtTheTerminal())
         return NO
 
     async with host(settings, "legacy", slow) as client:
@@ -514,7 +516,7 @@ async def test_two_questions_for_one_refund_send_it_once(
 
     async def slow(*_: Any) -> ElicitResult:
         async with opened(settings) as services:
-            (intent,) = services.ledger.all()
+            (intent,) = (await services.store()).ledger.all()
             async with host(configure(refund_approval="off"), "legacy") as other:
                 inner.append(await call(other, "confirm_refund", refund_id=intent.refund_id))
         return YES
@@ -554,8 +556,8 @@ async def test_any_process_hears_the_answer_where_the_key_can_be_kept_and_else_w
 ) -> None:
     settings = configure(refund_approval="ask")
     if not is_kept:
-        (settings.store_dir / "questions.key").mkdir(parents=True)
-        settings.store_dir.chmod(0o700)
+        (settings.key_dir / "questions.key").mkdir(parents=True)
+        settings.key_dir.chmod(0o700)
     async with host(settings, person=Asked()) as one, host(settings, person=Asked()) as another:
         first = await one.session.call_tool("refund_order", wanted, allow_input_required=True)
         assert isinstance(first, mcp_types.InputRequiredResult)
@@ -677,7 +679,7 @@ async def test_a_key_is_made_for_a_question_and_not_before(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
     settings = configure(refund_approval="ask")
-    key = settings.store_dir / "questions.key"
+    key = settings.key_dir / "questions.key"
     async with host(settings, era, Asked(YES)) as client:
         await call(client, "get_order", order_id=wanted["order_id"])
         assert not key.exists()

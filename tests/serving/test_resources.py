@@ -14,7 +14,7 @@ from mcp_types import (
     ResourceTemplateReference,
     TextResourceContents,
 )
-from tests.conftest import Configure, Connect
+from tests.conftest import Configure, Connect, folder_of
 from tests.tools.test_refunds import Time
 from tests.tools.test_tools import call, failure
 
@@ -137,7 +137,7 @@ async def test_an_unknown_order_is_a_wrong_parameter_and_trouble_is_not(
 async def test_a_damaged_ledger_is_said_and_the_rest_goes_on(
     configure: Configure, connect: Connect
 ) -> None:
-    folder = configure().store_dir
+    folder = folder_of(configure())
     folder.mkdir(parents=True, mode=0o700)
     (folder / "ledger.sqlite3").write_bytes(b"no database")
     async with connect() as client:

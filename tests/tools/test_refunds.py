@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client
-from tests.conftest import Configure, Connect
+from tests.conftest import Configure, Connect, folder_of
 from tests.tools.test_tools import call, failure
 
 from clawver_orders.refunds.ledger import Moment, Trace
@@ -466,7 +466,7 @@ async def test_an_order_that_somebody_works_on_is_left_alone(
     configure: Configure, connect: Connect, shop: Shop
 ) -> None:
     wanted = {"order_id": "ord_shirt", "amount_in_cents": 700, "reason": "Smudged"}
-    locks = OrderLocks(configure().store_dir / "locks")
+    locks = OrderLocks(folder_of(configure()) / "locks")
     async with connect() as client, locks.held("ord_shirt", 0):
         said = await call(client, "refund_order", **wanted)
 
@@ -492,7 +492,7 @@ async def test_a_ledger_that_breaks_after_the_request_left_is_said(
             tasks.start_soon(refund)
             while not posts(shop):
                 await anyio.sleep(0.01)
-            (configure().store_dir / "ledger.sqlite3").write_bytes(b"broken")
+            (folder_of(configure()) / "ledger.sqlite3").write_bytes(b"broken")
 
     (answer,) = said
     assert answer["status"] == "refunded"
@@ -508,17 +508,21 @@ async def test_a_refund_left_open_is_looked_up_at_the_next_start(
     async with opened(settings) as services:
         seen = await services.clawver.order(sale)
         now = Moment(services.now(), services.uptime())
-        intent = services.ledger.preview(sale, 700, "Smudged", (), "[]", False, now, Trace("test"))
-        services.ledger.begin_send(intent.refund_id, (), 10**6, now, Trace("test", "setting off"))
+        intent = (await services.store()).ledger.preview(
+            sale, 700, "Smudged", (), "[]", False, now, Trace("test")
+        )
+        (await services.store()).ledger.begin_send(
+            intent.refund_id, (), 10**6, now, Trace("test", "setting off")
+        )
     assert not seen.refunds
     shop.refund(sale, 700, "Smudged")
 
     async with Client(build_server(settings)):
         with anyio.fail_after(10):
-            while services.ledger.all_open():
+            while (await services.store()).ledger.all_open():
                 await anyio.sleep(0.01)
 
-    (found,) = services.ledger.all()
+    (found,) = (await services.store()).ledger.all()
     assert found.state == "confirmed"
     assert found.clawver_refund_id == shop.order(sale)["refunds"][0]["id"]
 
@@ -599,7 +603,7 @@ async def test_an_open_refund_is_told_wherever_money_is_spoken_of(
 async def test_orders_are_read_beside_a_damaged_ledger(
     configure: Configure, connect: Connect
 ) -> None:
-    folder = configure().store_dir
+    folder = folder_of(configure())
     folder.mkdir(parents=True)
     (folder / "ledger.sqlite3").write_text("no ledger")
     async with connect() as client:

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from mcp import Client
 from tests.amending import amend
-from tests.conftest import Configure, Connect
+from tests.conftest import Configure, Connect, inbox_of
 
 from clawver_orders.logs import set_up
-from clawver_orders.services import SANDBOX_NOTICE, Services
+from clawver_orders.services import SANDBOX_NOTICE
 from clawver_orders.tools import SURFACE
 from clawver_orders.webhooks import parse
 from clawver_orders.webhooks.inbox import Delivery
@@ -509,7 +509,7 @@ async def test_masked_answers_name_no_customer(
             private += text.split() if part == "name" else [text]
     body = b'{"event": "order.shipped", "data": {"orderId": "ord_shirt", "order": %s}}'
     body %= json.dumps(wire).encode()
-    Services(configure()).inbox.note("r", [Delivery(body, parse(body), datetime.now(UTC))])
+    inbox_of(configure()).note("r", [Delivery(body, parse(body), datetime.now(UTC))])
     shop.add_webhook("https://hooks.example/", ["order.shipped"], "whsec_example_0123456789")
     token = shop.status_token_of("ord_shirt")
     refund = {"order_id": "ord_shirt", "amount_in_cents": 500}

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
+from tests.conftest import KEY
 
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.settings import Settings
@@ -416,6 +417,14 @@ def test_without_a_secret_there_is_no_receiver(tmp_path: Path) -> None:
         Receiver.of(settings(tmp_path, webhook_secret=()))
 
     assert "16 characters" in raised.value.next_step
+
+
+def test_a_receiver_of_a_store_that_nobody_has_read_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"^Nothing was started: it is not known yet") as no:
+        Receiver.of(settings(tmp_path, sandbox=False, api_key=KEY))
+
+    assert "clawver-orders doctor" in no.value.next_step
+    assert not (tmp_path / "state").exists()
 
 
 def test_it_can_be_mounted_as_the_docstring_shows(

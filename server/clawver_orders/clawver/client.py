@@ -20,6 +20,7 @@ from clawver_orders.clawver.models import (
     Product,
     Receipt,
     Record,
+    StoreDetails,
     Webhook,
 )
 from clawver_orders.clawver.transport import Response, Subject, Transport, unexpected, unknown
@@ -36,6 +37,7 @@ FIND_CHECKOUT = (
 
 ORDERS = Subject("orders", find="", look=COMPARE_ORDER)
 WEBHOOKS = Subject("webhooks", find="", look=COMPARE_ORDER)
+STORE = Subject("the store of this key", find="", look=COMPARE_ORDER)
 NEW_WEBHOOK = Subject("webhooks", find=LIST_WEBHOOKS, look=LIST_WEBHOOKS)
 R = TypeVar("R", bound=Record)
 
@@ -59,6 +61,13 @@ class Clawver:
         reply = await self._transport.read("/orders", ORDERS, params={"limit": "1"})
         _data(reply, ORDERS)
         return reply.date
+
+    async def store_details(self) -> StoreDetails:
+        """The store that the key opens. Asked for with the part of the allowance kept for refunds."""
+        reply = await self._transport.read("/stores/me", STORE, urgent=True)
+        data = _data(reply, STORE)
+        inner = data.get("store")
+        return _record(StoreDetails, inner if isinstance(inner, dict) else data, STORE)
 
     async def orders(self, *, status: str | None = None, limit: int) -> OrderPage:
         """The newest orders, at most `limit`, only those in `status` where one is given."""

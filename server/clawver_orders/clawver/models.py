@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -481,6 +482,13 @@ class Product(Record):
     currency: Annotated[str | None, BeforeValidator(currency_code)] = None
     """None where it does not say."""
     print_on_demand: Annotated[PrintOnDemand | None, BeforeValidator(_object_or_none)] = None
+
+
+class StoreDetails(Record):
+    """The store that a key opens. Its shape is not documented; what is there is read."""
+
+    id: Annotated[Id, Field(validation_alias=AliasChoices("id", "storeId"))]
+    name: Annotated[Words, Field(validation_alias=AliasChoices("name", "storeName"))] = ""
 
 
 class Webhook(Record):

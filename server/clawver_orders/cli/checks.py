@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from clawver_orders.errors import ClawverError, SetupError
-from clawver_orders.services import Services, opened
+from clawver_orders.services import Services, Store, opened
 from clawver_orders.settings import Settings, ignored
 from clawver_orders.storage.folders import check_above, make_private
+from clawver_orders.text import quoted
 
 CLOCK_MAY_DIFFER = timedelta(minutes=2)
 
@@ -55,7 +56,8 @@ async def examine(
     async with opened(settings, now) as services:
         if settings.sandbox or settings.api_key is not None:
             if not settings.sandbox:
-                findings.append(Finding("key", True, "CLAW_API_KEY is set and well-formed."))
+                test = f" {services.notice}" if services.notice else ""
+                findings.append(Finding("key", True, f"CLAW_API_KEY is set and well-formed.{test}"))
             findings += await _store(services)
         else:
             findings.append(
@@ -107,6 +109,8 @@ async def _store(services: Services) -> list[Finding]:
                 "Switch time synchronization on.",
             )
         )
+    if not services.settings.sandbox:
+        findings.append(await _which_store(services))
     return findings
 
 
@@ -132,20 +136,48 @@ def _state_folder(folder: Path) -> Finding:
     )
 
 
-def _refunds(services: Services) -> list[Finding]:
-    return [_locks(services), *_ledger(services)]
-
-
-def _locks(services: Services) -> Finding:
+async def _which_store(services: Services) -> Finding:
+    """What the store says of itself now: the key may be another's than when it was noted."""
     try:
-        services.locks.prove()
+        before = services.known_store()
+        store = await services.identify()
+    except ClawverError as error:
+        return Finding("which store", False, error.happened, error.next_step)
+    said = f"{store.title}."
+    if before is not None and before.scope.name != store.scope.name:
+        said += f" Its name was {quoted(before.scope.name)}."
+    return Finding("which store", True, said)
+
+
+def _refunds(services: Services) -> list[Finding]:
+    try:
+        store = services.known_store()
+    except SetupError as error:
+        if services.settings.api_key is None:
+            return []  # that is said already
+        return [Finding("refunds", False, error.happened, error.next_step)]
+    if store is None:
+        return [
+            Finding(
+                "refunds",
+                False,
+                "They were not looked at, because it is not known which store the key opens.",
+                "Correct what is wrong above, then run this again.",
+            )
+        ]
+    return [_locks(store), *_ledger(services, store)]
+
+
+def _locks(store: Store) -> Finding:
+    try:
+        store.locks.prove()
     except SetupError as error:
         return Finding("locks", False, error.happened, error.next_step)
     return Finding("locks", True, "Two refunds of one order cannot run at the same time.")
 
 
-def _ledger(services: Services) -> list[Finding]:
-    ledger = services.ledger
+def _ledger(services: Services, store: Store) -> list[Finding]:
+    ledger = store.ledger
     if not ledger.exists:
         return [Finding("ledger", True, "There is none yet: the first refund makes it.")]
     try:

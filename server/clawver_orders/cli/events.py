@@ -14,6 +14,7 @@ from clawver_orders.cli.options import FAILED, MISUSED, sandbox_option, settings
 from clawver_orders.cli.tables import row, table, when
 
 if TYPE_CHECKING:
+    from clawver_orders.settings import Settings
     from clawver_orders.webhooks.inbox import Inbox, Page, Query, Received
 
 HEADINGS = ("event id", "event", "order", "happened (UTC)", "received (UTC)")
@@ -48,12 +49,14 @@ def listen(host: str, port: int, path: str, sandbox: bool) -> None:
     from clawver_orders.webhooks.listener import listen as listen_on
     from clawver_orders.webhooks.receiver import Receiver
 
-    def ready(url: str) -> None:
-        click.echo(f"Listening for order events at {url}{path} (stop it with Ctrl+C).")
-        click.echo(f"Store: {settings.store_name}  Health: {url}/healthz")
-
     async def run() -> None:
         try:
+            title = await _title(settings) if settings.webhook_secret else ""
+
+            def ready(url: str) -> None:
+                click.echo(f"Listening for order events at {url}{path} (stop it with Ctrl+C).")
+                click.echo(f"Store: {title}  Health: {url}/healthz")
+
             await listen_on(Receiver.of(settings, path=path), host, port, ready)
         except ClawverError as error:
             stop(str(error), FAILED)
@@ -85,16 +88,24 @@ def events(
     """The order events that arrived on this machine, newest first."""
     query = _query(since, order_id, name, limit)
     settings = settings_or_stop(sandbox=sandbox)
-    from clawver_orders.errors import ClawverError
-    from clawver_orders.services import Services
+    import anyio
 
-    services = Services(settings)
-    inbox, masked = services.inbox, services.masking.masked
+    from clawver_orders.errors import ClawverError
+    from clawver_orders.services import INBOX, Store, opened
+
+    async def found() -> tuple[Store, bool]:
+        async with opened(settings) as services:
+            store = await (services.store() if follow else services.kept(INBOX))
+            return store, services.masking.masked
 
     def show(each: "Received") -> str:
         return json.dumps(_as_json(each, masked=masked)) if as_json else row(_cells(each))
 
     try:
+        store, masked = anyio.run(found)
+        inbox = store.inbox
+        if not as_json:
+            click.echo(f"Store: {store.title}")
         if follow:
             _follow(inbox, query, show)
         page = inbox.find(query, _now())
@@ -106,6 +117,14 @@ def events(
     for line in _listed(page):
         click.echo(line)
     click.echo(_receiver_status(inbox))
+
+
+async def _title(settings: "Settings") -> str:
+    """The store as a person knows it; it is asked who it is where that was never noted."""
+    from clawver_orders.services import opened
+
+    async with opened(settings) as services:
+        return (await services.store()).title
 
 
 def _query(since: str, order_id: str, name: str, limit: int) -> "Query":

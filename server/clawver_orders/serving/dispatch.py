@@ -61,6 +61,6 @@ async def call_tool(
 
 
 def _failure(services: Available, text: str) -> CallToolResult:
-    if isinstance(services, Services) and services.sandbox_notice:
-        text = f"{text} ({services.sandbox_notice})"
+    if isinstance(services, Services) and services.notice:
+        text = f"{text} ({services.notice})"
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

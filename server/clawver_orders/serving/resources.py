@@ -25,7 +25,7 @@ from clawver_orders import references
 from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.orders.search import PAGE
 from clawver_orders.refunds.settlement import off_thread
-from clawver_orders.services import Available, Services, usable
+from clawver_orders.services import LEDGER, Available, Services, usable
 from clawver_orders.text import is_id
 from clawver_orders.tools import orders
 from clawver_orders.tools.contract import as_text
@@ -127,7 +127,7 @@ async def read(available: Available, uri: str) -> ReadResourceResult:
 async def _open_refunds(available: Available) -> dict[str, object]:
     try:
         services = usable(available)
-        opened = await off_thread(services.ledger.all_open)
+        opened = await off_thread((await services.kept(LEDGER)).ledger.all_open)
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [
@@ -142,7 +142,7 @@ async def _open_refunds(available: Available) -> dict[str, object]:
 
 
 def _marked(services: Services, answer: dict[str, object]) -> dict[str, object]:
-    notice = services.sandbox_notice
+    notice = services.notice
     return answer | ({"sandbox": notice} if notice else {})
 
 

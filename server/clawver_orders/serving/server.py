@@ -90,8 +90,7 @@ def build_server(
             opened(settings, now, uptime) as services,
             anyio.create_task_group() as background,
         ):
-            if services.ledger.exists:
-                background.start_soon(services.desk.recover)
+            background.start_soon(services.recover)
             yield services
             background.cancel_scope.cancel()
 
@@ -149,11 +148,10 @@ def build_server(
     ) -> CompleteResult:
         return await completions.complete(context.lifespan_context, params)
 
-    is_sandbox = isinstance(settings, Settings) and settings.sandbox
     server = Server(
         "clawver-orders",
         version=__version__,
-        title="Clawver orders" + (" (sandbox)" if is_sandbox else ""),
+        title="Clawver orders" + _kind(settings),
         instructions=_instructions(settings),
         lifespan=lifespan,
         on_list_tools=list_tools,
@@ -166,7 +164,7 @@ def build_server(
         on_completion=complete,
     )
     if isinstance(settings, Settings):
-        server.middleware.append(sealing(settings.store_dir / "questions.key"))
+        server.middleware.append(sealing(settings.key_dir / "questions.key"))
     return server
 
 
@@ -179,6 +177,15 @@ def _instructions(settings: Settings | SetupError) -> str:
             because=settings.read_only_because, remedy=settings.read_only_remedy
         )
     return INSTRUCTIONS.format(money=money)
+
+
+def _kind(settings: Settings | SetupError) -> str:
+    """What a host shows beside the name where no real money moves."""
+    if isinstance(settings, SetupError):
+        return ""
+    if settings.sandbox:
+        return " (sandbox)"
+    return " (test key)" if settings.is_test_key else ""
 
 
 def _advertised(tool: Tool) -> AdvertisedTool:

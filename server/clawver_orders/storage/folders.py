@@ -17,6 +17,10 @@ from clawver_orders.errors import SetupError
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _OWNER = getattr(os, "geteuid", None)
+_NOT_OURS = "it is not this user's alone"
+_NO_DETOUR = getattr(os, "O_NOFOLLOW", 0)
+_AS_IT_IS = getattr(os, "O_BINARY", 0)  # Windows would end the file at a byte 26
+_MOST_BYTES = 4096
 
 
 def make_private(folder: Path) -> None:
@@ -153,3 +157,55 @@ def made_whole(path: Path) -> Iterator[Path]:
             os.link(draft, path)
     finally:
         draft.unlink()
+
+
+def kept_once(path: Path, content: bytes) -> bytes:
+    """What a small private file holds. Where there is none it is made with this content: the first stays.
+
+    Raises:
+        OSError: It cannot be read or made, or others could have read it or put it there.
+    """
+    make_private(path.parent)
+    if not is_safe(path.parent.lstat(), stat.S_ISDIR):
+        raise PermissionError(_NOT_OURS)
+    with suppress(FileNotFoundError):
+        return read_private(path)
+    with made_whole(path) as draft:
+        _write(draft, content)
+    return read_private(path)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Give a small private file other content, all of it at once.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        _write(draft, content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_private(path: Path) -> bytes:
+    """What a small private file holds.
+
+    Raises:
+        OSError: It cannot be read, or others could have read it or put it there.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _NO_DETOUR | _AS_IT_IS)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # of what was opened, not of a name
+        found = os.fstat(descriptor)
+        if not is_safe(found, stat.S_ISREG) or is_open_to_others(found):
+            raise PermissionError(_NOT_OURS)
+        return file.read(_MOST_BYTES)
+
+
+def _write(draft: Path, content: bytes) -> None:
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

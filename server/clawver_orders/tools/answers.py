@@ -90,7 +90,7 @@ class Answer(Part):
     """A whole answer."""
 
     next_step: str
-    sandbox: str | None = Field(None, description="Present when this is the sandbox store.")
+    sandbox: str | None = Field(None, description="Present when no real money moves.")
 
 
 def _plain(value: object, now: datetime, currency: str) -> object:

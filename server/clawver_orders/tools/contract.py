@@ -153,7 +153,7 @@ class Tool:
         if "caller" in inspect.signature(self.run).parameters:
             checked["caller"] = caller
         answer = await self.run(services, **checked)
-        marked = answer.model_copy(update={"sandbox": services.sandbox_notice})
+        marked = answer.model_copy(update={"sandbox": services.notice})
         return marked.said(services.now())
 
 

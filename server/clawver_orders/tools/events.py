@@ -9,7 +9,7 @@ from clawver_orders.errors import ClawverError, InvalidRequestError
 from clawver_orders.refunds.ledger import Intent
 from clawver_orders.refunds.reported import CheckedRefund, check_reported
 from clawver_orders.refunds.settlement import off_thread
-from clawver_orders.services import Services
+from clawver_orders.services import INBOX, Services
 from clawver_orders.tools.answers import Answer, MoneyInCents, Part, ago, in_utc
 from clawver_orders.tools.arguments import (
     Before,
@@ -27,7 +27,7 @@ from clawver_orders.tools.receiving import (
     secrets_differ,
     trouble,
 )
-from clawver_orders.webhooks.inbox import Page, Query, Received, ReceiverStatus
+from clawver_orders.webhooks.inbox import Inbox, Page, Query, Received, ReceiverStatus
 from clawver_orders.webhooks.signature import EVENTS
 
 EVENT_COLUMNS = (
@@ -107,19 +107,20 @@ async def list_order_events(
         limit=limit,
     )
     now = services.now()
+    store = await services.kept(INBOX)
     status = await receiver_status(services)
     if max(query.after, query.before or 0) > status.last_number:
         raise InvalidRequestError(
             "Nothing was read: no event with that id ever arrived here.",
             next_step="Call list_order_events without since and before, and go on from its newest.",
         )
-    page = await off_thread(services.inbox.find, query, now)
-    why = await off_thread(_why_incomplete, services, query, page, status)
+    page = await off_thread(store.inbox.find, query, now)
+    why = await off_thread(_why_incomplete, services, store.inbox, query, page, status)
     try:
         checked = await check_reported(
-            services.ledger,
-            services.inbox,
-            lambda refund_id: services.desk.check(
+            store.ledger,
+            store.inbox,
+            lambda refund_id: store.desk.check(
                 refund_id
             ),  # the desk is made for the first open one
             services.moment,
@@ -164,17 +165,17 @@ def _after_events(query: Query, page: Page, status: ReceiverStatus) -> str:
 
 
 def _why_incomplete(
-    services: Services, query: Query, page: Page, status: ReceiverStatus
+    services: Services, inbox: Inbox, query: Query, page: Page, status: ReceiverStatus
 ) -> str | None:
     reasons = []
     if page.has_more:
         reasons.append(
             f"Only the newest {len(page.events)} that match are listed; older says how to go on."
         )
-    too_early = query.since is not None and query.since < services.inbox.kept_since(services.now())
+    too_early = query.since is not None and query.since < inbox.kept_since(services.now())
     if too_early or 0 < query.after < status.forgotten:
         reasons.append(f"Events are kept for {services.settings.inbox_days} days.")
-    since = query.since or _arrival(services, query.after)
+    since = query.since or _arrival(inbox, query.after, services.now())
     if status.started_at and since and since < status.started_at:
         reasons.append("The listener began after that; what was sent while none ran is missed.")
     if secrets_differ(status):
@@ -186,10 +187,10 @@ def _why_incomplete(
     return " ".join(reasons) or None
 
 
-def _arrival(services: Services, number: int) -> datetime | None:
+def _arrival(inbox: Inbox, number: int, now: datetime) -> datetime | None:
     """When an event arrived here, while it is kept."""
     query = Query(after=number - 1, before=number + 1, limit=1)
-    events = services.inbox.find(query, services.now()).events if number else ()
+    events = inbox.find(query, now).events if number else ()
     return events[0].received_at if events else None
 
 

@@ -360,7 +360,7 @@ async def get_order(services: Services, order_id: OrderId) -> OrderDetail:
     takes one of the store's 60 requests a minute. The answer holds personal data.
     """
     order = await services.clawver.order(order_id)
-    money = refundable(order, await services.desk.open_refunds(order_id))
+    money = refundable(order, await services.open_refunds(order_id))
     masking, now = services.masking, services.now()
     return OrderDetail.of(
         order,

@@ -107,7 +107,7 @@ async def handle_wrong_size(
             products[product_id] = await services.clawver.product(product_id)
         except NotFoundError:
             continue  # a product may be gone while its orders stay
-    money = refundable(order, await services.desk.open_refunds(order_id))
+    money = refundable(order, await services.open_refunds(order_id))
     items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
     return WrongSize(
         order_id=order_id,

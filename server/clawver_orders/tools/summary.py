@@ -150,7 +150,7 @@ async def summarize_orders(
         needs=("payment_status", "refunds"),
         progress=caller.progress,
     )
-    opened = await services.desk.open_refunds()
+    opened = await services.open_refunds()
     sums = figures(found.orders, services.now())
     main, *others = sums.sums
     why = found.why_incomplete

@@ -89,8 +89,9 @@ async def register_webhook(
     allowed = services.settings.webhook_hosts
     if allowed:
         _check_host(to, allowed)
+    store = await services.store()
     # Not while others wait: people take their time.
-    is_approved = not caller.can_ask or await _show(services, caller, to, wanted)
+    is_approved = not caller.can_ask or await _show(services, store.title, caller, to, wanted)
     async with services.registering:
         same_url = await _with_url(services, to)
         found = _with_events(same_url, wanted)
@@ -128,7 +129,9 @@ def _with_events(hooks: list[Webhook], wanted: list[str]) -> Webhook | None:
     return next((hook for hook in hooks if set(hook.events) == set(wanted)), None)
 
 
-async def _show(services: Services, caller: Caller, to: Address, wanted: list[str]) -> bool:
+async def _show(
+    services: Services, store: str, caller: Caller, to: Address, wanted: list[str]
+) -> bool:
     """Let a person see where the events will go: whether they said yes; not asked where they go there.
 
     Raises:
@@ -145,7 +148,7 @@ async def _show(services: Services, caller: Caller, to: Address, wanted: list[st
     if reply is None:
         if _with_events(await _with_url(services, to), wanted) is not None:
             return False
-        reply = await caller.ask(_question(services.settings, to, wanted, now))
+        reply = await caller.ask(_question(store, to, wanted, now))
     if reply is Reply.NO:
         raise RefusedError(
             "Nothing was registered: a person said no to this address.",
@@ -164,10 +167,10 @@ def _nobody_said_yes() -> RefusedError:
     )
 
 
-def _question(settings: Settings, to: Address, wanted: list[str], number: int) -> Question:
+def _question(store: str, to: Address, wanted: list[str], number: int) -> Question:
     lines = [
         f"Send events of this store to {to.url} from now on?",
-        f"Store: {settings.store_name}",
+        f"Store: {store}",
         f"Events: {', '.join(wanted)}",
         "They hold what customers order. Whoever receives them there can read it.",
     ]

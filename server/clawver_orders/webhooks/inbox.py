@@ -16,6 +16,7 @@ from typing import Self
 
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Database, Schema
+from clawver_orders.storage.scopes import Scope
 from clawver_orders.webhooks.signature import Event
 
 SIGN_OF_LIFE = timedelta(seconds=30)
@@ -141,9 +142,9 @@ class Inbox:
         self._keep = keep
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The inbox of the store of these settings; nothing is opened before it is asked something."""
-        return cls(settings.store_dir / "inbox.sqlite3", timedelta(days=settings.inbox_days))
+    def of(cls, settings: Settings, scope: Scope) -> Self:
+        """The inbox of a store; nothing is opened before it is asked something."""
+        return cls(scope.folder / "inbox.sqlite3", timedelta(days=settings.inbox_days))
 
     # What a receiver does.
 

@@ -27,6 +27,7 @@ from anyio import to_thread
 
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.settings import Settings
+from clawver_orders.storage import scopes
 from clawver_orders.webhooks.inbox import SIGN_OF_LIFE, Delivery, Inbox
 from clawver_orders.webhooks.signature import (
     BODY_LIMIT_IN_BYTES,
@@ -117,15 +118,24 @@ class Receiver:
 
     @classmethod
     def of(cls, settings: Settings, *, path: str | None = None) -> Self:
-        """A receiver for the store of these settings.
+        """A receiver for the store of these settings, as it was noted the first time its key was used.
+
+        Without a key it is the only store that was noted at this address.
 
         Raises:
-            SetupError: There is no secret to verify with.
+            SetupError: There is no secret to verify with, or it is not known which store it is.
         """
         if not settings.webhook_secret:  # before anything of the store is opened
             raise _no_secret()
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
-        return cls(Inbox.of(settings), known, path=path)
+        scope = scopes.known(settings)
+        if scope is None:
+            raise SetupError(
+                "it is not known yet which store the key in CLAW_API_KEY opens.",
+                fact="Nothing was started",
+                next_step="Run clawver-orders doctor once with the same settings: it asks the store and notes it.",
+            )
+        return cls(Inbox.of(settings, scope), known, path=path)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

@@ -8,7 +8,8 @@ from tests.instruments.crash.host import Answer
 
 from clawver_orders.refunds.ledger import Intent, Ledger
 from clawver_orders.settings import Settings
-from clawver_sandbox.shop import Shop
+from clawver_orders.storage import scopes
+from clawver_sandbox.shop import API_KEY, Shop
 
 _OF_ONE_INTENT = re.compile(r"No money was moved by refund rfi_")
 _DENIALS = {"not_recorded", "needs_confirmation", "declined"}
@@ -111,4 +112,7 @@ def intents_of(state: Path, api_url: str, order_id: str) -> tuple[Intent, ...]:
 
 
 def _ledger(state: Path, api_url: str) -> Ledger:
-    return Ledger(Settings(api_url=api_url, state_dir=state).store_dir / "ledger.sqlite3")
+    settings = Settings(api_url=api_url, api_key=API_KEY, state_dir=state)
+    scope = scopes.known(settings)
+    folder = settings.key_dir if scope is None else scope.folder  # no store, no refunds
+    return Ledger(folder / "ledger.sqlite3")

@@ -20,14 +20,15 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from tests.cli.test_main import keyless, run
-from tests.conftest import leading_to, with_slow
+from tests.conftest import KEY, leading_to, with_slow
 from tests.documents.test_documents import README
 from tests.hosts import COMMAND, INITIALIZE, MODERN, patched, stop, wait_for
 from tests.serving.test_stopping import SAYS_WHEN_ITS_LIFESPAN_CLOSES, is_asked_for
 
 from clawver_orders.tools import SURFACE
+from clawver_sandbox.api import build_app
 from clawver_sandbox.serving import running
-from clawver_sandbox.shop import API_KEY, Shop
+from clawver_sandbox.shop import Shop
 
 TOKEN = "an-example-token-of-32-characters"
 ACCEPT = {"accept": "application/json, text/event-stream"}
@@ -94,7 +95,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, dic
     """A shop for all tests that leave everything as it was, and what points a server at it."""
     folder = tmp_path_factory.mktemp("common")
     shop = Shop.open(folder / "store.sqlite3")
-    with running(shop) as url:
+    with running(shop, app=build_app(shop, keys=(KEY,))) as url:
         yield shop, leading_to(url, folder / "state")
 
 
@@ -318,7 +319,7 @@ def test_a_page_elsewhere_reaches_nothing(
     assert len(common[0].requests()) == before + 1
 
 
-@pytest.mark.parametrize("bearer", ["", "wrong-example-token-of-32-charact", API_KEY])
+@pytest.mark.parametrize("bearer", ["", "wrong-example-token-of-32-charact", KEY])
 def test_with_a_token_nothing_else_is_accepted_not_even_the_stores_key(
     bearer: str, guarded: Site, common: tuple[Shop, dict[str, str]]
 ) -> None:
@@ -359,7 +360,7 @@ def test_off_loopback_it_answers_to_the_names_and_the_token_that_were_set(
         ("0.0.0.0", {"CLAWVER_HTTP_TOKEN": TOKEN}, "CLAWVER_HTTP_HOSTS"),  # noqa: S104
         ("0.0.0.0", {"CLAWVER_HTTP_TOKEN": "too-short", "CLAWVER_HTTP_HOSTS": "a.example"}, "CLAWVER_HTTP_TOKEN"),  # noqa: S104
         ("127.0.0.1", {"CLAWVER_HTTP_HOSTS": "shop.example"}, "CLAWVER_HTTP_TOKEN"),
-        ("127.0.0.1", {"CLAWVER_HTTP_TOKEN": API_KEY}, "CLAWVER_HTTP_TOKEN"),
+        ("127.0.0.1", {"CLAWVER_HTTP_TOKEN": KEY}, "CLAWVER_HTTP_TOKEN"),
         ("127.0.0.1", {"CLAWVER_HTTP_HOSTS": "https://shop.example/"}, "CLAWVER_HTTP_HOSTS"),
         ("192.0.2.1", {"CLAWVER_HTTP_TOKEN": TOKEN, "CLAWVER_HTTP_HOSTS": "a.example"}, "--host"),
         ("a..b", {"CLAWVER_HTTP_TOKEN": TOKEN, "CLAWVER_HTTP_HOSTS": "a.example"}, "--host"),
@@ -509,7 +510,7 @@ def test_the_token_is_never_forwarded(
 
     assert len(heard) == 2
     assert TOKEN not in "".join(heard)
-    assert API_KEY in heard[0]
+    assert KEY in heard[0]
     assert "authorization" not in heard[1].lower()
 
 
@@ -526,7 +527,7 @@ def test_the_token_is_never_logged(live: dict[str, str]) -> None:
 
     assert "refused a request with status 401" in complaints
     assert TOKEN not in said + complaints
-    assert API_KEY not in said + complaints
+    assert KEY not in said + complaints
 
 
 @pytest.mark.parametrize("number", with_slow([signal.SIGTERM], [signal.SIGINT]))
