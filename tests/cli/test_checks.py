@@ -152,7 +152,7 @@ async def test_a_ledger_that_cannot_be_used_is_found(
 
 @pytest.fixture
 def for_all(state: Path) -> None:
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     state.chmod(0o777)
 
 

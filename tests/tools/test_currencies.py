@@ -46,6 +46,8 @@ class Abroad:
 
     def __call__(self, path: str) -> tuple[bytes, bytes]:
         self.asked.append(path)
+        if path == "/v1/stores/me":
+            return succeeding({"store": {"id": "store_1", "name": "Tees"}})
         if path.startswith("/v1/orders?"):
             return succeeding({"orders": [self.yen, *self.others]})
         if path.startswith("/v1/checkout/"):

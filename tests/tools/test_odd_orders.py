@@ -58,6 +58,8 @@ class OddStore:
         self.sent = 0
 
     def __call__(self, path: str) -> tuple[bytes, bytes]:
+        if path == "/v1/stores/me":
+            return succeeding({"store": {"id": "store_1", "name": "Tees"}})
         if path.startswith("/v1/orders?"):
             return succeeding({"orders": [self.order]})
         if path.endswith("/refund"):
