@@ -1,8 +1,8 @@
 """What can be made to go wrong between a shop and whoever calls it.
 
 A fault is arranged beforehand and met by the next request that fits. Every name says whether the
-request had its effect: ``*_before`` has none, ``*_after`` has it, and an answer that cannot be
-understood is always given after the effect.
+request had its effect: ``*_before`` has none, ``*_after`` has it, ``*late`` has it some time after
+the caller was let down, and an answer that cannot be understood is always given after the effect.
 """
 
 import functools
@@ -149,6 +149,13 @@ async def _late(fault: Fault, exchange: Exchange) -> None:
     await exchange.effect()
 
 
+async def _status_late(fault: Fault, exchange: Exchange) -> None:
+    """The answer is a clear no, and the same request is delivered once more afterwards."""
+    await exchange.reply(_with_headers(_refused(fault, exchange), fault))
+    await anyio.sleep(fault.seconds)
+    await exchange.effect()
+
+
 async def _truncated(_: Fault, exchange: Exchange) -> None:
     response = await exchange.effect()
     body = bytes(response.body)
@@ -203,6 +210,7 @@ _CUTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
     "hang_before": _hang_before,
     "hang_after": _hang_after,
     "late": _late,
+    "status_late": _status_late,
     "truncated": _truncated,
     "slow": _slow,
     "duplicate": _duplicate,
@@ -213,6 +221,10 @@ _CUTS: dict[str, Callable[[Fault, Exchange], Awaitable[None]]] = {
 # Answers given instead of doing anything
 
 
+def _refused(fault: Fault, exchange: Exchange) -> Response:
+    return exchange.failure(fault.status, "Something went wrong.")
+
+
 def _rate_limited(fault: Fault, exchange: Exchange) -> Response:
     response = exchange.failure(429, "Too many requests.")
     if fault.retry_after is not None:
@@ -221,7 +233,7 @@ def _rate_limited(fault: Fault, exchange: Exchange) -> Response:
 
 
 _INSTEAD: dict[str, Callable[[Fault, Exchange], Response]] = {
-    "status_before": lambda fault, x: x.failure(fault.status, "Something went wrong."),
+    "status_before": _refused,
     "status_bare": lambda fault, _: HTMLResponse("<h1>Bad gateway</h1>", fault.status),
     "rate_limited": _rate_limited,
     "redirect": lambda _, __: Response(status_code=307, headers={"location": "/v1/moved"}),
@@ -311,7 +323,7 @@ _AFTER: dict[str, _Afterwards] = {
     "huge": _huge,
     "gzip_bomb": lambda *_: _json(_bomb(), **{"content-encoding": "gzip"}),
     "deep": lambda *_: _json(b"[" * 100_000 + b"]" * 100_000),
-    "status_after": lambda fault, x, _: x.failure(fault.status, "Something went wrong."),
+    "status_after": lambda fault, x, _: _refused(fault, x),
     "stale_read": _reshaped(_forget_latest_refund),
     "no_refunds_listed": _reshaped(_forget_latest_refund),
     "foreign_order": _reshaped(lambda order: order.update(id="ord_foreign")),

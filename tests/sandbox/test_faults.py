@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import Response
+from starlette.types import Message
 
 from clawver_sandbox.api import build_app
-from clawver_sandbox.faults import NAMES, Fault
+from clawver_sandbox.faults import NAMES, Exchange, Fault, play
 from clawver_sandbox.shop import API_KEY, Shop
 
 REFUND = {"amountInCents": 100, "reason": "a reason"}
@@ -59,6 +61,45 @@ def test_a_cut_line_gives_no_whole_answer(owner: httpx2.Client, shop: Shop, name
         send(owner)
 
     assert shop.requests()[0]["status"] == (200 if name == "truncated" else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "VALIDATION_ERROR"), (403, "FORBIDDEN"), (404, "RESOURCE_NOT_FOUND"), (429, "RATE_LIMITED")],
+)  # fmt: skip
+def test_a_refused_request_is_recorded_later(
+    owner: httpx2.Client, shop: Shop, status: int, code: str
+) -> None:
+    shop.add_fault("status_late", method="POST", status=status, headers={"Retry-After": "7"})
+
+    refused = send(owner)
+    for _ in repeat(None, 200):
+        if shop.refunds():
+            break
+        owner.get("/orders/ord_digital")
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+    assert refused.headers["retry-after"] == "7"
+    assert shop.refunds() == [("ord_digital", 100)]
+
+
+async def test_a_request_is_refused_before_it_is_recorded() -> None:
+    happened: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        happened.append(message["type"])
+
+    async def effect() -> Response:
+        happened.append("recorded")
+        return Response()
+
+    scope = {"type": "http", "headers": [], "state": {"request_id": "req_1"}}
+    await play(Fault("status_late", status=400), Exchange(scope, receive, send, effect))
+
+    assert happened == ["http.response.start", "http.response.body", "recorded"]
 
 
 @pytest.mark.parametrize("name", ["hang_before", "hang_after"])
