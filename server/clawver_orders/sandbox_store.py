@@ -2,8 +2,9 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,12 @@ def _sandbox_trouble(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_sandbox(settings: Settings) -> "Shop":
+def open_sandbox(settings: Settings, now: Callable[[], datetime] | None = None) -> "Shop":
     """The sandbox store of the state folder, with its opening catalogue where it is new.
+
+    Args:
+        settings: Say where its file is.
+        now: What time it is for the store; the clock of this machine unless given.
 
     Raises:
         SetupError: Its file cannot be used. Nothing was done.
@@ -48,7 +53,7 @@ def open_sandbox(settings: Settings) -> "Shop":
     path = settings.state_dir / SANDBOX_FILE
     with _sandbox_trouble(path):
         make_private(path.parent)
-        return Shop.open(path)
+        return Shop.open(path, now=now)
 
 
 def reset_sandbox(settings: Settings) -> list[str]:

@@ -227,7 +227,7 @@ class Services:
         from clawver_sandbox.api import build_app
         from clawver_sandbox.shop import API_KEY
 
-        shop = open_sandbox(self.settings)
+        shop = open_sandbox(self.settings, self.now)
         http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
         self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)

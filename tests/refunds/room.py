@@ -95,7 +95,7 @@ class Room:
         self.up = 5000.0
         self.settle_seconds = 9.0  # short, so that looking takes no time
         self.state = state
-        self.shop = Shop.open(state / SANDBOX_FILE)
+        self.shop = Shop.open(state / SANDBOX_FILE, now=lambda: self.at)
         self.order_id: str = self.sell(2499)
         self.parts = self.services()
         store = store_of(self.parts)
