@@ -13,8 +13,8 @@ PRODUCT = "clawver_orders"
 SANDBOX = "clawver_sandbox"
 
 COMMON = {
-    "", "placeholders", "addresses", "caller", "errors", "http_server", "logs", "money", "references",
-    "setting_names", "settings", "signals", "text",
+    "", "placeholders", "addresses", "caller", "errors", "http_server", "instants", "logs", "money",
+    "references", "setting_names", "settings", "signals", "text",
 }  # fmt: skip
 """Modules beside the packages that everybody may import; they import only each other."""
 PACKAGES = {
@@ -34,7 +34,7 @@ PACKAGES = {
         SANDBOX,
     },
     "tools": {"clawver", "orders", "refunds", "services", "webhooks"},
-    "serving": {"orders", "refunds", "services", "storage", "tools"},
+    "serving": {"orders", "services", "storage", "tools"},
     "install": {"tools", SANDBOX},
     "cli": {
         "install",
@@ -53,7 +53,7 @@ PACKAGES = {
 ALONE = {
     "cli.checks", "cli.options", "cli.tables", "cli.walkthrough",
     "clawver.models", "clawver.request_budget", "orders.lifecycle", "orders.privacy", "orders.sizes",
-    "refunds.ledger", "refunds.order_locks", "storage.folders", "tools.answers", "tools.arguments",
+    "refunds.order_locks", "refunds.records", "storage.folders", "tools.answers", "tools.arguments",
     "webhooks.signature",
 }  # fmt: skip
 """Modules that import nothing of their own package."""
@@ -67,6 +67,11 @@ APART = (
     },
 )  # fmt: skip
 """Modules of one package that do not import each other."""
+PURE = {
+    "refunds.approvals", "refunds.case", "refunds.decision", "refunds.matching", "refunds.outcome",
+    "refunds.records",
+}  # fmt: skip
+"""Modules that decide about refunds from what they are given: they read, write and wait for nothing."""
 TEST_FOLDERS = {"clients", "documents", "instruments", "sandbox"}
 """Folders of tests that mirror no package of the product."""
 PROTOCOL = {"mcp", "mcp_types"}
@@ -233,10 +238,30 @@ def test_only_commands_print() -> None:
 def test_only_settlement_sends_money_and_only_for_the_desk() -> None:
     texts = {name: path.read_text("utf-8") for name, path in MODULES.items()}
 
-    assert {name for name, text in texts.items() if ".send_refund(" in text} == {
-        "refunds.settlement"
+    for words, only in (
+        (".send_refund(", "refunds.settlement"),
+        (".begin_send(", "refunds.settlement"),
+        ("_settlement.send(", "refunds.desk"),
+        ("Settlement(", "refunds.checking"),  # which the desk is built on
+    ):
+        assert {name for name, text in texts.items() if words in text} == {only}, words
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_the_rules_of_refunds_read_and_write_nothing(name: str) -> None:
+    own = {other for other in IMPORTED[name] if top(other) == "refunds"}
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+
+    assert own <= PURE
+    assert not {top(other) for other in imports(MODULES[name])} & {
+        "anyio",
+        "httpx2",
+        "sqlite3",
+        "time",
     }
-    assert {name for name, text in texts.items() if "Settling(" in text} == {"refunds.desk"}
+    assert not [
+        node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    ]
 
 
 def test_one_type_has_one_name() -> None:

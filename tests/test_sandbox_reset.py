@@ -19,7 +19,9 @@ from tests.cli.test_main import run, run_process, serving_sandbox
 from clawver_orders.caller import Script
 from clawver_orders.cli.main import commands
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds.ledger import LEDGER_FILE, Intent, Ledger, Moment, Trace
+from clawver_orders.instants import now
+from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
+from clawver_orders.refunds.records import Actor, Approval, Preview, Wish
 from clawver_orders.sandbox_store import SANDBOX_FILE, _put_aside, reset_sandbox
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
@@ -54,15 +56,22 @@ async def refund(settings: Settings, order_id: str = "ord_shirt") -> str:
         ).status
 
 
-def noted(settings: Settings) -> tuple[Intent, ...]:
-    return Ledger(folder_of(settings) / LEDGER_FILE).all()
+def ledger_of(settings: Settings) -> Ledger:
+    return Ledger(folder_of(settings) / LEDGER_FILE, now)
 
 
-def note(settings: Settings, sandbox: str = "") -> Intent:
+async def noted(settings: Settings) -> tuple[Wish, ...]:
+    return await ledger_of(settings).all()
+
+
+async def note(settings: Settings, sandbox: str = "") -> Wish:
     """What a refund of another day left behind in a ledger."""
-    ledger, now = Ledger(folder_of(settings) / LEDGER_FILE), Moment(datetime.now(UTC), 5000.0)
-    intent = ledger.preview("ord_1", 500, "Torn", [], "", False, now, Trace("test"), sandbox)
-    return ledger.begin_send(intent.refund_id, [], 10_000, now, Trace("test"))
+    ledger = ledger_of(settings)
+    records, wish = await ledger.want(
+        0, "ord_1", 500, [], "Torn", Preview("", "agent", sandbox), Actor("test")
+    )
+    approval = Approval("agent", "confirm_refund", "agent by confirm_refund")
+    return await ledger.begin_send(records.number, wish, approval, None, [], None, 10_000, "test")
 
 
 class Place:
@@ -116,7 +125,7 @@ async def test_the_same_refund_is_possible_again_on_a_sandbox_that_starts_again(
 
     assert reset_sandbox(sandbox) == []
 
-    assert noted(sandbox) == ()
+    assert await noted(sandbox) == ()
     assert await refund(sandbox) == "refunded"
 
 
@@ -129,7 +138,7 @@ async def test_a_server_that_runs_meanwhile_finds_an_empty_ledger(
                 "ord_shirt", 500, "Torn", [], Script()
             )
             reset_sandbox(services.settings)
-            assert (await services.store()).ledger.all() == ()
+            assert await (await services.store()).ledger.all() == ()
             second = await (await services.store()).desk.refund(
                 "ord_shirt", 500, "Torn", [], Script()
             )
@@ -151,7 +160,7 @@ async def test_a_refund_is_forgotten_at_whatever_port_the_sandbox_was_served(
 
     assert reset_sandbox(served[0]) == []
 
-    assert [noted(each) for each in served] == [(), ()]
+    assert [await noted(each) for each in served] == [(), ()]
 
 
 async def test_the_ledger_of_a_real_store_behind_the_port_is_kept(
@@ -161,7 +170,7 @@ async def test_the_ledger_of_a_real_store_behind_the_port_is_kept(
     with place.open() as url:
         tunnel = settings_for(state, api_url=url)
         assert await refund(tunnel) == "refunded"
-    before = noted(tunnel)
+    before = await noted(tunnel)
 
     with serving_sandbox({"CLAWVER_STATE_DIR": str(state)}, "--reset", port=port_of(url)) as told:
         assert told["CLAWVER_API_URL"] == url
@@ -169,8 +178,8 @@ async def test_the_ledger_of_a_real_store_behind_the_port_is_kept(
         shown = json.loads(run_process("call", "get_order", "order_id=ord_shirt", **told).stdout)
 
     assert shown["refunded_in_cents"] == 0
-    assert noted(tunnel) == before
-    assert before[0].state == "confirmed"
+    assert await noted(tunnel) == before
+    assert before[0].status == "refunded"
 
 
 async def test_a_ledger_with_refunds_of_both_keeps_those_of_the_real_store(
@@ -184,7 +193,7 @@ async def test_a_ledger_with_refunds_of_both_keeps_those_of_the_real_store(
 
     said = reset_sandbox(both)
 
-    assert [each.order_id for each in noted(both)] == ["ord_digital"]
+    assert [each.order_id for each in await noted(both)] == ["ord_digital"]
     assert said == [
         "Refunds that are not known to be of this sandbox were kept: 1. If no real store was ever used "
         f"at this address, stop all servers and delete {folder_of(both)} to start empty."
@@ -199,42 +208,45 @@ async def test_what_was_shown_on_the_sandbox_is_not_sent_to_a_real_store(
             shown = await (await services.store()).desk.refund(
                 "ord_shirt", 500, "Torn", [], Script()
             )
-            assert shown.intent is not None
+            on_sandbox = shown.wish
+            assert on_sandbox is not None
             place.is_real = True
             confirmed = await (await services.store()).desk.confirm(
-                shown.intent.refund_id, Script()
+                on_sandbox.refund_id, 1, Script()
             )
-            assert confirmed.intent is not None
+            on_store = confirmed.wish
+            assert on_store is not None
             sent = place.shop.refunds()
-            done = await (await services.store()).desk.confirm(confirmed.intent.refund_id, Script())
+            done = await (await services.store()).desk.confirm(on_store.refund_id, 1, Script())
 
     assert [shown.status, confirmed.status, done.status] == ["needs_confirmation"] * 2 + [
         "refunded"
     ]
     assert sent == []
-    assert [each.sandbox for each in (shown.intent, confirmed.intent)] == [place.shop.id, ""]
+    assert [each.sandbox for each in (on_sandbox, on_store)] == [place.shop.id, ""]
+    assert on_sandbox.refund_id != on_store.refund_id
 
 
-def test_the_refunds_of_another_sandbox_behind_a_port_are_kept(state: Path) -> None:
+async def test_the_refunds_of_another_sandbox_behind_a_port_are_kept(state: Path) -> None:
     served = settings_for(state, api_url="http://localhost:8787/v1")
-    other = note(served, "sbx_other")
+    other = await note(served, "sbx_other")
 
     (said,) = reset_sandbox(served)
 
-    assert noted(served) == (other,)
+    assert await noted(served) == (other,)
     (folder,) = re.findall(r"stop all servers and delete (\S+) to start empty", said)
     shutil.rmtree(folder)
     assert reset_sandbox(served) == []
-    assert noted(served) == ()
+    assert await noted(served) == ()
 
 
-def test_no_host_shares_its_ledger_with_the_sandbox(state: Path) -> None:
+async def test_no_host_shares_its_ledger_with_the_sandbox(state: Path) -> None:
     real = settings_for(state, api_url="https://sandbox/v1")
-    kept = note(real)
+    kept = await note(real)
     with serving_sandbox({"CLAWVER_STATE_DIR": str(state)}, "--reset"):
         pass
 
-    assert noted(real) == (kept,)
+    assert await noted(real) == (kept,)
 
 
 async def test_a_port_in_use_is_named_and_nothing_is_changed(state: Path, place: Place) -> None:
@@ -393,7 +405,7 @@ async def test_no_link_leads_a_reset_to_a_ledger_elsewhere(state: Path, tmp_path
     there = settings_for(state, api_url="http://localhost:8787/v1")
     reset_sandbox(there)
     with closing(Shop.open(state / SANDBOX_FILE)) as shop:
-        intent = note(elsewhere, shop.id)
+        wish = await note(elsewhere, shop.id)
     there.origin_dir.parent.mkdir(exist_ok=True)
     there.origin_dir.symlink_to(elsewhere.origin_dir)
 
@@ -401,4 +413,4 @@ async def test_no_link_leads_a_reset_to_a_ledger_elsewhere(state: Path, tmp_path
 
     assert "were not forgotten" in said
     assert "be no link" in said
-    assert noted(elsewhere) == (intent,)
+    assert await noted(elsewhere) == (wish,)

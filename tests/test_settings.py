@@ -219,7 +219,7 @@ def test_a_name_that_speaks_of_protection_is_refused_with_all_settings_it_may_be
 
     assert caught.value.happened.endswith(
         "Did you mean CLAWVER_REFUND_LIMIT_CENTS, CLAWVER_REFUND_DAILY_LIMIT_CENTS, CLAWVER_REFUND_APPROVAL "
-        "or CLAWVER_REFUND_SETTLE_SECONDS?"
+        "or CLAWVER_REFUND_VERIFY_SECONDS?"
     )
 
 

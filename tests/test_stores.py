@@ -20,6 +20,7 @@ from tests.tools.test_tools import call, failure
 
 from clawver_orders.caller import Script
 from clawver_orders.errors import ClawverError, RefusedError
+from clawver_orders.instants import now
 from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
 from clawver_orders.services import ASK_AGAIN_SECONDS, TEST_NOTICE, Services, opened
 from clawver_orders.serving.server import build_server
@@ -122,13 +123,13 @@ async def test_two_stores_of_one_machine_share_no_refund_and_no_limit(at: Addres
         await refund(at.settings(**limit), "ord_mixed")
     assert at.first.refunds() == at.second.refunds() == [("ord_shirt", 500)]
     for key in (KEY, OTHER_KEY):
-        (intent,) = Ledger(folder_of(at.settings(key)) / LEDGER_FILE).all()
-        assert intent.order_id == "ord_shirt"
+        (wish,) = await Ledger(folder_of(at.settings(key)) / LEDGER_FILE, now).all()
+        assert wish.order_id == "ord_shirt"
 
 
 def test_an_open_refund_of_one_store_does_not_show_in_the_other(at: Address) -> None:
     at.first.add_fault("drop_before", method="POST")
-    assert refund_in_a_shell(at, CLAWVER_REFUND_SETTLE_SECONDS="900") == "unknown"
+    assert refund_in_a_shell(at, CLAWVER_REFUND_VERIFY_SECONDS="900") == "unknown"
 
     assert run("refunds", "check", **at.variables()).returncode == 1
     assert run("refunds", "check", **at.variables(OTHER_KEY)).stdout.endswith("Nothing is open.\n")
@@ -296,7 +297,7 @@ async def test_refunds_stop_and_reading_goes_on_while_a_store_does_not_say_who_i
 ) -> None:
     at.about = UNREADABLE[way]
     for name, arguments in (
-        ("refund_order", REFUND), ("confirm_refund", {"refund_id": "rfi_1"}),
+        ("refund_order", REFUND), ("confirm_refund", {"refund_id": "rfi_1", "revision": 1}),
         ("check_refund", {"order_id": "ord_shirt"}),
     ):  # fmt: skip
         said = await failure(client, name, **arguments)
@@ -323,7 +324,7 @@ async def test_an_order_is_shown_without_its_open_refunds_while_the_store_is_not
     at: Address,
 ) -> None:
     at.first.add_fault("drop_before", method="POST")
-    assert await refund(at.settings(refund_settle_seconds=900)) == "unknown"
+    assert await refund(at.settings(refund_verify_seconds=900)) == "unknown"
     at.about = UNREADABLE["forbidden"]
     seconds = [1000.0]
     at.asked.clear()

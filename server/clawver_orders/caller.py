@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
+
+Grade = Literal["setting", "agent", "chat", "console", "pin"]
+"""What an approval proves, from the least to the most: a setting of the merchant's; a program said
+so; a person, as their host reports it; somebody at this machine; a person who knows the PIN.
+"""
 
 ANSWER_WITHIN_SECONDS = 120.0
 """How long an open question keeps an agent from going on without an answer."""
@@ -55,6 +60,7 @@ class Question:
         yes: What a yes does, as the caption of a button.
         choice: What a yes does, and what a no.
         number: Which one it is, where the same may be asked again.
+        revision: Which revision of it was shown; 0 where it has none.
     """
 
     about: str
@@ -62,6 +68,7 @@ class Question:
     yes: str
     choice: str
     number: int
+    revision: int = 0
 
 
 class Caller(Protocol):
@@ -84,12 +91,24 @@ class Caller(Protocol):
         """How a person's word through it is written down."""
 
     @property
+    def grade(self) -> Grade:
+        """What a person's yes through it is worth."""
+
+    @property
+    def channel(self) -> str:
+        """How a person is asked through it, as the ledger keeps it."""
+
+    @property
     def answered(self) -> str | None:
         """What the question was about to which the call brought an answer along."""
 
     @property
     def answered_number(self) -> int:
         """The number of that question; 0 where there is none, or it is not known."""
+
+    @property
+    def answered_revision(self) -> int:
+        """The revision that it was about; 0 where there is none."""
 
     @property
     def answered_after_seconds(self) -> float:
@@ -113,8 +132,11 @@ class Script:
     is_person: bool = False
     can_ask: bool = False
     person: str = ""
+    grade: Grade = "agent"
+    channel: str = "confirm_refund"
     answered: str | None = None
     answered_number: int = 0
+    answered_revision: int = 0
     answered_after_seconds: float = 0.0
 
     def reply_to(self, about: str) -> Reply | None:  # noqa: ARG002  # the protocol's

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.instants import now
 from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
 from clawver_orders.settings import Settings
 from clawver_orders.storage.folders import make_private
@@ -93,7 +94,7 @@ def reset_sandbox(settings: Settings) -> list[str]:
     for folder in (within, *served):
         try:
             # Within a process it is this folder's own store, even where its file was put aside.
-            kept = Ledger(folder / LEDGER_FILE).forget(None if folder == within else sandbox)
+            kept = Ledger(folder / LEDGER_FILE, now).forget(None if folder == within else sandbox)
         except ClawverError as error:
             said.append(f"The refunds noted in {folder} were not forgotten. {error}")
         else:

@@ -26,10 +26,12 @@ from clawver_orders.errors import (
     SetupError,
     UnreachableError,
 )
+from clawver_orders.instants import Instant, this_boot
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.desk import RefundDesk
-from clawver_orders.refunds.ledger import LEDGER_FILE, Intent, Ledger, Moment
+from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
 from clawver_orders.refunds.order_locks import OrderLocks
+from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
 from clawver_orders.webhooks.inbox import Inbox
@@ -64,6 +66,7 @@ class Services:
         now: The current time in UTC.
         uptime: Seconds since this machine started, for all its processes alike; no change of the
             clock changes it.
+        boot: Which start of which machine that is.
     """
 
     def __init__(
@@ -71,10 +74,12 @@ class Services:
         settings: Settings,
         now: Callable[[], datetime] = utc_now,
         uptime: Callable[[], float] = time.monotonic,
+        boot: Callable[[], str] = this_boot,
     ) -> None:
         self.settings = settings
         self.now = now
         self.uptime = uptime
+        self.boot = boot
         self._open = AsyncExitStack()
         self._store: Store | None = None
         self._ask_again_at = -ASK_AGAIN_SECONDS
@@ -91,9 +96,9 @@ class Services:
         """How customers are shown."""
         return Masking.by(self.settings)
 
-    def moment(self) -> Moment:
+    def instant(self) -> Instant:
         """The current time, and how long the machine has been up."""
-        return Moment(self.now(), self.uptime())
+        return Instant(self.now(), self.uptime(), self.boot())
 
     @cached_property
     def clawver(self) -> Clawver:
@@ -182,7 +187,7 @@ class Services:
         except SetupError:
             return nobody
 
-    async def open_refunds(self, order_id: str = "") -> tuple[Intent, ...] | None:
+    async def open_refunds(self, order_id: str = "") -> tuple[Wish, ...] | None:
         """The refunds whose money may be on its way: of one order, or of all of them.
 
         Returns:
@@ -262,7 +267,7 @@ class Store:
     @cached_property
     def ledger(self) -> Ledger:
         """Every refund of this store."""
-        return Ledger(self.scope.folder / LEDGER_FILE)
+        return Ledger(self.scope.folder / LEDGER_FILE, self._services.instant)
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -285,7 +290,6 @@ class Store:
             services.settings,
             store=self.title,
             masking=services.masking,
-            moment=services.moment,
         )
 
 

@@ -179,9 +179,9 @@ class Settings(BaseModel):
         description="Who approves a refund: ask takes a person's yes, or an agent's confirm_refund "
         "where nobody can be asked; human takes only a person's; off asks nobody.",
     )
-    refund_settle_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
+    refund_verify_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         900.0,
-        description="How long a refund whose answer was lost may still show on its order, in seconds.",
+        description="Seconds to wait for a refund to appear on its order after the answer was lost, or after Clawver refused it.",
     )
     requests_per_minute: Annotated[int, Field(ge=6, le=1_000_000)] = Field(
         60, description="The most requests to the store in a minute, over all processes."
@@ -431,7 +431,7 @@ VARIABLES = {
     "refund_limit_in_cents": "CLAWVER_REFUND_LIMIT_CENTS",
     "refund_daily_limit_in_cents": "CLAWVER_REFUND_DAILY_LIMIT_CENTS",
     "refund_approval": "CLAWVER_REFUND_APPROVAL",
-    "refund_settle_seconds": "CLAWVER_REFUND_SETTLE_SECONDS",
+    "refund_verify_seconds": "CLAWVER_REFUND_VERIFY_SECONDS",
     "requests_per_minute": "CLAWVER_REQUESTS_PER_MINUTE",
     "requests_per_day": "CLAWVER_REQUESTS_PER_DAY",
     "state_dir": "CLAWVER_STATE_DIR",

@@ -5,19 +5,21 @@ import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import KEY, folder_of
 
 from clawver_orders.cli.checks import Finding, examine
+from clawver_orders.instants import Instant
 from clawver_orders.refunds import order_locks
-from clawver_orders.refunds.ledger import Ledger, Moment, Trace
+from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.refunds.records import Actor, Approval, Preview, Wish
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-MOMENT = Moment(NOW, 1000.0)
-TRACE = Trace("test 1.0", "a person")
+ACTOR = Actor("test 1.0", "a person")
 LOCKED = Finding("locks", True, "Two refunds of one order cannot run at the same time.")
 WHOLE = Finding("ledger", True, "The refund ledger is whole and can be written.")
 
@@ -29,8 +31,12 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-def file_of(state: Path, **which: bool) -> Path:
+def file_of(state: Path, **which: Any) -> Path:
     return folder_of(Settings(state_dir=state, **which)) / "ledger.sqlite3"
+
+
+def ledger_of(state: Path, **which: Any) -> Ledger:
+    return Ledger(file_of(state, **which), lambda: Instant(NOW, 1000.0, "this start"))
 
 
 async def findings(state: Path, **decided: object) -> list[Finding]:
@@ -39,9 +45,12 @@ async def findings(state: Path, **decided: object) -> list[Finding]:
     return [each for each in found if each.subject in {"locks", "ledger", "refunds"}]
 
 
-def send(ledger: Ledger, order_id: str) -> str:
-    intent = ledger.preview(order_id, 500, "Torn", [], "paid", False, MOMENT, TRACE)
-    return ledger.begin_send(intent.refund_id, [], 10_000, MOMENT, TRACE).refund_id
+async def send(ledger: Ledger, order_id: str) -> Wish:
+    records, wish = await ledger.want(0, order_id, 500, [], "Torn", Preview("paid", "agent"), ACTOR)
+    approval = Approval("agent", "confirm_refund", "agent by confirm_refund")
+    return await ledger.begin_send(
+        records.number, wish, approval, None, [], None, 10_000, "test 1.0"
+    )
 
 
 async def test_a_store_without_refunds_is_fine(state: Path) -> None:
@@ -49,7 +58,7 @@ async def test_a_store_without_refunds_is_fine(state: Path) -> None:
         LOCKED,
         Finding("ledger", True, "There is none yet: the first refund makes it."),
     ]
-    assert not Ledger(file_of(state)).exists
+    assert not ledger_of(state).exists
 
 
 async def test_the_folders_it_makes_are_closed_to_others(tmp_path: Path) -> None:
@@ -78,8 +87,9 @@ async def test_it_says_whether_a_server_would_write(
 
 
 async def test_settled_refunds_are_fine(state: Path) -> None:
-    ledger = Ledger(file_of(state))
-    ledger.fail(send(ledger, "ord_1"), "refused", MOMENT, TRACE)
+    ledger = ledger_of(state)
+    sent = await send(ledger, "ord_1")
+    await ledger.claim(sent.attempts[0], "ref_1", None, [], ACTOR)
 
     assert await findings(state) == [LOCKED, WHOLE, Finding("refunds", True, "None is open.")]
 
@@ -91,9 +101,9 @@ async def test_settled_refunds_are_fine(state: Path) -> None:
 async def test_open_refunds_are_counted_and_can_be_looked_up(
     state: Path, orders: list[str], says: str
 ) -> None:
-    ledger = Ledger(file_of(state))
+    ledger = ledger_of(state)
     for order_id in orders:
-        send(ledger, order_id)
+        await send(ledger, order_id)
 
     assert await findings(state) == [
         LOCKED,
@@ -108,7 +118,7 @@ async def test_open_refunds_are_counted_and_can_be_looked_up(
 
 
 async def test_the_sandbox_has_a_ledger_of_its_own(state: Path) -> None:
-    send(Ledger(file_of(state, sandbox=True)), "ord_1")
+    await send(ledger_of(state, sandbox=True), "ord_1")
 
     (*_, last) = await findings(state, sandbox=True)
 
@@ -139,7 +149,7 @@ def open_to_all(ledger: Path) -> None:
 async def test_a_ledger_that_cannot_be_used_is_found(
     state: Path, damage: Callable[[Path], None], says: str, do: str
 ) -> None:
-    send(Ledger(file_of(state)), "ord_1")
+    await send(ledger_of(state), "ord_1")
     damage(file_of(state))
 
     (locked, found) = await findings(state)

@@ -342,8 +342,8 @@ def test_a_call_on_the_sandbox_needs_no_key_and_no_port(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     sale = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
     asked = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
-    refund_id = f"refund_id={json.loads(asked.stdout)['refund_id']}"
-    done = run("call", "confirm_refund", refund_id, "--sandbox", CLAWVER_STATE_DIR=state)
+    shown = [f"{name}={json.loads(asked.stdout)[name]}" for name in ("refund_id", "revision")]
+    done = run("call", "confirm_refund", *shown, "--sandbox", CLAWVER_STATE_DIR=state)
     again = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
 
     assert json.loads(asked.stdout)["status"] == "needs_confirmation"
@@ -477,6 +477,7 @@ def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
         assert heading in done.stdout
     assert "fetched 48" in done.stdout
     assert "needs_confirmation: No money was moved" in done.stdout
+    assert ", revision=1)" in done.stdout
     assert "refunded: $5.00 was refunded on ord_shirt." in done.stdout
     assert "already_refunded: Nothing was sent" in done.stdout
     assert [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")][-3:] == [

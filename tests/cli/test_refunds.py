@@ -5,17 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.test_main import keyless, run, run_process
 from tests.conftest import Configure
 from tests.hosts import wait_for
+from tests.terminals import at_terminal
 from tests.tools.test_refunds import given_back, posts
 
 from clawver_orders import __version__
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import API_KEY, Shop
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
         "CLAW_API_KEY": API_KEY,
         "CLAWVER_API_URL": f"{store_url}/v1",
         "CLAWVER_STATE_DIR": str(tmp_path / "state"),
-        "CLAWVER_REFUND_SETTLE_SECONDS": "0.3",
+        "CLAWVER_REFUND_VERIFY_SECONDS": "0.3",
     }
 
 
@@ -62,18 +67,113 @@ def sale(shop: Shop) -> str:
     return str(shop.sell(total_in_cents=2499)["id"])
 
 
+def person(
+    store: dict[str, str], *words: str, answers: Sequence[str] = ("y",)
+) -> subprocess.CompletedProcess[str]:
+    """A command with a person who reads and types at a real terminal."""
+    return at_terminal(*words, answers=answers, environment=keyless() | store)
+
+
+def program(store: dict[str, str], kind: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The same without a person: its answer comes through a pipe, or from `--yes`."""
+    environment = keyless() | store
+    if kind == "echo y |":
+        return at_terminal(*words, piped_in="y\n", environment=environment)
+    if kind == "| cat":
+        return at_terminal(*words, answers=["y"], is_piped_on=True, environment=environment)
+    if kind == "--yes at a terminal":
+        return at_terminal(*words, "--yes", environment=environment)
+    return run_process(*words, *(["--yes"] if kind == "--yes" else []), stdin="y\n", **store)
+
+
+PROGRAMS = ["echo y |", "| cat", "no terminal", "--yes", "--yes at a terminal"]
+
+
+def row(store: dict[str, str], refund_id: str) -> dict[str, Any]:
+    """A refund as `refunds --json` gives it."""
+    rows = json.loads(run("refunds", "--json", **store).stdout)
+    return next(each for each in rows if each["refund_id"] == refund_id)
+
+
+def unknown(store: dict[str, str], shop: Shop, order_id: str) -> str:
+    """A refund whose request was lost on its way."""
+    shop.add_fault("drop_before", method="POST")
+    refund_id = previewed(store, order_id)
+    assert "unknown" in run("approve", refund_id, "--yes", **store).stdout
+    return refund_id
+
+
+@posix
 def test_a_person_approves_in_the_terminal(store: dict[str, str], shop: Shop, sale: str) -> None:
     human = store | {"CLAWVER_REFUND_APPROVAL": "human"}
     refund_id = previewed(human, sale)
-    done = run_process("approve", refund_id, stdin="y\n", **human)
-    shown = run_process("refunds", "show", refund_id, **human)
+    done = person(human, "approve", refund_id)
+    shown = run("refunds", "show", refund_id, **human).stdout
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
     assert f"Refund $7.00 on order {sale}?" in done.stdout
+    assert "Send this refund? [y/N]: y" in done.stdout
     assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in done.stdout
     assert given_back(shop, sale) == [700]
-    assert "approved by person in the terminal" in shown.stdout
-    assert f"clawver_refund_id: {shop.order(sale)['refunds'][0]['id']}" in shown.stdout
+    assert "sending  revision 1, approved by person in the terminal (console)  by person" in shown
+    assert "status: refunded\nrevision: 1\n" in shown
+    assert f"clawver_refund_id: {shop.order(sale)['refunds'][0]['id']}" in shown
+
+
+@posix
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_program_at_the_terminal_is_no_person(
+    store: dict[str, str], shop: Shop, sale: str, kind: str
+) -> None:
+    human = store | {"CLAWVER_REFUND_APPROVAL": "human"}
+    refund_id = previewed(human, sale)
+    done = program(human, kind, "approve", refund_id)
+    trail = run("refunds", "show", refund_id, **human).stdout
+
+    assert done.returncode == 1
+    assert f"{refund_id}: needs_confirmation. No money was moved" in done.stdout
+    assert (
+        "this refund needs a person's approval. A program gave this one: the input or output is no "
+        "terminal, or --yes was given. Run the command in a terminal without --yes."
+    ) in done.stdout + done.stderr
+    assert posts(shop) == []
+    assert "not enough  revision 1: agent, and chat is needed  by program in the terminal" in trail
+    assert row(human, refund_id)["status"] == "waiting"
+
+
+@posix
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_program_at_the_terminal_settles_no_doubt(
+    store: dict[str, str], shop: Shop, sale: str, kind: str
+) -> None:
+    declined, other = previewed(store, sale), previewed(store, sale, 300)
+    person(store, "decline", declined)
+    done = [program(store, kind, "approve", each) for each in (declined, other)]
+
+    assert [each.returncode for each in done] == [1, 1]
+    assert "a person declined the refund of $7.00" in done[0].stdout
+    assert "needs a person's approval" in done[1].stdout + done[1].stderr
+    assert posts(shop) == []
+
+
+@pytest.mark.parametrize("kind", ["no terminal", "--yes"])
+def test_a_program_approves_where_an_agent_may_and_is_named(
+    store: dict[str, str], shop: Shop, sale: str, kind: str
+) -> None:
+    refund_id = previewed(store, sale)
+    done = program(store, kind, "approve", refund_id)
+    trail = run("refunds", "show", refund_id, **store).stdout
+
+    assert done.returncode == 0
+    assert given_back(shop, sale) == [700]
+    assert "approved by program in the terminal (agent)" in trail
+    assert "person" not in trail
+
+
+def test_what_an_approval_without_a_person_counts_for_is_in_the_help() -> None:
+    said = " ".join(run("approve", "--help").stdout.split())
+
+    assert "it counts as a program's approval, not as a person's" in said
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])
@@ -91,7 +191,9 @@ def test_a_no_in_the_terminal_is_no_agents_yes(
 ) -> None:
     refund_id = previewed(store, sale)
     typed("n\n", "approve", refund_id, **store)
-    confirmed = json.loads(run("call", "confirm_refund", f"refund_id={refund_id}", **store).stdout)
+    confirmed = json.loads(
+        run("call", "confirm_refund", f"refund_id={refund_id}", "revision=1", **store).stdout
+    )
 
     assert confirmed["status"] == "declined"
     assert posts(shop) == []
@@ -127,7 +229,7 @@ def test_a_person_is_asked_in_the_terminal_whatever_the_settings_say(
     assert posts(shop) == []
 
 
-def test_a_script_approves_what_a_person_decided(
+def test_a_script_approves_what_is_left_to_it_once(
     store: dict[str, str], shop: Shop, sale: str
 ) -> None:
     refund_id = previewed(store, sale)
@@ -138,31 +240,156 @@ def test_a_script_approves_what_a_person_decided(
     assert given_back(shop, sale) == [700]
 
 
+@posix
 def test_a_person_declines_and_may_change_their_mind(
     store: dict[str, str], shop: Shop, sale: str
 ) -> None:
     refund_id = previewed(store, sale)
-    kept = typed("n\n", "decline", refund_id, **store)
-    declined = typed("y\n", "decline", refund_id, **store)
+    shown = f"refund_id={refund_id}", "revision=1"
+    kept = person(store, "decline", refund_id, answers=("n",))
+    declined = person(store, "decline", refund_id)
     again = run("decline", refund_id, "--yes", **store)
-    refused = json.loads(run("call", "confirm_refund", f"refund_id={refund_id}", **store).stdout)
+    refused = json.loads(run("call", "confirm_refund", *shown, **store).stdout)
+    before = row(store, refund_id)
     assert posts(shop) == []
-    after_all = run("approve", refund_id, "--yes", **store)
+    after_all = person(store, "approve", refund_id)
+    after = row(store, refund_id)
     late = run("decline", refund_id, "--yes", **store)
 
     assert kept.returncode == 1
-    assert f"$7.00 on {sale}, previewed since" in declined.stdout
-    assert "nothing was sent" in declined.stdout
-    assert again.returncode == 0
+    assert f"$7.00 on {sale}, waiting since" in declined.stdout
+    assert f"declined: nothing was sent for {refund_id}" in declined.stdout
+    assert (declined.returncode, again.returncode) == (0, 0)
     assert refused["status"] == "declined"
     assert after_all.returncode == 0
-    assert refund_id in after_all.stdout
+    assert "A person declined $7.00 on this order in the last 24 hours." in after_all.stdout
+    assert f"{refund_id}: refunded." in after_all.stdout
+    assert [(each["status"], each["revision"]) for each in (before, after)] == [
+        ("declined", 1), ("refunded", 2),
+    ]  # fmt: skip
     assert late.returncode == 1
-    assert "Too late: a refund of the same amount was sent since" in late.stdout
+    assert "Too late: it was sent." in late.stdout
+    assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
     assert given_back(shop, sale) == [700]
 
 
-def test_what_was_sent_can_no_longer_be_declined(
+@posix
+def test_a_person_approves_less_than_was_asked(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    human = store | {"CLAWVER_REFUND_APPROVAL": "human"}
+    refund_id = previewed(human, sale)
+    less = ("approve", refund_id, "--amount-in-cents", "300")
+    by_program = run(*less, "--yes", **human)
+    more = person(human, "approve", refund_id, "--amount-in-cents", "701", answers=())
+    assert posts(shop) == []
+    assert [each["status"] for each in json.loads(run("refunds", "--json", **human).stdout)] == [
+        "waiting", "waiting",
+    ]  # fmt: skip
+    done = person(human, *less)
+    rows = {r["amount_in_cents"]: r for r in json.loads(run("refunds", "--json", **human).stdout)}
+
+    assert (by_program.returncode, more.returncode, done.returncode) == (1, 1, 0)
+    assert "No money was moved: $7.01 is more than the $7.00 that are wanted." in more.stdout
+    assert f"Refund $3.00 on order {sale}?" in done.stdout
+    assert f"{rows[300]['refund_id']}: refunded. $3.00 was refunded on {sale}." in done.stdout
+    assert f"clawver-orders refunds show {rows[300]['refund_id']}" in done.stdout
+    assert (rows[300]["status"], rows[700]["status"]) == ("refunded", "declined")
+    assert rows[700]["refund_id"] == refund_id
+    assert given_back(shop, sale) == [300]
+
+
+@pytest.mark.parametrize("given", ["0", "-5", "3.5", "all"])
+def test_an_amount_that_is_none_is_refused(
+    store: dict[str, str], shop: Shop, sale: str, given: str
+) -> None:
+    refund_id = previewed(store, sale)
+    done = run("approve", refund_id, "--yes", f"--amount-in-cents={given}", **store)
+
+    assert done.returncode == 2
+    assert "--amount-in-cents" in done.stderr
+    assert posts(shop) == []
+
+
+@posix
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("refunded", "refunded"), ("not-refunded", "not_recorded")]
+)
+def test_a_person_says_what_became_of_a_refund(
+    store: dict[str, str], shop: Shop, sale: str, outcome: str, status: str
+) -> None:
+    slow = store | {"CLAWVER_REFUND_VERIFY_SECONDS": "900"}
+    refund_id = unknown(slow, shop, sale)
+    words = (
+        "refunds",
+        "resolve",
+        refund_id,
+        "--as",
+        outcome,
+        "--because",
+        "the dashboard shows it",
+    )
+    kept = person(slow, *words, answers=("n",))
+    assert row(slow, refund_id)["status"] == "unknown"
+    done = person(slow, *words)
+    again = person(slow, *words)
+    trail = run("refunds", "show", refund_id, **slow).stdout
+    other = previewed(slow, sale, 300)
+    by_program = run("approve", other, "--yes", **slow)
+
+    assert (kept.returncode, done.returncode, again.returncode) == (1, 0, 1)
+    assert f"{refund_id}: $7.00 on {sale}, unknown since" in done.stdout
+    assert f"Note this refund as {outcome}?" in done.stdout
+    assert f"{refund_id}: {status}." in done.stdout
+    assert row(slow, refund_id)["status"] == status
+    assert f"{status}  the dashboard shows it  by person in the terminal" in trail
+    assert (
+        f"nothing was changed, because the outcome of refund {refund_id} is known" in again.stdout
+    )
+    assert by_program.returncode == 1
+    assert "needs a person's approval" in by_program.stderr
+    assert len(posts(shop)) == 1
+
+
+@posix
+@pytest.mark.parametrize("kind", ["echo y |", "| cat", "no terminal"])
+def test_only_a_person_says_what_became_of_a_refund(
+    store: dict[str, str], shop: Shop, sale: str, kind: str
+) -> None:
+    slow = store | {"CLAWVER_REFUND_VERIFY_SECONDS": "900"}
+    refund_id = unknown(slow, shop, sale)
+    words = ("refunds", "resolve", refund_id, "--as", "refunded", "--because", "x")
+    done = program(slow, kind, *words)
+
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "Nothing was changed: only a person in a terminal can say" in said
+    assert "Note this refund" not in said
+    assert row(slow, refund_id)["status"] == "unknown"
+
+
+@posix
+def test_a_new_refund_that_may_be_the_lost_one_is_left_to_a_person(
+    store: dict[str, str], shop: Shop, sale: str
+) -> None:
+    refund_id = unknown(store, shop, sale)
+    shop.refund(sale, 680, "Smudged")  # less than was asked, after a fee
+    (listed,) = shop.order(sale)["refunds"]
+    looked = [run("refunds", "check", **store) for _ in range(3)]
+    done = person(
+        store, "refunds", "resolve", refund_id, "--as", "refunded", "--because", "minus a fee"
+    )
+
+    assert [each.returncode for each in looked] == [1, 1, 1]
+    assert f"new refunds that may be this one or not: {listed['id']} of $6.80" in looked[-1].stderr
+    assert "then run: clawver-orders refunds resolve REFUND_ID\n" in looked[-1].stdout
+    assert done.returncode == 0
+    kept = row(store, refund_id)
+    assert (kept["status"], kept["clawver_refund_id"]) == ("refunded", listed["id"])
+    assert len(posts(shop)) == 1
+
+
+def test_what_an_agent_sent_and_a_person_declines_too_late_is_told_as_sent(
     store: dict[str, str], shop: Shop, sale: str
 ) -> None:
     refund_id = previewed(store, sale)
@@ -170,33 +397,21 @@ def test_what_was_sent_can_no_longer_be_declined(
     done = run("decline", refund_id, "--yes", **store)
 
     assert done.returncode == 1
-    assert "can no longer be declined: it is confirmed" in done.stderr
-
-
-def test_a_no_to_what_went_under_another_id_says_so(
-    store: dict[str, str], shop: Shop, sale: str
-) -> None:
-    old, wanted = previewed(store, sale), (f"order_id={sale}", "amount_in_cents=700", "reason=Torn")
-    new = json.loads(run("call", "refund_order", *wanted, **store).stdout)["refund_id"]
-    run("call", "confirm_refund", f"refund_id={new}", **store)
-
-    done = run("decline", old, "--yes", **store)
-
-    assert done.returncode == 1
-    assert f"Too late: a refund of the same amount was sent since, as {new}." in done.stdout
-    assert f"{new}: refunded. $7.00 was refunded on {sale}." in done.stdout
-    assert "nothing was sent" not in done.stdout
+    assert "Too late: it was sent." in done.stdout
+    assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in done.stdout
+    assert "declined" in run("refunds", "show", refund_id, **store).stdout
+    assert row(store, refund_id)["status"] == "refunded"
 
 
 def test_a_no_to_what_was_refused_and_landed_says_that_it_was_sent(
     store: dict[str, str], shop: Shop, sale: str
 ) -> None:
-    slow = store | {"CLAWVER_REFUND_SETTLE_SECONDS": "600"}
+    slow = store | {"CLAWVER_REFUND_VERIFY_SECONDS": "600"}
     refund_id = previewed(slow, sale)
     shop.add_fault("status_before", method="POST", status=400)
     run("approve", refund_id, "--yes", **slow)
     first = run("decline", refund_id, "--yes", **slow)
-    shop.refund(sale, 700, "It landed after all")
+    shop.refund(sale, 700, "Smudged")  # it landed after all
     late = run("decline", refund_id, "--yes", **slow)
 
     assert (first.returncode, late.returncode) == (0, 1)
@@ -221,22 +436,27 @@ def test_the_ledger_is_a_table_and_a_list(store: dict[str, str], shop: Shop, sal
         "refund",
         "order",
         "amount",
-        "state",
+        "status",
         "since",
         "(UTC)",
         "at",
         "Clawver",
     ]
     assert [line.split()[0] for line in table[2:]] == [waiting, refund_id]
-    assert [row["state"] for row in rows] == ["previewed", "confirmed"]
-    assert rows[1]["amount_in_cents"] == 700
+    assert [each["status"] for each in rows] == ["waiting", "refunded"]
+    assert list(rows[1]) == [
+        "refund_id", "order_id", "amount_in_cents", "status", "revision", "reason", "created_at",
+        "sent_at", "clawver_refund_id", "stripe_refund_id", "in_addition_to", "unexpected_refunds",
+    ]  # fmt: skip
+    assert (rows[1]["amount_in_cents"], rows[1]["revision"]) == (700, 1)
+    assert rows[1]["unexpected_refunds"] == []
     assert opened.stdout == f"{title}No refunds.\n"
 
 
 def test_everything_open_is_looked_up(store: dict[str, str], shop: Shop, sale: str) -> None:
     shop.add_fault("drop_before", method="POST")
     lost = run("approve", previewed(store, sale), "--yes", **store)
-    first = run("refunds", "check", **store | {"CLAWVER_REFUND_SETTLE_SECONDS": "900"})
+    first = run("refunds", "check", **store | {"CLAWVER_REFUND_VERIFY_SECONDS": "900"})
     listed = run("refunds", "--open", **store)
     last = checked_until_nothing_is_open(store)
     again = run("refunds", **store)
@@ -247,7 +467,7 @@ def test_everything_open_is_looked_up(store: dict[str, str], shop: Shop, sale: s
     assert "1 still open." in first.stdout
     assert "unknown" in listed.stdout
     assert "Nothing is open." in last.stdout
-    assert "absent" in again.stdout
+    assert "not_recorded" in again.stdout
 
 
 def test_what_landed_late_or_twice_is_said_in_the_terminal(
@@ -257,15 +477,19 @@ def test_what_landed_late_or_twice_is_said_in_the_terminal(
     refund_id = previewed(store, sale)
     run("approve", refund_id, "--yes", **store)
     checked_until_nothing_is_open(store)
-    shop.refund(sale, 700, "The request, late")
+    shop.refund(sale, 700, "Smudged")  # the request, late
     late = run("refunds", "check", **store)
     shop.add_fault("duplicate", method="POST")
-    twice = run("approve", previewed(store, sale, 300), "--yes", **store)
+    other = previewed(store, sale, 300)
+    twice = run("approve", other, "--yes", **store)
+    extra = shop.order(sale)["refunds"][-1]["id"]
 
     assert late.returncode == 0
     assert f"{refund_id}: refunded. $7.00 was refunded on {sale}." in late.stdout
     assert twice.returncode == 0
     assert "2 refunds of this amount are new on the order" in twice.stderr
+    assert row(store, other)["unexpected_refunds"] == [extra]
+    assert f"unexpected_refunds: {extra}\n" in run("refunds", "show", other, **store).stdout
     assert run("refunds", "check", **store).stdout.endswith("key\nNothing is open.\n")
 
 
@@ -280,9 +504,9 @@ def test_one_that_cannot_be_looked_up_does_not_keep_the_rest_from_it(
     (broken,) = lock.glob(f"**/locks/order-{other}.lock")
     broken.unlink()
     broken.mkdir()
-    shop.refund(sale, 700, "The request, late")
+    shop.refund(sale, 700, "Smudged")  # the request, late
 
-    done = run("refunds", "check", **store | {"CLAWVER_REFUND_SETTLE_SECONDS": "900"})
+    done = run("refunds", "check", **store | {"CLAWVER_REFUND_VERIFY_SECONDS": "900"})
 
     assert done.returncode == 1
     assert "refunded. $7.00" in done.stdout
@@ -310,7 +534,7 @@ def test_the_terminal_works_on_the_sandbox_too(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert f"clawver-orders refunds show {asked['refund_id']} --sandbox\n" in done.stdout
-    assert "confirmed" in run("refunds", "--sandbox", **state).stdout
+    assert "refunded" in run("refunds", "--sandbox", **state).stdout
     assert run("refunds", CLAW_API_KEY=API_KEY, **state).stdout.endswith("\nNo refunds.\n")
 
 

@@ -1,20 +1,29 @@
 """Documents are tested like code: what they name exists, what exists is named, examples run."""
 
 import json
+import os
 import re
 import shlex
+from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
-from tests.cli.test_main import run
+from tests.cli.test_main import keyless, run
+from tests.conftest import KEY, leading_to
+from tests.terminals import at_terminal
 
 from clawver_orders.cli.main import commands
 from clawver_orders.install import installation
+from clawver_orders.refunds.approvals import Mode
 from clawver_orders.serving.prompts import JOBS
 from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
 from clawver_orders.settings import VARIABLES
 from clawver_orders.tools import TOOLS
+from clawver_sandbox.api import build_app
+from clawver_sandbox.serving import running
+from clawver_sandbox.shop import Shop
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -52,6 +61,7 @@ def test_every_tool_is_in_the_skill() -> None:
         "already_refunded",
         "needs_confirmation",
         "next_step",
+        "refund_id",
     } - {"payment_status", "partially_refunded"} == set(TOOLS)
 
 
@@ -117,6 +127,52 @@ def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
             "^clawver-orders call .*$", (ROOT / page).read_text("utf-8"), re.MULTILINE
         )
         assert calls[0] == call
+
+
+def test_who_approves_is_said_for_every_mode() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", README, re.MULTILINE)
+    said = {mode: who for mode, who, _ in rows if mode in get_args(Mode)}
+
+    assert set(said) == set(get_args(Mode))
+    assert said["human"].startswith("only you")
+    assert said["off"] == "nobody"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_the_commands_of_a_person_do_what_the_readme_says(tmp_path: Path) -> None:
+    """As printed, in order, by a person who says yes; each on a refund of its own."""
+    with (
+        closing(Shop.open(tmp_path / "shop.sqlite3")) as shop,
+        running(shop, app=build_app(shop, keys=(KEY,))) as url,
+    ):
+        live = leading_to(url, tmp_path / "state") | {"CLAWVER_REFUND_APPROVAL": "human"}
+        (block,) = re.findall(r"```sh\n(clawver-orders approve .*?)```", README, re.DOTALL)
+        ended = []
+        for line in block.splitlines():
+            command, *words = shlex.split(line, comments=True)
+            assert command == "clawver-orders"
+            order_id = shop.sell(total_in_cents=2499)["id"]
+            wanted = (f"order_id={order_id}", "amount_in_cents=700", "reason=Smudged")
+            answer = json.loads(run("call", "refund_order", *wanted, **live).stdout)
+            words = [answer["refund_id"] if word == "rfi_…" else word for word in words]
+            if words[1] == "resolve":
+                shop.add_fault("drop_before", method="POST")
+                at_terminal("approve", words[2], answers=["y"], environment=keyless() | live)
+            done = at_terminal(*words, answers=["y"], environment=keyless() | live)
+            (now,) = (
+                each for each in json.loads(run("refunds", "--json", **live).stdout)
+                if each["refund_id"] == answer["refund_id"]
+            )  # fmt: skip
+            paid = [cents for order, cents in shop.refunds() if order == order_id]
+            ended.append((words[0], done.returncode, now["status"], paid))
+
+    assert ended == [
+        ("approve", 0, "refunded", [700]),
+        ("approve", 0, "declined", [500]),
+        ("decline", 0, "declined", []),
+        ("refunds", 0, "waiting", []),
+        ("refunds", 0, "refunded", []),
+    ]
 
 
 def test_ci_runs_the_readmes_own_test_command() -> None:

@@ -22,6 +22,7 @@ from clawver_orders.cli.main import commands
 from clawver_orders.cli.refunds import refunds as refund_group
 from clawver_orders.install.installation import documented
 from clawver_orders.orders.lifecycle import PATIENCE, STATUSES, KnownPaymentStatus
+from clawver_orders.refunds import outcome
 from clawver_orders.settings import VARIABLES
 from clawver_orders.tools import SURFACE
 from clawver_sandbox.serving import running
@@ -225,7 +226,12 @@ MAKERS = {name: name for name in KINDS} | {
     "_BusyError": "UnreachableError",
     "unexpected": "UnexpectedAnswerError",
 }
-FACTS = {name: value for name, value in vars(errors).items() if name.isupper()}
+FACTS = {
+    name: value
+    for each in (errors, outcome)
+    for name, value in vars(each).items()
+    if name.isupper()
+}
 
 
 def template(node: ast.expr | None) -> str:

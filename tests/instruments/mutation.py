@@ -33,9 +33,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path("server/clawver_orders")
-_REFUNDING, _SETTLING, _APPROVING = (
-    f"tests/refunds/test_{name}.py" for name in ("refunding", "settling", "approving")
-)
 PRELOADED = (
     "filelock",
     "httpx2",
@@ -48,18 +45,44 @@ PRELOADED = (
     "starlette.applications",
     "uvicorn",
 )
+
+
+def _refunds(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/refunds/test_{name}.py" for name in names)
+
+
+_LEDGER = _refunds("ledger", "clocks", "ledger_file", "declines", "settlement", "approving")
 TESTS: dict[str, tuple[str, ...]] = {
     "money.py": ("tests/test_money.py",),
+    "instants.py": ("tests/test_instants.py", *_refunds("clocks")),
     "storage/folders.py": ("tests/storage/test_folders.py", "tests/storage/test_database.py"),
     "storage/database.py": ("tests/storage/test_database.py", "tests/refunds/test_ledger.py"),
-    "refunds/ledger.py": ("tests/refunds/test_ledger.py", "tests/cli/test_checks.py"),
-    "refunds/order_locks.py": ("tests/refunds/test_order_locks.py",),
+    "storage/keys.py": ("tests/storage/test_keys.py",),
+    "storage/scopes.py": ("tests/storage/test_scopes.py",),
     "clawver/request_budget.py": ("tests/clawver/test_request_budget.py",),
     # The likeliest to notice comes first: the rest is not run any more.
-    "refunds/matching.py": ("tests/test_refund_rules.py", _REFUNDING, _SETTLING, _APPROVING),
-    "refunds/settlement.py": (_SETTLING, _REFUNDING, _APPROVING),
-    "refunds/desk.py": (_REFUNDING, _APPROVING, _SETTLING),
-    "refunds/approvals.py": (_APPROVING, _REFUNDING, _SETTLING),
+    "refunds/records.py": _refunds("decision", "ledger", "matching", "declines", "approving"),
+    "refunds/ledger_schema.py": _refunds("ledger", "migration", "settlement"),
+    "refunds/ledger_file.py": _refunds("ledger_file", "clocks", "ledger", "failing_ledger"),
+    "refunds/ledger_rows.py": _LEDGER,
+    "refunds/ledger_wishes.py": _LEDGER,
+    "refunds/ledger.py": (*_LEDGER, "tests/cli/test_checks.py"),
+    "refunds/order_locks.py": _refunds("order_locks"),
+    "refunds/matching.py": _refunds(
+        "matching", "unexplained", "refusals", "settlement", "declines"
+    ),
+    "refunds/approvals.py": _refunds("approving", "declines", "refunding", "refusals"),
+    "refunds/decision.py": _refunds("decision"),
+    "refunds/gathering.py": _refunds("approving", "declines", "refunding", "decision"),
+    "refunds/settlement.py": _refunds("settlement", "refusals", "unexplained", "refunding"),
+    "refunds/reading.py": _refunds("settlement", "refunding", "failing_ledger"),
+    "refunds/checking.py": _refunds("settlement", "unexplained", "refusals", "approving"),
+    "refunds/desk.py": _refunds("refunding", "approving", "declines", "refusals", "settlement"),
+    "refunds/outcome.py": (
+        *_refunds("refusals", "unexplained", "approving", "declines", "refunding", "settlement"),
+        "tests/tools/test_refunds.py",
+    ),
+    "refunds/reported.py": ("tests/tools/test_webhooks.py",),
 }
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -79,7 +102,7 @@ _SQL_CHANGES = (
     (r",\s*CHECK \((?:[^()]|\([^()]*\))*\)", ""),
     (r" CHECK \((?:[^()]|\([^()]*\))*\)", ""),
     (r" STRICT;", ";"),
-    (r" REFERENCES intent \(refund_id\)", ""),
+    (r" REFERENCES wish \(refund_id\)", ""),
     (r"\n    WHERE [^;]*;", ";"),
     (r" AND [a-z_]+ (?:=|>|IN|IS) (?:'[a-z]+'|\?|\([^)]*\)|$)", " "),
     (r"WHERE [a-z_]+ = \? AND ", "WHERE "),

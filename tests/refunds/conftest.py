@@ -1,9 +1,10 @@
-"""A room for each test."""
+"""A room for each test, or a ledger alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.refunds.book import Book
 from tests.refunds.room import Room
 
 
@@ -13,3 +14,8 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     yield made
     await made.parts.close()
     made.shop.close()
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    return Book(tmp_path / "shop" / "ledger.sqlite3")

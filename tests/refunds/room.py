@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from clawver_orders.caller import Question, Reply, Script
+from clawver_orders.caller import Grade, Question, Reply, Script
+from clawver_orders.errors import ClawverError
+from clawver_orders.instants import Instant
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.refunds.desk import Outcome, RefundDesk
-from clawver_orders.refunds.ledger import Intent, Moment, Trace
-from clawver_orders.refunds.settlement import Bounds
+from clawver_orders.refunds.desk import RefundDesk
+from clawver_orders.refunds.outcome import Outcome
+from clawver_orders.refunds.reading import Bounds
+from clawver_orders.refunds.records import Actor, Approval, Attempt, Wish
 from clawver_orders.sandbox_store import SANDBOX_FILE
 from clawver_orders.services import Services, Store
 from clawver_orders.settings import Settings
@@ -19,7 +22,10 @@ from clawver_sandbox.shop import Shop
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 QUICK = Bounds(lock=0.05, read=5.0, send=5.0, look=5.0)
-TRACE = Trace("another process", "somebody")
+ACTOR = Actor("another process", "somebody")
+IN_TERMINAL = Approval("console", "terminal", "person in the terminal")
+REASON = "Torn"
+"""Why, unless a test says otherwise: what lands late carries the same reason."""
 PERSON = "person by elicitation"
 
 
@@ -29,6 +35,8 @@ class AskingHost:
     client = "host 1"
     is_person = False
     person = PERSON
+    grade: Grade = "chat"
+    channel = "form"
     answered_after_seconds = 4.0
 
     def __init__(
@@ -45,6 +53,7 @@ class AskingHost:
         self.questions: list[Question] = []
         self.answered: str | None = None
         self.answered_number = 0
+        self.answered_revision = 0
 
     def reply_to(self, refund_id: str) -> Reply | None:
         if self.brought is not None:
@@ -73,6 +82,7 @@ class Modern(AskingHost):
         super().__init__(brought=brought)
         self.answered = answered
         self.answered_number = number
+        self.answered_revision = 1
 
     def reply_to(self, refund_id: str) -> Reply | None:
         return self.brought if refund_id == self.answered else None
@@ -85,6 +95,8 @@ class Terminal(AskingHost):
     """A person in the terminal."""
 
     is_person = True
+    grade: Grade = "console"
+    channel = "terminal"
 
 
 class Room:
@@ -93,7 +105,8 @@ class Room:
     def __init__(self, state: Path) -> None:
         self.at = START
         self.up = 5000.0
-        self.settle_seconds = 9.0  # short, so that looking takes no time
+        self.boot = "this start"
+        self.verify_seconds = 9.0  # short, so that looking takes no time
         self.state = state
         self.shop = Shop.open(state / SANDBOX_FILE, now=lambda: self.at)
         self.order_id: str = self.sell(2499)
@@ -107,58 +120,73 @@ class Room:
             "sandbox": True, "state_dir": self.state, "requests_per_minute": 10**6,
             "requests_per_day": 10**6, "refund_approval": "off",
         }  # fmt: skip
-        return Services(Settings(**values | changed), lambda: self.at, lambda: self.up)
+        return Services(
+            Settings(**values | changed), lambda: self.at, lambda: self.up, lambda: self.boot
+        )
 
     def desk(self, bounds: Bounds = QUICK, **changed: Any) -> RefundDesk:
-        settling = {"refund_settle_seconds": self.settle_seconds}
-        values = self.parts.settings.model_copy(update=settling | changed)
+        verifying = {"refund_verify_seconds": self.verify_seconds}
+        values = self.parts.settings.model_copy(update=verifying | changed)
         return RefundDesk(
             self.parts.clawver, self.ledger, self.locks, values, store="a store",
-            masking=Masking(), moment=self.now, bounds=bounds,
+            masking=Masking(), bounds=bounds,
         )  # fmt: skip
 
     def sell(self, cents: int, **how: Any) -> str:
         return str(self.shop.sell(total_in_cents=cents, **how)["id"])
 
-    def now(self) -> Moment:
-        return Moment(self.at, self.up)
+    def now(self) -> Instant:
+        return Instant(self.at, self.up, self.boot)
 
     def passes(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
         self.up += seconds
 
-    def refund(self, cents: int = 700, caller: Any = None, order_id: str = "", reason: str = "Torn",
+    def refund(self, cents: int = 700, caller: Any = None, order_id: str = "", reason: str = REASON,
                named: Any = (), **changed: Any) -> Any:  # fmt: skip
         return self.desk(**changed).refund(
             order_id or self.order_id, cents, reason, named, caller or Script()
         )
 
-    async def lost(self, cents: int = 700, order_id: str = "", named: Any = ()) -> Intent:
+    async def lost(self, cents: int = 700, order_id: str = "", named: Any = ()) -> Wish:
         """A refund whose request came to nothing, and nobody knows."""
         self.shop.add_fault("drop_before", method="POST")
         outcome = await self.refund(cents, order_id=order_id, named=named)
         assert outcome.status == "unknown"
-        return intent_of(outcome)
+        return wish_of(outcome)
 
-    async def given_up(self, cents: int = 700, named: Any = ()) -> Intent:
+    async def not_recorded(self, cents: int = 700, named: Any = ()) -> Wish:
         """One that did not show in time."""
-        intent = await self.lost(cents, named=named)
+        wish = await self.lost(cents, named=named)
         for _ in range(2):
-            self.passes(self.settle_seconds + 1)
-            outcome = await self.desk().check(intent.refund_id)
+            self.passes(self.verify_seconds + 1)
+            outcome = await self.desk().check(wish.refund_id)
         assert outcome.status == "not_recorded"
-        return intent_of(outcome)
+        return wish_of(outcome)
 
-    async def asked(self, cents: int = 700, reason: str = "Torn") -> str:
+    async def asked(self, cents: int = 700, reason: str = REASON) -> str:
         """The id of a refund about which a person is being asked."""
         with pytest.raises(Left) as left:
             await self.refund(cents, Modern(), reason=reason, refund_approval="ask")
         refund_id, self.question_number = left.value.args
         return str(refund_id)
 
-    async def waiting(self, cents: int = 700, **changed: Any) -> Intent:
+    async def waiting(self, cents: int = 700, **changed: Any) -> Wish:
         """A preview."""
-        return intent_of(await self.refund(cents, **{"refund_approval": "ask"} | changed))
+        return wish_of(await self.refund(cents, **{"refund_approval": "ask"} | changed))
+
+    async def refused(self, cents: int = 700, status: int = 400, **changed: Any) -> Wish:
+        """One that Clawver refused a moment ago."""
+        self.shop.add_fault("status_before", method="POST", status=status)
+        with pytest.raises(ClawverError):
+            await self.refund(cents, **changed)
+        wishes = (await self.ledger.of_order(self.order_id)).wishes
+        return next(wish for wish in reversed(wishes) if wish.amount_in_cents == cents)
+
+    def lands(self, cents: int = 700, reason: str = REASON) -> str:
+        """A refund that shows on the order now, as what was lost on the way does, and its id."""
+        self.shop.refund(self.order_id, cents, reason)
+        return self.listed()[-1]
 
     def given_back(self) -> list[int]:
         return [cents for order, cents in self.shop.refunds() if order == self.order_id]
@@ -173,12 +201,12 @@ class Room:
         """The ids of the refunds that the store knows."""
         return tuple(each["id"] for each in self.shop.order(order_id or self.order_id)["refunds"])
 
-    def trail(self, intent: Intent) -> list[tuple[str, str, str]]:
-        history = self.ledger.history(intent.refund_id)
+    async def trail(self, wish: Wish) -> list[tuple[str, str, str]]:
+        history = await self.ledger.history(wish.refund_id)
         return [(event.event, event.who, event.detail) for event in history]
 
-    def found(self, intent: Intent) -> Intent:
-        found = self.ledger.find(intent.refund_id)
+    async def found(self, wish: Wish) -> Wish:
+        found = await self.ledger.find(wish.refund_id)
         assert found is not None
         return found
 
@@ -190,9 +218,14 @@ def store_of(services: Services) -> Store:
     return store
 
 
-def intent_of(outcome: Outcome) -> Intent:
-    assert outcome.intent is not None
-    return outcome.intent
+def wish_of(outcome: Outcome) -> Wish:
+    assert outcome.wish is not None
+    return outcome.wish
+
+
+def attempt_of(wish: Wish) -> Attempt:
+    """The last one."""
+    return wish.attempts[-1]
 
 
 def hide_ledger(room: Room) -> None:

@@ -44,7 +44,7 @@ def start(store_url: str, tmp_path: Path) -> Iterator[Start]:
     (tmp_path / "state").mkdir(mode=0o700)
 
     def one_more(*before: str) -> KillableHost:
-        settings = environment_of(f"{store_url}/v1", tmp_path / "state", REFUND_SETTLE_SECONDS=3)
+        settings = environment_of(f"{store_url}/v1", tmp_path / "state", REFUND_VERIFY_SECONDS=3)
         settings["CLAW_API_KEY"] = KEY
         hosts.append(KillableHost(settings, tmp_path / "stderr", before=before))
         return hosts[-1]

@@ -1,868 +1,901 @@
-"""Every refund is noted before the money moves, let go once, and never forgotten."""
+"""The ledger's doors: what is wanted, asked and decided, what is sent once, and what becomes of it."""
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from tests.processes import Start
+from tests.refunds.book import (
+    ACTOR,
+    AGENT,
+    IN_TERMINAL,
+    ONE,
+    PERSON,
+    START,
+    TWO,
+    Book,
+)
 
+from clawver_orders.caller import Reply
 from clawver_orders.errors import SetupError, UnreachableError
-from clawver_orders.refunds import ledger as ledger_module
-from clawver_orders.refunds.ledger import (
-    BY_AGENT,
-    LIFETIME,
-    DailyLimitError,
-    Intent,
-    Ledger,
-    Moment,
-    MovedOnError,
-    SeenRefund,
-    State,
-    Trace,
+from clawver_orders.refunds.ledger import DailyLimitError
+from clawver_orders.refunds.ledger_wishes import MovedOnError
+from clawver_orders.refunds.records import (
+    MAY_FOLLOW,
+    Actor,
+    Approval,
+    Asked,
+    Attempt,
+    Decision,
+    Preview,
+    Sent,
+    Status,
+    Wish,
 )
 from clawver_orders.storage import database
 
-START = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
-TRACE = Trace("test 1.0", "a person")
 IN_A_PROCESS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from clawver_orders.refunds.ledger import DailyLimitError, Ledger, Moment, MovedOnError, Trace
-ledger, now = Ledger(Path(sys.argv[1])), Moment(datetime.fromisoformat(sys.argv[2]), 1000.0)
+import anyio
+from clawver_orders.instants import Instant
+from clawver_orders.refunds import ledger as module
+from clawver_orders.refunds.ledger import DailyLimitError, Ledger
+from clawver_orders.refunds.ledger_wishes import MovedOnError
+from clawver_orders.refunds.records import Approval
+now = Instant(datetime(2026, 11, 24, 12, tzinfo=UTC), 1000.0, "this start")
+ledger = Ledger(Path(sys.argv[1]), lambda: now)
 def meet(line):
     print(line, flush=True)
     sys.stdin.readline()
+async def send(refund_id, limit=10_000):
+    wish = await ledger.find(refund_id)
+    number = (await ledger.of_order(wish.order_id)).number
+    meet("ready")
+    approval = Approval("agent", "confirm_refund", "racer")
+    try:
+        sent = await ledger.begin_send(number, wish, approval, None, [], None, limit, "racer")
+    except DailyLimitError as error:
+        return f"limit at {error.spent_in_cents}"
+    except MovedOnError:
+        return "moved on"
+    return sent.status
 """
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.at = START
-        self.up = 1000.0
-
-    def __call__(self) -> Moment:
-        return Moment(self.at, self.up)
-
-    def passes(self, **time: float) -> None:
-        self.at += timedelta(**time)
-        self.up += timedelta(**time).total_seconds()
-
-
-@pytest.fixture
-def now() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "shop" / "ledger.sqlite3"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Ledger:
-    return Ledger(path)
-
-
-class Desk:
-    """Takes intents to where a test wants them, by the ledger's own doors."""
-
-    def __init__(self, ledger: Ledger, now: Clock) -> None:
-        self.ledger = ledger
-        self.now = now
-        self.count = 0
-        self.approver = TRACE
-
-    def previewed(self, order_id: str = "ord_1", cents: int = 500, reason: str = "Torn",
-                  named: Sequence[str] = (), seen: str = "paid", needs_person: bool = False,
-                 sandbox: str = "") -> Intent:  # fmt: skip
-        return self.ledger.preview(
-            order_id, cents, reason, named, seen, needs_person, self.now(), TRACE, sandbox
-        )
-
-    def at(self, state: State, order_id: str = "ord_1", cents: int = 500) -> Intent:
-        intent = self.previewed(order_id, cents)
-        for step in {
-            "previewed": (),
-            "sending": ("sending",),
-            "confirmed": ("sending", "confirmed"),
-            "failed": ("sending", "failed"),
-            "unknown": ("sending", "unknown"),
-            "absent": ("sending", "unknown", "absent", "absent"),
-            "declined": ("declined",),
-            "expired": ("expired",),
-        }[state]:
-            intent = self.go(step, intent.refund_id)
-        return intent
-
-    def go(self, to: str, refund_id: str) -> Intent:
-        self.count += 1
-        doors: dict[str, Callable[[], Intent]] = {
-            "sending": lambda: self.ledger.begin_send(
-                refund_id, ["ref_b", "ref_a"], 10_000, self.now(), self.approver
-            ),
-            "confirmed": lambda: self.ledger.confirm(
-                refund_id, f"ref_{self.count}", "re_1", ["ref_x"], self.now(), TRACE
-            ),
-            "failed": lambda: self.ledger.fail(refund_id, "refused", self.now(), TRACE),
-            "unknown": lambda: self.ledger.lose(refund_id, "lost", self.now(), TRACE),
-            "absent": lambda: self.ledger.count_absence(refund_id, self.now(), TRACE),
-            "declined": lambda: self.ledger.decline(refund_id, self.now(), TRACE),
-            "expired": lambda: self.ledger.expire(refund_id, "too late", self.now(), TRACE),
-        }
-        return doors[to]()
-
-
-@pytest.fixture
-def desk(ledger: Ledger, now: Clock) -> Desk:
-    return Desk(ledger, now)
-
-
-@pytest.fixture
-def by_hand(desk: Desk, path: Path) -> Iterator[sqlite3.Connection]:
-    """Somebody who works on the file itself, past all doors."""
-    desk.previewed("ord_of_hand")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
 
 
 # Looking
 
 
-def test_looking_makes_no_file(ledger: Ledger, now: Clock, path: Path) -> None:
-    assert ledger.find("rfi_1") is None
-    assert ledger.of_order("ord_1") == ledger.all() == ()
-    assert ledger.history("rfi_1") == ()
-    assert ledger.claimed(["ref_1"]) == {}
-    assert ledger.spent_in_cents(now()) == 0
+async def test_looking_makes_no_file(book: Book) -> None:
+    ledger = book.ledger
+
+    assert await ledger.find("rfi_1") is None
+    assert await ledger.all() == await ledger.all_open() == ()
+    assert await ledger.history("rfi_1") == ()
+    assert await ledger.seen("ord_1") == ()
+    assert await ledger.spent_in_cents() == 0
+    records = await ledger.of_order("ord_1")
+    assert (records.order_id, records.wishes, records.number) == ("ord_1", (), 0)
+    assert (records.first_look, records.restored) == (book.now(), None)
     assert not ledger.exists
-    assert not path.parent.exists()
+    assert not book.path.parent.exists()
 
 
-def test_a_ledger_that_is_gone_is_not_an_empty_one(ledger: Ledger, desk: Desk, path: Path) -> None:
-    desk.previewed()
-    path.unlink()
+async def test_a_ledger_that_is_gone_is_not_an_empty_one(book: Book) -> None:
+    await book.wants()
+    book.path.unlink()
 
-    assert ledger.exists
-    with pytest.raises(SetupError, match="The file of the refund ledger is gone"):
-        ledger.of_order("ord_1")
+    assert book.ledger.exists
+    with pytest.raises(
+        SetupError, match=r"Nothing was sent\. The file of the refund ledger is gone"
+    ):
+        await book.ledger.of_order("ord_1")
 
 
-def test_a_ledger_is_proven_by_taking_it_for_writing(
-    ledger: Ledger, desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_ledger_is_proven_by_taking_it_for_writing(
+    book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.prove()
-    assert not path.parent.exists()
+    book.ledger.prove()
+    assert not book.path.parent.exists()
 
-    desk.previewed()
-    ledger.prove()
+    book.ledger.begin()
+    assert book.path.exists()
+    book.ledger.prove()
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+    with closing(sqlite3.connect(book.path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnreachableError):
-            ledger.prove()
+            book.ledger.prove()
 
 
-def test_a_wish_is_noted_whole(ledger: Ledger, desk: Desk) -> None:
-    intent = desk.previewed("ord_1", 500, "Torn", ["ref_b", "ref_a"], "paid", True)
+async def test_reading_goes_on_where_nothing_can_be_written(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = await book.wants()
+    book.now.boot = "another start"
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(book.path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert await book.found(wish) == wish
+        with pytest.raises(UnreachableError, match=r"Nothing was sent\. Another program holds"):
+            await book.wants()
 
-    assert intent.refund_id.startswith("rfi_")
-    assert len(intent.refund_id) == 20
-    assert intent == Intent(
-        refund_id=intent.refund_id,
+
+async def test_wishes_are_listed_in_their_order(book: Book) -> None:
+    first = await book.at("refunded", cents=100)
+    second = await book.at("unknown", cents=200)
+    book.now.passes(seconds=1)
+    other = await book.at("sending", "ord_2", 300)
+    last = await book.at("waiting", cents=400)
+    ledger = book.ledger
+
+    records = await ledger.of_order("ord_1")
+    assert records.wishes == (first, second, last)
+    assert records.attempts == (first.attempts[0], second.attempts[0])
+    assert records.open_wish == second
+    assert (await ledger.of_order("ord_2")).wishes == (other,)
+    assert await ledger.all() == (last, other, second, first)
+    assert await ledger.all_open() == (other, second)
+    assert await ledger.all_open("ord_1") == (second,)
+    assert await ledger.all_open("ord_3") == ()
+    assert [each.is_open for each in await ledger.all()] == [False, True, True, False]
+
+
+async def test_a_wish_is_found_by_its_amount_and_what_it_comes_on_top_of(book: Book) -> None:
+    plain = await book.wants()
+    named = await book.wants(named=["ref_b", "ref_a"])
+    theirs = await book.wants(sandbox="sbx_a")
+    records = await book.ledger.of_order("ord_1")
+
+    assert records.wish(500, ["ref_a", "ref_b"]) == records.wish(500, ["ref_b", "ref_a"]) == named
+    assert records.wish(500, []) == records.wish(500, [], "sbx_a") == theirs
+    assert records.wish(500, [], "") == plain
+    assert records.wish(501, []) is records.wish(500, ["ref_a"]) is None
+
+
+# What somebody wants
+
+
+async def test_a_wish_is_noted_whole(book: Book) -> None:
+    wish = await book.wants("ord_1", 500, "Torn", ["ref_b", "ref_a"], "paid", "chat")
+
+    assert wish.refund_id.startswith("rfi_")
+    assert len(wish.refund_id) == 20
+    assert wish == Wish(
+        refund_id=wish.refund_id,
         order_id="ord_1",
         amount_in_cents=500,
         reason="Torn",
         in_addition_to=("ref_a", "ref_b"),
-        seen="paid",
-        needs_person=True,
-        state="previewed",
+        revision=1,
+        grade_needed="chat",
+        shown="paid",
         created_at=START,
-        expires_at=START + timedelta(minutes=15),
+        previewed=book.now(),
+        status="waiting",
     )
-    assert ledger.find(intent.refund_id) == intent
-    assert not intent.is_open
+    assert await book.found(wish) == wish
+    assert (wish.latest, wish.sent_at, wish.clawver_refund_id, wish.stripe_refund_id) == (None,) * 4
+    assert (wish.question, wish.unexpected_refunds) == (None, ())
 
 
-def test_intents_are_listed_in_their_order(ledger: Ledger, desk: Desk, now: Clock) -> None:
-    first = desk.at("confirmed", cents=100)
-    second = desk.at("unknown", cents=200)
-    now.passes(seconds=1)
-    other = desk.at("sending", "ord_2", 300)
-    last = desk.at("previewed", cents=400)
+async def test_the_records_come_back_with_a_wish(book: Book) -> None:
+    records, wish = await book.ledger.want(
+        0, "ord_1", 500, [], "Torn", Preview("paid", "agent"), ACTOR
+    )
 
-    assert ledger.of_order("ord_1") == (first, second, last)
-    assert ledger.of_order("ord_2") == (other,)
-    assert ledger.all() == (last, other, second, first)
-    assert ledger.all_open() == (other, second)
-    assert ledger.all_open("ord_1") == (second,)
-    assert ledger.all_open("ord_3") == ()
-    assert [each.is_open for each in ledger.all()] == [False, True, True, False]
+    assert records == await book.ledger.of_order("ord_1")
+    assert (records.wishes, records.number) == ((wish,), 1)
 
 
-def test_refunds_that_belong_to_an_intent_are_known(ledger: Ledger, desk: Desk, now: Clock) -> None:
-    one, two = desk.at("sending"), desk.at("sending", "ord_2")
-    ledger.confirm(one.refund_id, "ref_1", None, [], now(), TRACE)
-    ledger.confirm(two.refund_id, "ref_2", None, [], now(), TRACE)
+async def test_the_same_wish_is_the_same_and_is_shown_anew(book: Book) -> None:
+    first = await book.wants(named=["ref_a", "ref_b"])
+    book.now.passes(minutes=20)
 
-    assert ledger.claimed(["ref_1", "ref_3", "it's"]) == {"ref_1": one.refund_id}
-    assert ledger.claimed([]) == {}
-    assert ledger.claimed(["ref_2", "ref_1"]) == {"ref_1": one.refund_id, "ref_2": two.refund_id}
+    again = await book.wants(named=["ref_b", "ref_a"])
 
-
-# Previews
+    assert (again.refund_id, again.revision) == (first.refund_id, 1)
+    assert (again.previewed, again.created_at) == (book.now(), START)
+    assert await book.trail(first) == [("waiting", "")]
 
 
-def test_the_same_wish_is_the_same_intent_while_it_can_be_approved(
-    ledger: Ledger, desk: Desk, now: Clock
+async def test_a_rewording_is_no_other_wish_and_no_other_revision(book: Book) -> None:
+    first = await book.wants(reason="Torn")
+    second = await book.wants(reason="It was torn")
+
+    assert (second.refund_id, second.revision, second.reason) == (first.refund_id, 1, "It was torn")
+    assert await book.trail(first) == [("waiting", ""), ("reworded", "")]
+
+
+@pytest.mark.parametrize("changed", [{"shown": "refunded"}, {"needed": "chat"}])
+async def test_what_a_person_would_see_otherwise_is_a_new_revision(
+    book: Book, changed: dict[str, str]
 ) -> None:
-    first = desk.previewed(named=["ref_a", "ref_b"])
-    now.passes(minutes=14, seconds=59)
+    first = await book.wants()
+    second = await book.wants(**changed)  # type: ignore[arg-type]  # by name
 
-    again = desk.previewed(named=["ref_b", "ref_a"])
+    assert (second.refund_id, second.revision, second.status) == (first.refund_id, 2, "waiting")
+    assert await book.trail(first) == [("waiting", ""), ("waiting", "revision 2")]
+    with pytest.raises(MovedOnError):
+        await book.sends(first)
 
-    assert again == first
-    assert [event.event for event in ledger.history(first.refund_id)] == ["previewed"]
 
-
-@pytest.mark.parametrize(
-    "changed",
-    [{"reason": "Too small"}, {"named": ["ref_1"]}, {"seen": "refunded"}, {"needs_person": True}],
-)
-def test_another_wish_for_the_same_amount_takes_the_place_of_the_first(
-    ledger: Ledger, desk: Desk, changed: dict[str, object]
+@pytest.mark.parametrize("status", ["expired", "declined", "refused", "not_sent"])
+async def test_what_was_not_sent_can_be_wanted_again_in_a_new_revision(
+    book: Book, status: Status
 ) -> None:
-    first = desk.previewed()
+    first = await book.at(status)
+    again = await book.wants()
 
-    second = desk.previewed(**changed)  # type: ignore[arg-type]  # by name
-
-    assert second.refund_id != first.refund_id
-    assert [each.state for each in ledger.of_order("ord_1")] == ["expired", "previewed"]
-    assert ledger.history(first.refund_id)[-1].detail == "taken over by another preview"
-
-
-def test_the_same_wish_after_its_time_is_a_new_intent(
-    ledger: Ledger, desk: Desk, now: Clock
-) -> None:
-    first = desk.previewed()
-    now.passes(minutes=15)
-
-    second = desk.previewed()
-
-    assert second.refund_id != first.refund_id
-    assert [each.state for each in ledger.of_order("ord_1")] == ["expired", "previewed"]
-    assert ledger.history(first.refund_id)[-1].detail == "not approved in time"
+    assert (again.refund_id, again.revision, again.status) == (first.refund_id, 2, "waiting")
+    sent = await book.sends(again)
+    assert [each.revision for each in sent.attempts] == [*(a.revision for a in first.attempts), 2]
+    assert sent.attempts[:-1] == first.attempts
 
 
-def test_other_orders_and_amounts_are_other_wishes(ledger: Ledger, desk: Desk) -> None:
-    three = desk.previewed(), desk.previewed("ord_2"), desk.previewed(cents=501)
-
-    assert len({each.refund_id for each in three}) == 3
-    assert {each.state for each in ledger.all()} == {"previewed"}
-
-
-@pytest.mark.parametrize("state", sorted(set(get_args(State)) - {"previewed"}))
-def test_what_is_past_its_preview_is_left_alone_by_a_new_wish(
-    ledger: Ledger, desk: Desk, state: State
-) -> None:
-    first = desk.at(state)
-
-    second = desk.previewed()
-
-    assert second.refund_id != first.refund_id
-    assert ledger.find(first.refund_id) == first
-
-
-# States
-
-LEADS_TO = {
-    "previewed": {"sending", "declined", "expired"},
-    "sending": {"confirmed", "failed", "unknown"},
-    "unknown": {"confirmed", "absent"},
-    "absent": {"confirmed"},
-    "failed": {"confirmed"},
-    "expired": {"declined"},
-}
-
-
-@pytest.mark.parametrize("to", sorted(set(get_args(State)) - {"previewed"}))
-@pytest.mark.parametrize("state", get_args(State))
-def test_a_state_follows_only_from_those_before_it(
-    ledger: Ledger, desk: Desk, state: State, to: State
-) -> None:
-    intent = desk.at(state)
-    history = ledger.history(intent.refund_id)
-
-    if to in LEADS_TO.get(state, set()):
-        moved = desk.go(to, intent.refund_id)
-        moved = desk.go(to, intent.refund_id) if to == "absent" else moved
-        assert moved.state == to
-        assert ledger.history(intent.refund_id)[-1].state == to
-    elif to == "declined":
-        said = desk.go(to, intent.refund_id)
-        added = ledger.history(intent.refund_id)[len(history) :]
-        assert replace(said, doubted=0) == replace(intent, doubted=0)
-        assert (said.doubted > said.approved) is (state in {"failed", "declined", "absent"})
-        assert [(event.event, event.state) for event in added] == (
-            [("declined", state)] if state == "failed" else []
-        )
-    else:
-        with pytest.raises(MovedOnError):
-            desk.go(to, intent.refund_id)
-        assert ledger.find(intent.refund_id) == intent
-        assert ledger.history(intent.refund_id) == history
-
-
-@pytest.mark.parametrize("state", ["sending", "confirmed", "unknown", "absent", "failed"])
-def test_a_no_to_what_no_person_approved_is_noted_and_changes_nothing_else(
-    ledger: Ledger, desk: Desk, state: State
-) -> None:
-    desk.approver = Trace("test 1.0", BY_AGENT)
-    intent = desk.at(state)
-    said = desk.go("declined", intent.refund_id)
-
-    assert replace(said, doubted=0) == replace(intent, doubted=0)
-    assert (said.approved, said.state) == (0, state)
-    assert said.doubted == ledger.history(intent.refund_id)[-1].number > intent.doubted
-
-
-@pytest.mark.parametrize("to", sorted(set(get_args(State)) - {"previewed"}))
-def test_what_was_never_wished_goes_nowhere(ledger: Ledger, desk: Desk, to: State) -> None:
-    desk.previewed()
+@pytest.mark.parametrize("status", ["sending", "unknown", "refunded", "not_recorded"])
+async def test_what_may_have_moved_money_is_not_wanted_again(book: Book, status: Status) -> None:
+    wish = await book.at(status)
+    trail = await book.trail(wish)
 
     with pytest.raises(MovedOnError):
-        desk.go(to, "rfi_unknown")
+        await book.wants()
 
-    assert ledger.find("rfi_unknown") is None
-
-
-def test_what_is_known_of_a_refund_is_kept(desk: Desk, now: Clock) -> None:
-    intent = desk.previewed()
-    now.passes(minutes=1)
-
-    sending = desk.go("sending", intent.refund_id)
-    assert sending.is_open
-    assert sending.baseline == {"ref_a", "ref_b"}
-    assert (sending.sent_at, sending.sent_uptime) == (START + timedelta(minutes=1), 1060.0)
-
-    unknown = desk.go("unknown", intent.refund_id)
-    assert unknown.is_open
-    assert (unknown.absent_reads, unknown.absent_uptime) == (0, None)
-
-    now.passes(minutes=20)
-    once = desk.go("absent", intent.refund_id)
-    assert (once.state, once.absent_reads, once.absent_uptime) == ("unknown", 1, 2260.0)
-
-    now.passes(minutes=1)
-    twice = desk.go("absent", intent.refund_id)
-    assert (twice.state, twice.absent_reads, twice.absent_uptime) == ("absent", 2, 2320.0)
-    assert not twice.is_open
-
-    found = desk.go("confirmed", intent.refund_id)
-    assert (found.clawver_refund_id, found.stripe_refund_id) == ("ref_5", "re_1")
-    assert found.surplus == ("ref_x",)
-    assert found.baseline == sending.baseline
-    assert found.sent_at == sending.sent_at
+    assert await book.found(wish) == wish
+    assert await book.trail(wish) == trail
+    assert (await book.wants(named=[wish.refund_id])).refund_id != wish.refund_id
 
 
-# The trail
+async def test_other_orders_amounts_and_stores_are_other_wishes(book: Book) -> None:
+    wishes = [
+        await book.wants(), await book.wants("ord_2"), await book.wants(cents=501),
+        await book.wants(named=["ref_1"]), await book.wants(sandbox="sbx_a"),
+    ]  # fmt: skip
+
+    assert len({each.refund_id for each in wishes}) == 5
+    assert {each.status for each in await book.ledger.all()} == {"waiting"}
 
 
-def test_everything_that_happens_is_written_down(ledger: Ledger, desk: Desk, now: Clock) -> None:
-    intent = desk.previewed()
-    now.passes(seconds=1)
-    ledger.note(intent.refund_id, "asked", now(), Trace("host 2"))
-    ledger.note(intent.refund_id, "answered", now(), TRACE, "yes")
-    for step in ("sending", "unknown", "absent", "absent", "confirmed"):
-        desk.go(step, intent.refund_id)
-    desk.previewed("ord_2")
-
-    history = ledger.history(intent.refund_id)
-
-    assert [(event.event, event.state, event.detail) for event in history] == [
-        ("previewed", "previewed", ""),
-        ("asked", "previewed", ""),
-        ("answered", "previewed", "yes"),
-        ("sending", "sending", "approved by a person"),
-        ("unknown", "unknown", "lost"),
-        ("not listed", "unknown", "after the settle window"),
-        ("not listed", "unknown", "after the settle window"),
-        ("absent", "absent", "not listed, twice"),
-        ("confirmed", "confirmed", "listed as ref_5"),
-    ]
-    assert [event.at for event in history] == [START] + [START + timedelta(seconds=1)] * 8
-    assert {event.process for event in history} == {os.getpid()}
-    assert [event.who for event in history] == ["a person", ""] + ["a person"] * 7
-    assert [event.client for event in history] == ["test 1.0", "host 2"] + ["test 1.0"] * 7
+async def test_a_wish_waits_for_three_days(book: Book) -> None:
+    wish = await book.wants()
+    book.now.passes(hours=71, minutes=59, seconds=59.9)
+    assert (await book.found(wish)).status == "waiting"
+    book.now.passes(seconds=0.1)
+    assert (await book.found(wish)).status == "expired"
 
 
-@pytest.mark.parametrize(
-    ("to", "detail"),
-    [("failed", "refused"), ("declined", "declined by a person"), ("expired", "too late")],
-)
-def test_every_end_says_why(ledger: Ledger, desk: Desk, to: State, detail: str) -> None:
-    intent = desk.at(to)
+async def test_nothing_is_wanted_on_records_that_are_out_of_date(book: Book) -> None:
+    number = await book.number()
+    await book.wants(cents=700)
 
-    assert ledger.history(intent.refund_id)[-1].detail == detail
+    with pytest.raises(MovedOnError):
+        await book.ledger.want(number, "ord_1", 500, [], "Torn", Preview("paid", "agent"), ACTOR)
 
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        "UPDATE history SET who = 'nobody'",
-        "UPDATE history SET at = 0",
-        "DELETE FROM history",
-        "DELETE FROM intent",
-    ],
-)
-def test_the_past_cannot_be_edited(by_hand: sqlite3.Connection, ledger: Ledger, edit: str) -> None:
-    (intent,) = ledger.all()
-    history = ledger.history(intent.refund_id)
-
-    with pytest.raises(sqlite3.IntegrityError, match=r"only added to|no refund is lost"):
-        by_hand.execute(edit)
-
-    assert ledger.all() == (intent,)
-    assert ledger.history(intent.refund_id) == history
+    assert [each.amount_in_cents for each in await book.ledger.all()] == [700]
 
 
-# Refunds that were seen
-
-ONE, TWO = SeenRefund("ref_1", 700, "re_1"), SeenRefund("ref_2", 900)
+# What a person is asked
 
 
-def test_what_was_seen_of_an_order_is_only_added_to(ledger: Ledger, desk: Desk) -> None:
-    desk.previewed()
-    ledger.add_seen("ord_1", [ONE])
-    ledger.add_seen("ord_1", [SeenRefund("ref_1", 1), TWO])
-    ledger.add_seen("ord_2", [TWO])
+async def test_a_question_and_its_answer_are_kept_with_the_revision(book: Book) -> None:
+    wish = await book.wants()
+    number = await book.ledger.ask(wish, "form", Actor("host 2"))
+    asked = Asked(number, wish.refund_id, 1, book.now())
 
-    assert ledger.seen("ord_1") == (ONE, TWO)
-    assert ledger.seen("ord_2") == (TWO,)
-    assert ledger.seen("ord_3") == ()
-
-
-def test_what_a_sandbox_listed_counts_until_it_starts_again(ledger: Ledger, desk: Desk) -> None:
-    desk.previewed()
-    marked = replace(ONE, sandbox="sbx_a")
-    ledger.add_seen("ord_1", [ONE])
-    ledger.add_seen("ord_1", [marked])
-    assert ledger.seen("ord_1") == (ONE, marked)
-
-    ledger.forget("sbx_a")
-
-    assert ledger.seen("ord_1") == (ONE,)
-
-
-def test_what_a_real_store_listed_cannot_be_taken_back(
-    by_hand: sqlite3.Connection, ledger: Ledger
-) -> None:
-    ledger.add_seen("ord_1", [ONE])
-    ledger.add_seen("ord_1", [replace(TWO, sandbox="sbx_a")])
-
-    for edit in (
-        "DELETE FROM seen_refund WHERE sandbox = ''",
-        "UPDATE seen_refund SET amount_in_cents = 1",
-        "UPDATE seen_refund SET sandbox = ''",
-    ):
-        with pytest.raises(sqlite3.IntegrityError, match="only added to"):
-            by_hand.execute(edit)
-    ledger.forget("sbx_a")
-
-    assert ledger.seen("ord_1") == (ONE,)
-
-
-def test_a_line_of_the_history_whose_refund_is_missing_is_kept_too(
-    by_hand: sqlite3.Connection,
-) -> None:
-    by_hand.execute(
-        "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
-        " VALUES ('rfi_gone', 0, 0, '', 'sending', '', '', '')"
+    assert (await book.found(wish)).question == asked
+    assert (await book.found(wish)).questions == (asked,)
+    book.now.passes(seconds=5)
+    worth = await book.ledger.answer(wish.refund_id, number, Reply.YES, 5.0, ACTOR)
+    assert worth is Reply.YES
+    assert (await book.found(wish)).question == Asked(
+        number, wish.refund_id, 1, asked.asked, Reply.YES
     )
-
-    with pytest.raises(sqlite3.IntegrityError, match="only added to"):
-        by_hand.execute("DELETE FROM history WHERE refund_id = 'rfi_gone'")
-
-
-def test_nothing_was_seen_by_a_ledger_that_was_never_made(ledger: Ledger, path: Path) -> None:
-    assert ledger.seen("ord_1") == ()
-    assert not path.exists()
+    assert (await book.trail(wish))[1:] == [
+        ("asked", "question 1, revision 1"), ("answered", "yes to question 1, after 5.000 s"),
+    ]  # fmt: skip
+    assert (await book.wants(shown="else")).question is None
 
 
-def test_a_ledger_of_the_first_version_is_carried_over_whole(
-    ledger: Ledger, desk: Desk, path: Path, tmp_path: Path
+async def test_only_what_is_current_and_waits_is_asked_about(book: Book) -> None:
+    first = await book.wants()
+    await book.wants(shown="else")
+    declined = await book.at("declined", "ord_2")
+
+    for wish in (first, declined):
+        with pytest.raises(MovedOnError):
+            await book.ledger.ask(wish, "form", ACTOR)
+    assert all(not each.questions for each in await book.ledger.all())
+
+
+@pytest.mark.parametrize("reply", [Reply.YES, Reply.NO, Reply.DISMISSED])
+@pytest.mark.parametrize("before", [Reply.HOST_YES, Reply.HOST_NO])
+async def test_a_program_that_answered_by_itself_brings_no_persons_answer_any_more(
+    book: Book, before: Reply, reply: Reply
 ) -> None:
-    intent = desk.at("confirmed")
-    history = ledger.history(intent.refund_id)
-    old = tmp_path / "old" / path.name
-    old.parent.mkdir(mode=0o700)
-    with closing(sqlite3.connect(old)) as made:
-        made.executescript(ledger_module._SCHEMA.steps[0])
-        made.execute("PRAGMA application_id = 0x636C7672")
-        made.execute("PRAGMA user_version = 1")
-        made.execute("ATTACH ? AS new", (str(path),))
-        for table in ("intent", "history"):
-            columns = [row[1] for row in made.execute(f"PRAGMA main.table_info({table})")]
-            names = ", ".join(columns)
-            made.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")  # noqa: S608  # names of the schema
-        made.commit()
-    old.chmod(0o600)
+    wish = await book.wants()
+    number = await book.ledger.ask(wish, "form", ACTOR)
+    await book.ledger.answer(wish.refund_id, number, before, 0.1, ACTOR)
 
-    carried = Ledger(old)
+    worth = await book.ledger.answer(wish.refund_id, number, reply, 60.0, ACTOR)
 
-    assert carried.all() == (intent,)
-    assert carried.history(intent.refund_id) == history
-    assert carried.forget(None) == 1  # it is not known to be a sandbox's, so it stays
+    assert worth is (Reply.HOST_YES if reply is Reply.YES else Reply.HOST_NO)
+    question = (await book.found(wish)).question
+    assert question is not None
+    assert question.answer is worth
 
 
-# Forgetting, when a sandbox store starts again
+async def test_the_answer_to_a_question_about_another_refund_is_no_answer(book: Book) -> None:
+    wish, other = await book.wants(), await book.wants("ord_2")
+    number = await book.ledger.ask(wish, "form", ACTOR)
+
+    for refund_id, asked in (
+        (other.refund_id, number),
+        (wish.refund_id, number + 1),
+        (wish.refund_id, 0),
+    ):
+        assert await book.ledger.answer(refund_id, asked, Reply.YES, 5.0, ACTOR) is Reply.YES
+
+    question = (await book.found(wish)).question
+    assert question is not None
+    assert question.answer is None
 
 
-def test_only_the_refunds_of_the_sandbox_that_starts_again_are_forgotten(
-    ledger: Ledger, desk: Desk
+async def test_a_preview_that_was_shown_puts_the_question_behind(book: Book) -> None:
+    wish = await book.wants()
+    await book.ledger.ask(wish, "form", ACTOR)
+    await book.ledger.note_shown(wish, ACTOR)
+
+    question = (await book.found(wish)).question
+    assert question is not None
+    assert question.shown_since
+
+
+async def test_an_approval_that_does_not_suffice_is_no_decision(book: Book) -> None:
+    wish = await book.wants(needed="chat")
+    await book.ledger.note_too_weak(wish, AGENT, "host 2")
+
+    with pytest.raises(MovedOnError):
+        await book.sends(wish, AGENT)
+    assert (await book.found(wish)).decisions == ()
+    assert (await book.trail(wish))[-1] == ("not enough", "revision 1: agent, and chat is needed")
+    assert (await book.sends(wish, PERSON)).status == "sending"
+
+
+# Declines
+
+
+async def test_a_decline_is_a_decision_about_the_current_revision(book: Book) -> None:
+    await book.wants()
+    wish = await book.wants(shown="else")
+    declined = await book.ledger.decline(wish.refund_id, PERSON, "host 2")
+
+    assert (declined.status, declined.revision) == ("declined", 2)
+    line = (await book.ledger.history(wish.refund_id))[-1]
+    assert declined.decisions == (
+        Decision(wish.refund_id, 2, "decline", "chat", "form", PERSON.who, "host 2", book.now(), line.number),
+    )  # fmt: skip
+    assert (line.event, line.who, line.client, line.detail) == (
+        "declined", PERSON.who, "host 2", "revision 2",
+    )  # fmt: skip
+    with pytest.raises(MovedOnError):
+        await book.sends(wish, IN_TERMINAL)
+
+
+async def test_a_decline_that_comes_twice_is_one(book: Book) -> None:
+    declined = await book.at("declined")
+
+    assert await book.ledger.decline(declined.refund_id, PERSON, "host 2") == declined
+    assert (await book.trail(declined))[-1] == ("declined", "again")
+
+
+async def test_a_decline_reaches_what_has_expired(book: Book) -> None:
+    wish = await book.at("expired")
+    declined = await book.ledger.decline(wish.refund_id, PERSON, "host 2")
+
+    assert (declined.status, declined.revision) == ("declined", 1)
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown", "refunded", "not_recorded"])
+async def test_a_decline_of_what_a_person_approved_comes_too_late(
+    book: Book, status: Status
 ) -> None:
-    real = desk.at("confirmed", "ord_1", 100)
-    theirs = [desk.previewed(f"ord_{number}", sandbox="sbx_a") for number in range(3)]
-    desk.go("confirmed", desk.go("sending", theirs[0].refund_id).refund_id)
-    desk.go("sending", theirs[1].refund_id)
-    other = desk.previewed("ord_1", 200, sandbox="sbx_b")
-    before = ledger.history(real.refund_id), ledger.history(other.refund_id)
+    wish = await book.at(status, approval=PERSON)
 
-    assert ledger.forget("sbx_a") == 2
-
-    assert ledger.all() == (other, real)
-    assert (ledger.history(real.refund_id), ledger.history(other.refund_id)) == before
-    assert [ledger.history(each.refund_id) for each in theirs] == [()] * 3
-    assert ledger.forget(None) == 1
-    assert ledger.all() == (real,)
+    assert await book.ledger.decline(wish.refund_id, PERSON, "host 2") == wish
+    assert (await book.trail(wish))[-1] == ("declined", "too late: a person approved it")
 
 
-def test_nothing_is_forgotten_where_nothing_was_noted(ledger: Ledger, path: Path) -> None:
-    assert ledger.forget(None) == 0
-    assert not path.parent.exists()
-
-
-def test_no_refund_goes_over_to_another_store(
-    by_hand: sqlite3.Connection, desk: Desk, ledger: Ledger
+@pytest.mark.parametrize("status", ["sending", "unknown", "refunded", "not_recorded"])
+async def test_a_decline_of_what_no_person_approved_is_kept_and_changes_nothing_else(
+    book: Book, status: Status
 ) -> None:
-    desk.previewed("ord_2", sandbox="sbx_a")
-    before = ledger.all()
+    wish = await book.at(status, approval=AGENT)
+    declined = await book.ledger.decline(wish.refund_id, PERSON, "host 2")
 
-    for sandbox in ("sbx_a", "", "sbx_b"):
-        with pytest.raises(sqlite3.IntegrityError, match="a refund stays that of its store"):
-            by_hand.execute("UPDATE intent SET sandbox = ?", (sandbox,))
-
-    assert ledger.all() == before
+    assert (declined.status, declined.attempts) == (status, wish.attempts)
+    assert [(d.verdict, d.revision) for d in declined.decisions] == [("approve", 1), ("decline", 2)]
 
 
-def test_the_same_wish_for_another_store_is_another_intent(ledger: Ledger, desk: Desk) -> None:
-    first = desk.previewed(sandbox="sbx_a")
-    again = desk.previewed(sandbox="sbx_a")
-    other = desk.previewed()
-
-    assert again == first
-    assert (first.sandbox, other.sandbox) == ("sbx_a", "")
-    assert [each.state for each in ledger.all()] == ["previewed", "expired"]
-
-
-# What the file itself refuses
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        "amount_in_cents = 0",
-        "amount_in_cents = -1",
-        "needs_person = 2",
-        "state = 'else'",
-        "state = 'sending'",  # without the refunds that were there before
-        "state = 'absent'",
-        "clawver_refund_id = 'ref_1'",  # not confirmed
-        "amount_in_cents = 'much'",
-        "order_id = NULL",
-    ],
-)
-def test_what_makes_no_sense_is_refused_by_the_file(by_hand: sqlite3.Connection, edit: str) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
-        by_hand.execute(f"UPDATE intent SET {edit}")  # noqa: S608  # words of this test
-
-
-def test_a_line_of_the_history_belongs_to_an_intent(
-    by_hand: sqlite3.Connection,
+@pytest.mark.parametrize("approval", [AGENT, PERSON])
+@pytest.mark.parametrize("status", ["refused", "not_sent"])
+async def test_a_decline_of_what_did_not_go_keeps_it_from_going(
+    book: Book, status: Status, approval: Approval
 ) -> None:
-    by_hand.execute("PRAGMA foreign_keys = ON")
+    wish = await book.at(status, approval=approval)
+    declined = await book.ledger.decline(wish.refund_id, PERSON, "host 2")
 
-    for refund_id, state in (("rfi_1", "sending"), ("rfi_of_hand", "else")):
-        with pytest.raises(sqlite3.IntegrityError):
-            by_hand.execute(
-                "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
-                " VALUES (?, 0, 0, '', ?, '', '', '')",
-                (refund_id, state),
-            )
+    assert (declined.status, declined.attempts) == ("declined", wish.attempts)
+    assert [(d.verdict, d.revision) for d in declined.decisions] == [("approve", 1), ("decline", 2)]
 
 
-def test_a_line_of_the_history_is_typed(by_hand: sqlite3.Connection, ledger: Ledger) -> None:
-    (intent,) = ledger.all()
+async def test_what_nobody_wants_is_not_declined(book: Book) -> None:
+    await book.wants()
 
-    with pytest.raises(sqlite3.IntegrityError):
-        by_hand.execute(
-            "INSERT INTO history (refund_id, at, process, event, state, who, client, detail)"
-            " VALUES (?, 'noon', 0, '', 'sending', '', '', '')",
-            (intent.refund_id,),
-        )
-
-
-def test_the_file_says_what_it_is(by_hand: sqlite3.Connection) -> None:
-    """A later version finds the ledgers of this one by these numbers."""
-    header = [
-        by_hand.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("application_id", "user_version")
-    ]
-
-    assert header == [0x636C7672, 2]
-
-
-@pytest.mark.parametrize("first", ["sending", "unknown"])
-@pytest.mark.parametrize("second", ["sending", "unknown"])
-def test_the_file_refuses_a_second_open_refund_of_an_order(
-    by_hand: sqlite3.Connection, desk: Desk, first: State, second: State
-) -> None:
-    desk.at(first, cents=500)
-    waiting = desk.previewed(cents=600)
-
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        by_hand.execute(
-            "UPDATE intent SET state = ?, baseline = '[]' WHERE refund_id = ?",
-            (second, waiting.refund_id),
-        )
-
-
-def test_the_file_refuses_a_second_intent_for_one_refund(
-    by_hand: sqlite3.Connection, desk: Desk
-) -> None:
-    first, second = desk.at("confirmed"), desk.at("confirmed", "ord_2")
-
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        by_hand.execute(
-            "UPDATE intent SET clawver_refund_id = ? WHERE refund_id = ?",
-            (first.clawver_refund_id, second.refund_id),
-        )
+    with pytest.raises(MovedOnError):
+        await book.ledger.decline("rfi_unknown", PERSON, "host 2")
 
 
 # Letting the money go
 
 
-@pytest.mark.parametrize("state", ["sending", "unknown"])
-def test_an_order_has_one_open_refund(ledger: Ledger, desk: Desk, state: State) -> None:
-    desk.at(state, cents=500)
-    waiting = desk.previewed(cents=600)
+async def test_what_is_sent_is_noted_with_the_approval(book: Book) -> None:
+    wish = await book.wants()
+    question = await book.ledger.ask(wish, "form", ACTOR)
+    await book.wants(reason="It was torn")
+    book.now.passes(minutes=1)
 
-    with pytest.raises(MovedOnError):
-        desk.go("sending", waiting.refund_id)
+    sent = await book.ledger.begin_send(
+        await book.number(), wish, PERSON, question, ["ref_b", "ref_a"],
+        START + timedelta(seconds=2), 10_000, "host 2",
+    )  # fmt: skip
 
-    assert ledger.find(waiting.refund_id) == waiting
-    assert desk.at("sending", "ord_2").state == "sending"
-
-
-@pytest.mark.parametrize("state", ["confirmed", "failed", "absent"])
-def test_an_order_whose_refund_is_settled_can_have_another(desk: Desk, state: State) -> None:
-    desk.at(state, cents=500)
-
-    assert desk.at("sending", cents=600).state == "sending"
-
-
-def test_a_refund_of_clawver_belongs_to_one_intent(ledger: Ledger, desk: Desk, now: Clock) -> None:
-    one, two = desk.at("sending"), desk.at("unknown", "ord_2")
-    ledger.confirm(one.refund_id, "ref_1", None, [], now(), TRACE)
-
-    with pytest.raises(MovedOnError):
-        ledger.confirm(two.refund_id, "ref_1", None, [], now(), TRACE)
-
-    assert ledger.find(two.refund_id) == two
-
-
-def test_a_preview_can_be_sent_for_fifteen_minutes_and_no_longer(
-    ledger: Ledger, desk: Desk, now: Clock
-) -> None:
-    assert timedelta(minutes=15) == LIFETIME
-    intent, other = desk.previewed(), desk.previewed("ord_2")
-
-    now.passes(minutes=14, seconds=59.9)
-    assert desk.go("sending", intent.refund_id).state == "sending"
-    now.passes(seconds=0.1)
-    with pytest.raises(MovedOnError):
-        desk.go("sending", other.refund_id)
-
-    assert ledger.find(other.refund_id) == other
+    line = (await book.ledger.history(wish.refund_id))[-1]
+    assert sent.attempts == (
+        Attempt(
+            refund_id=wish.refund_id, revision=1, order_id="ord_1", amount_in_cents=500,
+            reason="It was torn", refunds_before=frozenset({"ref_a", "ref_b"}), sent=book.now(),
+            sent_by_server=START + timedelta(seconds=2), status="sending", number=line.number,
+        ),
+    )  # fmt: skip
+    assert sent.decisions == (
+        Decision(wish.refund_id, 1, "approve", "chat", "form", PERSON.who, "host 2", book.now(), line.number),
+    )  # fmt: skip
+    assert (sent.status, sent.is_open, sent.latest) == ("sending", True, sent.attempts[0])
+    assert sent.sent_at == START + timedelta(minutes=1)
+    assert (line.event, line.who, line.client, line.detail) == (
+        "sending", PERSON.who, "host 2", "revision 1, approved by person by elicitation (chat)",
+    )  # fmt: skip
 
 
-def test_the_limit_of_a_day_can_be_reached_and_not_passed(
-    ledger: Ledger, desk: Desk, now: Clock
-) -> None:
-    desk.at("confirmed", "ord_1", 600)
-    fits, too_much = desk.previewed("ord_2", 400), desk.previewed("ord_3", 401)
+async def test_a_store_that_tells_no_time_is_taken_as_that(book: Book) -> None:
+    wish = await book.wants()
+    sent = await book.ledger.begin_send(1, wish, AGENT, None, [], None, 500, "host 2")
 
-    with pytest.raises(DailyLimitError) as refusal:
-        ledger.begin_send(too_much.refund_id, [], 1000, now(), TRACE)
-    assert refusal.value.spent_in_cents == 600
-    assert ledger.find(too_much.refund_id) == too_much
-
-    assert ledger.begin_send(fits.refund_id, [], 1000, now(), TRACE).state == "sending"
-    assert ledger.spent_in_cents(now()) == 1000
+    assert sent.attempts[0].sent_by_server is None
 
 
 @pytest.mark.parametrize(
-    ("state", "counts"),
+    "happened", ["another wish", "a question", "a rewording", "a decline elsewhere"]
+)
+async def test_nothing_is_sent_once_something_happened_on_the_order(
+    book: Book, happened: str
+) -> None:
+    """Whoever holds the order's lock sees nothing of the kind: then somebody else held it too."""
+    wish, other = await book.wants(), await book.wants(cents=700)
+    number = await book.number()
+    if happened == "another wish":
+        await book.wants(cents=900)
+    elif happened == "a question":
+        await book.ledger.ask(wish, "form", ACTOR)
+    elif happened == "a rewording":
+        await book.wants(reason="It was torn")
+    else:
+        await book.ledger.decline(other.refund_id, PERSON, "host 2")
+    trail = await book.trail(wish)
+
+    with pytest.raises(MovedOnError):
+        await book.sends(wish, number=number)
+
+    assert (await book.found(wish)).status == "waiting"
+    assert await book.trail(wish) == trail
+    assert (await book.sends(wish)).status == "sending"
+
+
+async def test_what_happens_on_another_order_keeps_nothing_back(book: Book) -> None:
+    wish = await book.wants()
+    number = await book.number()
+    await book.at("refunded", "ord_2")
+
+    assert (await book.sends(wish, number=number)).status == "sending"
+
+
+@pytest.mark.parametrize("status", sorted({*get_args(Status), *get_args(Sent)} - {"waiting"}))
+async def test_only_what_waits_is_sent(book: Book, status: Status) -> None:
+    wish = await book.at(status)
+    trail = await book.trail(wish)
+
+    with pytest.raises(MovedOnError):
+        await book.sends(wish, IN_TERMINAL)
+
+    assert await book.found(wish) == wish
+    assert await book.trail(wish) == trail
+
+
+async def test_what_nobody_wants_is_not_sent(book: Book) -> None:
+    wish = await book.wants()
+
+    with pytest.raises(MovedOnError):
+        await book.ledger.begin_send(
+            0, Wish(**{**vars(wish), "refund_id": "rfi_unknown", "order_id": "ord_2"}), IN_TERMINAL,
+            None, [], None, 10_000, "host 2",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown"])
+async def test_an_order_has_one_open_refund(book: Book, status: Status) -> None:
+    await book.at(status, cents=500)
+    wish = await book.wants(cents=600)
+
+    with pytest.raises(MovedOnError):
+        await book.sends(wish)
+
+    assert await book.found(wish) == wish
+    assert (await book.at("sending", "ord_2")).status == "sending"
+
+
+@pytest.mark.parametrize("status", ["refunded", "refused", "not_sent", "not_recorded"])
+async def test_an_order_whose_refund_is_settled_can_have_another(
+    book: Book, status: Status
+) -> None:
+    await book.at(status, cents=500)
+
+    assert (await book.at("sending", cents=600)).status == "sending"
+
+
+async def test_less_than_was_wanted_is_sent_and_the_rest_declined_in_one_step(book: Book) -> None:
+    more, less = await book.wants(cents=900), await book.wants(cents=300)
+
+    sent = await book.sends(less, IN_TERMINAL, instead_of=more.refund_id)
+
+    declined = await book.found(more)
+    assert (sent.status, declined.status) == ("sending", "declined")
+    assert [(d.verdict, d.grade, d.who) for d in declined.decisions] == [
+        ("decline", "console", "person in the terminal")
+    ]
+
+
+@pytest.mark.parametrize("why", ["the limit", "an open refund", "no such wish"])
+async def test_where_less_is_not_sent_nothing_is_declined(book: Book, why: str) -> None:
+    more, less = await book.wants(cents=900), await book.wants(cents=300)
+    if why == "an open refund":
+        await book.at("unknown", cents=100)
+
+    with pytest.raises((MovedOnError, DailyLimitError)):
+        await book.sends(
+            less, IN_TERMINAL, limit=299 if why == "the limit" else 10_000,
+            instead_of="rfi_unknown" if why == "no such wish" else more.refund_id,
+        )  # fmt: skip
+
+    assert (await book.found(more)).status == (await book.found(less)).status == "waiting"
+
+
+# The limit of a day
+
+
+async def test_the_limit_of_a_day_can_be_reached_and_not_passed(book: Book) -> None:
+    await book.at("refunded", "ord_1", 600)
+    fits, too_much = await book.wants("ord_2", 400), await book.wants("ord_3", 401)
+
+    with pytest.raises(DailyLimitError) as refusal:
+        await book.sends(too_much, limit=1000)
+    assert refusal.value.spent_in_cents == 600
+    assert await book.found(too_much) == too_much
+
+    assert (await book.sends(fits, limit=1000)).status == "sending"
+    assert await book.ledger.spent_in_cents() == 1000
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
     [
-        ("sending", 500), ("unknown", 500), ("confirmed", 500), ("absent", 500),
-        ("previewed", 0), ("failed", 0), ("declined", 0), ("expired", 0),
+        ("sending", 500), ("unknown", 500), ("refunded", 500), ("not_recorded", 500),
+        ("refused", 500), ("not_sent", 0), ("waiting", 0), ("declined", 0), ("expired", 0),
     ],
 )  # fmt: skip
-def test_what_may_have_moved_counts_for_a_day(
-    ledger: Ledger, desk: Desk, now: Clock, state: State, counts: int
+async def test_what_may_have_moved_counts_for_a_day(
+    book: Book, status: Status, counts: int
 ) -> None:
-    desk.at(state)
+    await book.at(status)
 
-    assert ledger.spent_in_cents(now()) == counts
-    now.passes(hours=23, minutes=59, seconds=59)
-    assert ledger.spent_in_cents(now()) == counts
-    now.passes(seconds=1)
-    assert ledger.spent_in_cents(now()) == 0
-
-
-def test_a_clock_that_was_put_back_lets_no_more_go(ledger: Ledger, desk: Desk, now: Clock) -> None:
-    desk.at("confirmed")
-    now.passes(days=-30)
-
-    assert ledger.spent_in_cents(now()) == 500
+    assert await book.ledger.spent_in_cents() == counts
+    book.now.passes(hours=23, minutes=59, seconds=59)
+    assert await book.ledger.spent_in_cents() == counts
+    book.now.passes(seconds=1)
+    assert await book.ledger.spent_in_cents() == 0
 
 
-def test_two_processes_cannot_both_fit_under_the_limit(
-    ledger: Ledger, desk: Desk, now: Clock, path: Path, another: Start
+async def test_what_was_refused_counts_until_the_order_was_read(book: Book) -> None:
+    wish = await book.at("refused")
+    assert wish.attempts[0].is_provisional
+
+    read = await book.ledger.count_read(wish.attempts[0], ACTOR)
+
+    assert (read.status, read.attempts[0].is_provisional) == ("refused", False)
+    assert await book.ledger.spent_in_cents() == 0
+
+
+# What becomes of it
+
+
+@pytest.mark.parametrize("status", get_args(Sent))
+async def test_a_status_follows_only_from_those_before_it(book: Book, status: Sent) -> None:
+    for to in get_args(Sent):
+        wish = await book.at(status, f"ord_{to}")
+        trail = await book.trail(wish)
+        if to in MAY_FOLLOW.get(status, ()):
+            moved = await book.becomes(wish, to)
+            assert (moved.status, moved.attempts[0].status) == (to, to)
+            assert (await book.trail(wish))[-1][0] == to
+            assert (
+                moved.attempts[0].number == (await book.ledger.history(wish.refund_id))[-1].number
+            )
+        elif to != status:
+            with pytest.raises(MovedOnError):
+                await book.becomes(wish, to)
+            assert await book.found(wish) == wish
+            assert await book.trail(wish) == trail
+
+
+async def test_whoever_read_an_earlier_status_changes_nothing(book: Book) -> None:
+    wish = await book.at("unknown")
+    stale = wish.attempts[0]
+    moved = await book.becomes(wish, "refunded")
+
+    for work in (
+        book.ledger.move(stale, "not_recorded", "", ACTOR),
+        book.ledger.count_read(stale, ACTOR),
+        book.ledger.claim(stale, "ref_9", None, [], ACTOR),
+        book.ledger.resolve(stale, "not_recorded", None, "", ACTOR),
+    ):
+        with pytest.raises(MovedOnError):
+            await work
+    await book.ledger.note_check(stale)
+    assert await book.found(wish) == moved
+
+
+async def test_a_refund_of_clawver_belongs_to_one_attempt_of_its_order(book: Book) -> None:
+    one = await book.at("refunded", cents=500)
+    two, elsewhere = await book.at("unknown", cents=600), await book.at("unknown", "ord_2")
+    assert one.clawver_refund_id
+
+    with pytest.raises(MovedOnError):
+        await book.ledger.claim(two.attempts[0], one.clawver_refund_id, None, [], ACTOR)
+    assert await book.found(two) == two
+    other = await book.ledger.claim(elsewhere.attempts[0], one.clawver_refund_id, None, [], ACTOR)
+    assert (other.status, other.clawver_refund_id) == ("refunded", one.clawver_refund_id)
+
+
+async def test_what_is_known_of_a_refund_is_kept(book: Book) -> None:
+    wish = await book.at("refunded")
+
+    assert (wish.clawver_refund_id, wish.stripe_refund_id) == (f"ref_{wish.refund_id}", "re_1")
+    assert wish.unexpected_refunds == ("ref_x",)
+    await book.ledger.add_unexpected(wish.attempts[0], ["ref_z", "ref_y"], ACTOR)
+    assert (await book.found(wish)).unexpected_refunds == ("ref_y", "ref_z")
+    assert (await book.trail(wish))[-1] == ("unexpected", 'also listed: ["ref_y", "ref_z"]')
+
+
+async def test_two_reads_after_the_window_are_believed(book: Book) -> None:
+    wish = await book.at("unknown")
+    once = await book.ledger.count_read(wish.attempts[0], ACTOR)
+    assert (once.status, once.attempts[0].reads_after_window) == ("unknown", 1)
+    assert once.attempts[0].last_read == book.now()
+
+    book.now.passes(minutes=1)
+    twice = await book.ledger.count_read(once.attempts[0], ACTOR)
+
+    assert (twice.status, twice.is_open) == ("not_recorded", False)
+    assert (twice.attempts[0].reads_after_window, twice.attempts[0].last_read) == (2, book.now())
+    assert (await book.trail(wish))[-3:] == [
+        ("not listed", "after the verification window"),
+        ("not listed", "after the verification window"),
+        ("not_recorded", "not listed, twice"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("to", "its_own"), [("refunded", "ref_1"), ("refunded", None), ("not_recorded", None)]
+)
+async def test_a_person_says_what_became_of_it(book: Book, to: Sent, its_own: str | None) -> None:
+    wish = await book.at("unknown")
+    told = await book.ledger.resolve(wish.attempts[0], to, its_own, "Stripe shows it", ACTOR)
+
+    assert (told.status, told.attempts[0].resolved, told.clawver_refund_id) == (to, True, its_own)
+    assert (await book.trail(wish))[-1] == (to, "Stripe shows it")
+
+
+async def test_what_a_person_said_can_be_claimed_later(book: Book) -> None:
+    wish = await book.at("unknown")
+    told = await book.ledger.resolve(wish.attempts[0], "refunded", None, "Stripe shows it", ACTOR)
+    found = await book.ledger.claim(told.attempts[0], "ref_1", None, [], ACTOR)
+
+    assert (found.status, found.clawver_refund_id, found.attempts[0].resolved) == (
+        "refunded", "ref_1", True,
+    )  # fmt: skip
+
+
+async def test_looks_at_a_start_are_counted(book: Book) -> None:
+    wish = await book.at("unknown")
+    await book.ledger.note_check(wish.attempts[0])
+    await book.ledger.note_check((await book.found(wish)).attempts[0])
+
+    (attempt,) = (await book.found(wish)).attempts
+    assert (attempt.checks, attempt.last_check) == (2, book.now())
+
+
+@pytest.mark.parametrize("found", ["unknown", "refunded"])
+async def test_an_event_that_was_a_reason_to_look_is_noted_whatever_was_found(
+    book: Book, found: Sent
 ) -> None:
-    code = """
-for line in sys.argv[3:]:
-    meet("ready")
-    try:
-        print(ledger.begin_send(line, [], 1000, now, Trace("racer")).state, flush=True)
-    except DailyLimitError as error:
-        print(f"limit at {error.spent_in_cents}", flush=True)
-"""
-    rounds = 4
-    pairs = [
-        (desk.previewed(f"ord_{n}", 600), desk.previewed(f"ord_x{n}", 600)) for n in range(rounds)
-    ]
-    both = [
-        another(
-            code,
-            path,
-            START.isoformat(),
-            *(pair[side].refund_id for pair in pairs),
-            before=IN_A_PROCESS,
-        )
-        for side in (0, 1)
-    ]
-    for pair in pairs:
-        assert [each.hear() for each in both] == ["ready", "ready"]
-        for each in both:
-            each.go_on()
+    wish = await book.at("unknown")
+    if found == "refunded":
+        await book.becomes(wish, "refunded")
+    await book.ledger.note_reported(wish.attempts[0], 7, ACTOR)
 
-        assert sorted(each.hear() for each in both) == ["limit at 600", "sending"]
-        (sent,) = [each for each in pair if _state(ledger, each) == "sending"]
-        ledger.fail(sent.refund_id, "the next round", now(), TRACE)
+    assert (await book.found(wish)).attempts[0].reported_event == 7
+    assert (await book.trail(wish))[-1] == ("looked because of an event", "evt_7")
 
 
-def test_two_processes_cannot_both_refund_an_order(
-    ledger: Ledger, desk: Desk, now: Clock, path: Path, another: Start
+async def test_an_earlier_attempt_that_lands_late_is_what_the_wish_is_told_as(book: Book) -> None:
+    refused = await book.at("refused")
+    again = await book.at("refused")
+    landed = await book.ledger.claim(refused.attempts[0], "ref_1", None, [], ACTOR)
+
+    assert [each.status for each in landed.attempts] == ["refunded", "refused"]
+    assert again.latest == again.attempts[1]
+    assert (landed.status, landed.latest, landed.clawver_refund_id) == (
+        "refunded", landed.attempts[0], "ref_1",
+    )  # fmt: skip
+
+
+# The trail
+
+
+async def test_everything_that_happens_is_written_down(book: Book) -> None:
+    wish = await book.wants()
+    book.now.passes(seconds=1)
+    await book.sends(wish)
+    await book.becomes(await book.found(wish), "unknown")
+    await book.wants("ord_2")
+
+    history = await book.ledger.history(wish.refund_id)
+
+    assert [event.event for event in history] == ["waiting", "sending", "unknown"]
+    assert [event.at for event in history] == [START] + [START + timedelta(seconds=1)] * 2
+    assert {event.process for event in history} == {os.getpid()}
+    assert [event.who for event in history] == ["a person", AGENT.who, "a person"]
+    assert {event.client for event in history} == {"test 1.0"}
+    assert [event.number for event in history] == sorted({event.number for event in history})
+
+
+# Refunds that were seen
+
+
+async def test_what_was_seen_of_an_order_is_only_added_to(book: Book) -> None:
+    await book.ledger.add_seen("ord_1", [ONE])
+    changed = [type(ONE)("ref_1", 1, reason="else", created_at=START), TWO]
+    await book.ledger.add_seen("ord_1", changed)
+    whole = type(ONE)("ref_2", 900, "re_2", "Torn", START, "sbx_a")
+    await book.ledger.add_seen("ord_2", [whole])
+
+    assert await book.ledger.seen("ord_1") == (ONE, TWO)
+    assert await book.ledger.seen("ord_2") == (whole,)
+    assert await book.ledger.seen("ord_3") == ()
+
+
+# Forgetting, when a sandbox store starts again
+
+
+async def test_only_what_was_noted_for_the_sandbox_that_starts_again_is_forgotten(
+    book: Book,
 ) -> None:
-    code = """
-for line in sys.argv[3:]:
-    meet("ready")
-    try:
-        print(ledger.begin_send(line, [], 10_000, now, Trace("racer")).state, flush=True)
-    except MovedOnError:
-        print("taken", flush=True)
-"""
-    rounds = 4
-    pairs = [(desk.previewed(cents=10 + n), desk.previewed(cents=20 + n)) for n in range(rounds)]
-    both = [
-        another(
-            code,
-            path,
-            START.isoformat(),
-            *(pair[side].refund_id for pair in pairs),
-            before=IN_A_PROCESS,
-        )
-        for side in (0, 1)
+    real = await book.at("refunded", "ord_1", 100)
+    theirs = [
+        await book.at(status, f"ord_{status}", sandbox="sbx_a")
+        for status in ("refunded", "sending", "declined", "waiting")
     ]
-    for pair in pairs:
-        assert [each.hear() for each in both] == ["ready", "ready"]
-        for each in both:
-            each.go_on()
+    await book.ledger.ask(theirs[-1], "form", ACTOR)
+    other = await book.at("waiting", cents=200, sandbox="sbx_b")
+    for sandbox in ("sbx_a", ""):
+        await book.ledger.add_seen("ord_1", [type(ONE)("ref_1", 700, sandbox=sandbox)])
+    before = await book.trail(real), await book.trail(other)
 
-        assert sorted(each.hear() for each in both) == ["sending", "taken"]
-        (sent,) = [each for each in pair if _state(ledger, each) == "sending"]
-        ledger.fail(sent.refund_id, "the next round", now(), TRACE)
+    assert book.ledger.forget("sbx_a") == 2
+
+    assert await book.ledger.all() == (other, real)
+    assert (await book.trail(real), await book.trail(other)) == before
+    assert [await book.trail(each) for each in theirs] == [[]] * 4
+    assert [each.sandbox for each in await book.ledger.seen("ord_1")] == [""]
+    assert book.ledger.forget(None) == 1
+    assert await book.ledger.all() == (real,)
+    with closing(sqlite3.connect(book.path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM question").fetchone() == (0,)
 
 
-def test_the_same_preview_is_sent_by_one_of_two_processes(
-    ledger: Ledger, desk: Desk, path: Path, another: Start
-) -> None:
-    code = """
-meet("ready")
-try:
-    print(ledger.begin_send(sys.argv[3], [], 10_000, now, Trace("racer")).state, flush=True)
-except MovedOnError:
-    print("taken", flush=True)
-"""
-    intent = desk.previewed()
-    both = [
-        another(code, path, START.isoformat(), intent.refund_id, before=IN_A_PROCESS)
-        for _ in range(2)
-    ]
+def test_nothing_is_forgotten_where_nothing_was_noted(book: Book) -> None:
+    assert book.ledger.forget(None) == 0
+    assert not book.path.parent.exists()
+
+
+# Several processes
+
+
+async def race(
+    book: Book, another: Start, wishes: Sequence[Wish], limit: int = 10_000
+) -> list[str]:
+    """Two processes that read the records before either of them sends, and what becomes of them."""
+    code = "print(anyio.run(send, sys.argv[2], int(sys.argv[3])), flush=True)"
+    both = [another(code, book.path, wish.refund_id, limit, before=IN_A_PROCESS) for wish in wishes]
     assert [each.hear() for each in both] == ["ready", "ready"]
     for each in both:
         each.go_on()
-
-    assert sorted(each.hear() for each in both) == ["sending", "taken"]
-    assert [event.event for event in ledger.history(intent.refund_id)] == ["previewed", "sending"]
+    return sorted(each.hear() for each in both)
 
 
-def test_a_process_that_is_killed_before_its_commit_has_let_nothing_go(
-    ledger: Ledger, desk: Desk, path: Path, another: Start
+async def test_two_processes_cannot_both_fit_under_the_limit(book: Book, another: Start) -> None:
+    wishes = [await book.wants("ord_1", 600), await book.wants("ord_2", 600)]
+
+    assert await race(book, another, wishes, 1000) == ["limit at 600", "sending"]
+
+
+async def test_two_processes_cannot_both_refund_an_order(book: Book, another: Start) -> None:
+    wishes = [await book.wants(cents=500), await book.wants(cents=600)]
+
+    assert await race(book, another, wishes) == ["moved on", "sending"]
+
+
+async def test_the_same_wish_is_sent_by_one_of_two_processes(book: Book, another: Start) -> None:
+    wish = await book.wants()
+
+    assert await race(book, another, [wish, wish]) == ["moved on", "sending"]
+    assert [event for event, _ in await book.trail(wish)] == ["waiting", "sending"]
+
+
+async def test_a_process_that_is_killed_before_its_commit_has_let_nothing_go(
+    book: Book, another: Start
 ) -> None:
-    intent = desk.previewed()
+    wish = await book.wants()
     process = another(
         """
-note = Ledger._note
-def stop_here(self, *arguments):
-    note(self, *arguments)
-    meet("noted, not committed")
-Ledger._note = stop_here
-ledger.begin_send(sys.argv[3], [], 10_000, now, Trace("victim"))
+decide = module.decide
+def stop_here(*values):
+    decide(*values)
+    meet("decided, not committed")
+module.decide = stop_here
+anyio.run(send, sys.argv[2])
 """,
-        path,
-        START.isoformat(),
-        intent.refund_id,
+        book.path,
+        wish.refund_id,
         before=IN_A_PROCESS,
     )
-    assert process.hear() == "noted, not committed"
+    assert process.hear() == "ready"
+    process.go_on()
+    assert process.hear() == "decided, not committed"
     process.kill()
 
-    assert ledger.find(intent.refund_id) == intent
-    assert [event.event for event in ledger.history(intent.refund_id)] == ["previewed"]
-    assert desk.go("sending", intent.refund_id).state == "sending"
+    assert await book.found(wish) == wish
+    assert [event for event, _ in await book.trail(wish)] == ["waiting"]
+    assert (await book.sends(wish)).status == "sending"
 
 
-def _state(ledger: Ledger, intent: Intent) -> State:
-    found = ledger.find(intent.refund_id)
-    assert found is not None
-    return found.state
+async def test_the_file_is_made_for_this_user_alone(book: Book, tmp_path: Path) -> None:
+    await book.wants()
+
+    made = {each.name: each.stat().st_mode & 0o777 for each in book.path.parent.iterdir()}
+    assert made == {"ledger.sqlite3": 0o600, "ledger.made": 0o600, "ledger.number": 0o600}

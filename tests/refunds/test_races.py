@@ -12,15 +12,18 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import Configure, with_slow
+from tests.conftest import Configure, folder_of, with_slow
 from tests.instruments.crash.host import Answer, Call, KillableHost, environment_of
-from tests.instruments.crash.judge import intents_of
 from tests.instruments.crash.watch import Point, WatchedShop, until
 
 from clawver_orders.caller import Script
-from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.instants import now
+from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
 from clawver_orders.refunds.order_locks import OrderLocks
+from clawver_orders.refunds.outcome import Outcome
+from clawver_orders.refunds.records import Actor, Approval, Wish
 from clawver_orders.services import opened
+from clawver_orders.settings import Settings
 
 Start = Callable[..., KillableHost]
 IN_FLIGHT: tuple[Point, ...] = ("arrived", "recorded", "answering")
@@ -37,7 +40,7 @@ def start(store_url: str, tmp_path: Path) -> Iterator[Start]:
     hosts: list[KillableHost] = []
 
     def one_more(**changed: object) -> KillableHost:
-        chosen: dict[str, object] = {"REFUND_SETTLE_SECONDS": 3} | changed
+        chosen: dict[str, object] = {"REFUND_VERIFY_SECONDS": 3} | changed
         settings = environment_of(f"{store_url}/v1", tmp_path / "state", **chosen)
         hosts.append(KillableHost(settings, tmp_path / "stderr"))
         return hosts[-1]
@@ -50,9 +53,13 @@ def start(store_url: str, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def states(store_url: str, tmp_path: Path) -> Callable[[str], list[str]]:
     """What the ledger says of an order, without any server."""
-    return lambda order: [
-        intent.state for intent in intents_of(tmp_path / "state", f"{store_url}/v1", order)
-    ]
+    settings = Settings(api_url=f"{store_url}/v1", state_dir=tmp_path / "state")
+
+    def found(order: str) -> list[str]:
+        with Ledger(folder_of(settings) / LEDGER_FILE, now).looking() as rows:
+            return [wish.status for wish in rows.wishes("WHERE order_id = ?", order)]
+
+    return found
 
 
 def sold(shop: WatchedShop) -> str:
@@ -105,9 +112,11 @@ def test_two_servers_asked_for_the_same_refund_at_once_send_it_once(
         assert all(has_said_what_became_of_it(answer) for answer in answers)
         if {answer.status for answer in answers} == {"already_refunded"}:
             break
+    else:
+        pytest.fail("both servers are still busy with some of the orders")
 
     assert Counter(shop.refunds()) == Counter((order, 700) for order in orders)
-    assert [states(order) for order in orders] == [["confirmed"]] * len(orders)
+    assert [states(order) for order in orders] == [["refunded"]] * len(orders)
 
 
 def has_said_what_became_of_it(answer: Answer) -> bool:
@@ -159,12 +168,21 @@ def test_a_confirmation_that_arrives_twice_at_two_servers_sends_once(
         preview = hosts[0].call("refund_order", **wanted(order))
         assert preview is not None
         assert preview.status == "needs_confirmation"
-        calls = [host.start("confirm_refund", refund_id=preview.says["refund_id"])
-                 for host in hosts for _ in range(2)]  # fmt: skip
+        shown = {"refund_id": preview.says["refund_id"], "revision": preview.says["revision"]}
+        calls = [host.start("confirm_refund", **shown) for host in hosts for _ in range(2)]
         statuses = Counter(answer.status for answer in heard(*calls))
 
         assert given_back(shop, order) == [700]
         assert set(statuses) == {"refunded", "already_refunded"}
+
+
+@pytest.fixture
+def locks_do_not_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def not_held(*_: object) -> Any:
+        yield
+
+    monkeypatch.setattr(OrderLocks, "held", not_held)
 
 
 @pytest.mark.parametrize("amounts", [(700, 700), (700, 800)])
@@ -172,35 +190,208 @@ async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_l
     configure: Configure,
     shop: WatchedShop,
     monkeypatch: pytest.MonkeyPatch,
+    locks_do_not_lock: None,
     amounts: tuple[int, int],
 ) -> None:
     """Both have read the order before either has sent: only the file is left to say no."""
     order = sold(shop)
-    both_are_ready = threading.Barrier(2, timeout=20)
-    preview = Ledger.preview
+    settings = configure(refund_verify_seconds=3, refund_approval="ask")
+    async with opened(settings) as services:
+        shown = [
+            await (await services.store()).desk.refund(order, n, "Smudged", (), Script())
+            for n in amounts
+        ]
+    wishes = [outcome.wish for outcome in shown if outcome.wish is not None]
+    ready: list[int] = []
+    both_are_ready = anyio.Event()
+    begin = Ledger.begin_send
 
-    @asynccontextmanager
-    async def not_held(*_: object) -> Any:
-        yield
+    async def begin_together(self: Ledger, *given: Any) -> Any:
+        ready.append(1)
+        if len(ready) == 2:
+            both_are_ready.set()
+        with anyio.fail_after(20):
+            await both_are_ready.wait()
+        return await begin(self, *given)
 
-    def preview_together(self: Ledger, *values: Any, **named: Any) -> Any:
-        intent = preview(self, *values, **named)
-        both_are_ready.wait()
-        return intent
-
-    monkeypatch.setattr(OrderLocks, "held", not_held)
-    monkeypatch.setattr(Ledger, "preview", preview_together)
+    monkeypatch.setattr(Ledger, "begin_send", begin_together)
     shop.add_fault("hang_before", method="POST", seconds=0.5)
+    statuses: list[str] = []
 
-    async def refund(cents: int) -> None:
-        async with opened(configure(refund_settle_seconds=3)) as services:
-            await (await services.store()).desk.refund(order, cents, "Smudged", (), Script())
+    async def confirm(wish: Wish) -> None:
+        async with opened(settings) as services:
+            outcome = await (await services.store()).desk.confirm(
+                wish.refund_id, wish.revision, Script()
+            )
+            statuses.append(outcome.status)
 
     async with anyio.create_task_group() as tasks:
-        for cents in amounts:
-            tasks.start_soon(refund, cents)
+        for wish in wishes:
+            tasks.start_soon(confirm, wish)
 
+    assert len(ready) == 2
     assert [request["method"] for request in shop.requests()].count("POST") == 1
+    assert sorted(statuses) == ["busy", "unknown"]
+
+
+# Locks that somebody deleted
+
+
+def delete_locks(state: Path) -> None:
+    """As a program that tidies up does. A lock on a file that is gone keeps nobody out."""
+    files = list(state.rglob("order-*.lock"))
+    assert files
+    for each in files:
+        each.unlink()
+
+
+@pytest.mark.parametrize("cents", [700, 800])
+async def test_a_call_whose_lock_was_deleted_sends_nothing_after_another_one_did(
+    configure: Configure,
+    shop: WatchedShop,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cents: int,
+) -> None:
+    """One has decided and is about to send; the other finds no lock and does all of its refund."""
+    order = sold(shop)
+    begin = Ledger.begin_send
+    others: list[Outcome] = []
+    settings = configure(refund_verify_seconds=3, refund_approval="off")
+
+    async def after_another(self: Ledger, *given: Any) -> Any:
+        monkeypatch.setattr(Ledger, "begin_send", begin)
+        delete_locks(tmp_path / "state")
+        async with opened(settings) as services:
+            others.append(
+                await (await services.store()).desk.refund(order, cents, "Smudged", (), Script())
+            )
+        return await begin(self, *given)
+
+    monkeypatch.setattr(Ledger, "begin_send", after_another)
+    async with opened(settings) as services:
+        late = await (await services.store()).desk.refund(order, 700, "Smudged", (), Script())
+        again = await (await services.store()).desk.refund(order, 700, "Smudged", (), Script())
+
+    assert (others[0].status, late.status) == ("refunded", "busy")
+    assert again.status == ("already_refunded" if cents == 700 else "refunded")
+    assert given_back(shop, order) == ([700] if cents == 700 else [800, 700])
+
+
+async def test_a_call_whose_lock_was_deleted_sends_nothing_that_was_declined_meanwhile(
+    configure: Configure, shop: WatchedShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order = sold(shop)
+    begin = Ledger.begin_send
+    settings = configure(refund_approval="off")
+
+    async def after_a_decline(self: Ledger, number: int, wish: Any, *given: Any) -> Any:
+        delete_locks(tmp_path / "state")
+        async with opened(settings) as services:
+            by = Approval("console", "terminal", "person in the terminal")
+            await (await services.store()).desk.decline(wish.refund_id, by, "a terminal")
+        return await begin(self, number, wish, *given)
+
+    monkeypatch.setattr(Ledger, "begin_send", after_a_decline)
+    async with opened(settings) as services:
+        late = await (await services.store()).desk.refund(order, 700, "Smudged", (), Script())
+        again = await (await services.store()).desk.refund(order, 700, "Smudged", (), Script())
+
+    assert (late.status, again.status) == ("busy", "declined")
+    assert given_back(shop, order) == []
+
+
+async def test_an_attempt_that_another_call_took_for_one_without_an_owner_is_still_noted(
+    configure: Configure, shop: WatchedShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other one finds no lock while the request is on its way."""
+    order = sold(shop)
+    settings = configure(refund_verify_seconds=60, refund_approval="off")
+    shop.add_fault("slow", method="POST", seconds=0.5)
+    shop.add_fault("slow", method="GET", times=1)
+    shop.add_fault("stale_read", method="GET", times=1)  # that of the other one
+    told: dict[str, Outcome] = {}
+
+    async def refund() -> None:
+        async with opened(settings) as services:
+            told["first"] = await (await services.store()).desk.refund(
+                order, 700, "Smudged", (), Script()
+            )
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(refund)
+        while "POST" not in [request["method"] for request in shop.requests()]:
+            await anyio.sleep(0.01)
+        delete_locks(tmp_path / "state")
+        async with opened(settings) as services:
+            told["other"] = await (await services.store()).desk.refund(
+                order, 700, "Smudged", (), Script()
+            )
+
+    assert (told["other"].status, told["first"].status) == ("unknown", "refunded")
+    assert not told["first"].unwritten
+    assert given_back(shop, order) == [700]
+
+
+@pytest.mark.parametrize("what", ["check", "resolve"])
+async def test_finding_out_beside_another_call_is_busy_where_locks_do_not_lock(
+    configure: Configure,
+    shop: WatchedShop,
+    monkeypatch: pytest.MonkeyPatch,
+    locks_do_not_lock: None,
+    what: str,
+) -> None:
+    """Both read the order, and the other one notes what became of it first."""
+    order = sold(shop)
+    settings = configure(refund_verify_seconds=60, refund_approval="off")
+    shop.add_fault("drop_before", method="POST")
+    claim = Ledger.claim
+
+    async def after_another(self: Ledger, *given: Any) -> Any:
+        monkeypatch.setattr(Ledger, "claim", claim)
+        async with opened(settings) as other:
+            checked = await (await other.store()).desk.check(order_id=order)
+            assert checked.status == "refunded"
+        return await claim(self, *given)
+
+    async with opened(settings) as services:
+        lost = await (await services.store()).desk.refund(order, 700, "Smudged", (), Script())
+        assert lost.wish is not None
+        shop.refund(order, 700, "Smudged")
+        monkeypatch.setattr(Ledger, "claim", after_another)
+        refund_id = lost.wish.refund_id
+        told = (
+            await (await services.store()).desk.check(refund_id)
+            if what == "check"
+            else await (await services.store()).desk.resolve(
+                refund_id, was_refunded=False, because="x", actor=Actor("a terminal")
+            )
+        )
+        again = await (await services.store()).desk.check(refund_id)
+
+    assert (told.status, again.status) == ("busy", "refunded")
+    assert given_back(shop, order) == [700]
+
+
+@pytest.mark.parametrize("times", with_slow([1], [3]))
+def test_two_servers_whose_lock_files_are_deleted_under_a_working_call_refund_once(
+    start: Start, shop: WatchedShop, tmp_path: Path, times: int
+) -> None:
+    """The first one has read the order; its answer takes its time, and the other one refunds."""
+    hosts = [start(), start()]
+    for _ in range(times):
+        order = sold(shop)
+        shop.add_fault("slow", method="GET", path=f"{order}$", seconds=1.5)
+        slow = hosts[0].start("refund_order", **wanted(order))
+        assert until(lambda: not shop.faults())
+        delete_locks(tmp_path / "state")
+        fast = hosts[1].call("refund_order", **wanted(order))
+        (answer,) = heard(slow)
+
+        assert fast is not None
+        assert fast.status == "refunded"
+        assert answer.status in {"already_refunded", "busy"}
+        assert given_back(shop, order) == [700]
 
 
 # A host that leaves
@@ -218,7 +409,7 @@ def test_a_call_that_is_cancelled_in_flight_is_finished_and_noted(
     assert cancelled.wait(20)
 
     if point in IN_FLIGHT:
-        assert until(lambda: states(order) == ["confirmed"])
+        assert until(lambda: states(order) == ["refunded"])
         assert given_back(shop, order) == [700]
     again = host.call("refund_order", **wanted(order, reason="Print smudged"))
 
@@ -251,7 +442,7 @@ def test_a_host_that_hangs_up_in_flight_leaves_a_refund_that_is_noted(
     assert gone.wait(20)
 
     assert host.process.wait(20) == 0
-    assert states(order) == ["confirmed"]
+    assert states(order) == ["refunded"]
     again = start().call("refund_order", **wanted(order))
     assert again is not None
     assert again.status == "already_refunded"
@@ -271,7 +462,7 @@ def test_a_server_that_is_told_to_go_in_flight_loses_track_of_nothing(
 
     after = start()
     if point != "read":
-        assert until(lambda: states(order) == ["confirmed"])  # looked up at the start, unasked
+        assert until(lambda: states(order) == ["refunded"])  # looked up at the start, unasked
     again = after.call("refund_order", **wanted(order))
     assert again is not None
     assert again.status == ("refunded" if point == "read" else "already_refunded")
@@ -313,7 +504,7 @@ def test_a_further_refund_succeeds_when_it_is_named_and_only_then(
 def test_a_further_refund_that_never_arrived_is_not_told_as_done(
     start: Start, shop: WatchedShop
 ) -> None:
-    host, order = start(REFUND_SETTLE_SECONDS=0.5), sold(shop)
+    host, order = start(REFUND_VERIFY_SECONDS=0.5), sold(shop)
     first = host.call("refund_order", **wanted(order))
     assert first is not None
     shop.add_fault("drop_before", method="POST")

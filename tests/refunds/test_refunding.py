@@ -5,7 +5,16 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.refunds.room import QUICK, TRACE, AskingHost, Room, intent_of
+from tests.refunds.room import (
+    IN_TERMINAL,
+    QUICK,
+    REASON,
+    AskingHost,
+    Room,
+    attempt_of,
+    hide_ledger,
+    wish_of,
+)
 
 from clawver_orders.caller import Reply, Script
 from clawver_orders.errors import (
@@ -17,8 +26,26 @@ from clawver_orders.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from clawver_orders.refunds.approvals import ASKED
-from clawver_orders.refunds.desk import Outcome
+from clawver_orders.refunds.ledger import DailyLimitError
+from clawver_orders.refunds.outcome import Outcome
+from clawver_orders.refunds.records import Actor, Approval, Wish
+
+BY_ANOTHER = Approval("chat", "form", "a person elsewhere")
+
+
+async def sent_elsewhere(room: Room, wish: Wish) -> Wish:
+    """Another process lets a wish go, and has not noted yet what became of it."""
+    number = (await room.ledger.of_order(wish.order_id)).number
+    return await room.ledger.begin_send(
+        number, wish, BY_ANOTHER, None, [], None, 10**6, "another process"
+    )
+
+
+async def found(room: Room, refund_id: str) -> Wish:
+    wish = await room.ledger.find(refund_id)
+    assert wish is not None
+    return wish
+
 
 # A refund that is approved already
 
@@ -27,55 +54,58 @@ async def test_a_refund_is_told_whole(room: Room) -> None:
     outcome = await room.refund()
 
     (ref,) = room.listed()
-    intent, order = intent_of(outcome), outcome.order
+    wish, order = wish_of(outcome), outcome.order
     assert order is not None
     assert order.refunds
     assert outcome == Outcome(
         "refunded",
         room.order_id,
         700,
-        intent=room.found(intent),
+        wish=(await room.found(wish)),
         order=order,
         refund=order.refunds[0],
         earlier=(ref,),
     )
     assert order.refundable_in_cents == 1799
-    assert (intent.state, intent.clawver_refund_id) == ("confirmed", ref)
-    assert intent.stripe_refund_id == order.refunds[0].stripe_refund_id
-    assert (intent.reason, intent.in_addition_to, intent.needs_person) == ("Torn", (), False)
-    assert intent.sent_uptime == 5000.0
-    assert room.trail(intent) == [
-        ("previewed", "", ""),
-        ("sending", "setting off", "approved by setting off"),
-        ("confirmed", "setting off", f"listed as {ref}"),
+    assert (wish.status, wish.clawver_refund_id) == ("refunded", ref)
+    assert wish.stripe_refund_id == order.refunds[0].stripe_refund_id
+    assert (wish.reason, wish.in_addition_to, wish.grade_needed) == (REASON, (), "setting")
+    (attempt,) = wish.attempts
+    assert (attempt.revision, attempt.reason, attempt.sent) == (1, REASON, room.now())
+    assert attempt.refunds_before == frozenset()
+    assert await room.trail(wish) == [
+        ("waiting", "", ""),
+        ("sending", "setting off", "revision 1, approved by setting off (setting)"),
+        ("refunded", "setting off", f"listed as {ref}"),
     ]
-    assert {event.client for event in room.ledger.history(intent.refund_id)} == {"command line"}
+    history = await room.ledger.history(wish.refund_id)
+    assert {event.client for event in history} == {"command line"}
     assert (room.gets(), room.posts()) == (2, 1)
 
 
 async def test_the_same_again_is_told_as_the_earlier_one(room: Room) -> None:
-    first = await room.refund(reason="Torn")
+    first = await room.refund(reason=REASON)
     again = await room.refund(reason="It was torn")
 
     assert again == Outcome(
         "already_refunded",
         room.order_id,
         700,
-        intent=first.intent,
+        wish=first.wish,
         order=again.order,
         refund=first.refund,
         earlier=room.listed(),
     )
     assert room.given_back() == [700]
-    assert len(room.ledger.all()) == 1
+    assert len(await room.ledger.all()) == 1
 
 
-async def test_a_refund_by_somebody_else_is_a_repeat_without_an_intent(room: Room) -> None:
+async def test_a_refund_by_somebody_else_is_a_repeat_without_a_wish(room: Room) -> None:
     room.shop.refund(room.order_id, 700, "By hand")
 
     outcome = await room.refund()
 
-    assert (outcome.status, outcome.intent) == ("already_refunded", None)
+    assert (outcome.status, outcome.wish) == ("already_refunded", None)
     assert outcome.refund is not None
     assert (outcome.refund.id,) == outcome.earlier == room.listed()
     assert room.posts() == 0
@@ -87,7 +117,7 @@ async def test_another_amount_is_no_repeat(room: Room) -> None:
 
     assert outcome.status == "refunded"
     assert outcome.earlier == room.listed()[1:]
-    assert intent_of(outcome).baseline == {room.listed()[0]}
+    assert attempt_of(wish_of(outcome)).refunds_before == {room.listed()[0]}
     assert room.given_back() == [700, 701]
 
 
@@ -95,13 +125,13 @@ async def test_a_further_one_names_all_the_earlier_ones_and_only_them(room: Room
     first = (await room.refund()).earlier
     second = await room.refund(named=first)
     assert second.status == "refunded"
-    assert intent_of(second).in_addition_to == first
+    assert wish_of(second).in_addition_to == first
     assert second.earlier == room.listed()
 
     for wrong in (first, second.earlier[1:], (*second.earlier, "ref_guess"), ("ref_guess",), ()):
         repeat = await room.refund(named=wrong)
         assert (repeat.status, repeat.earlier) == ("already_refunded", room.listed())
-        assert intent_of(repeat).refund_id == intent_of(second).refund_id
+        assert wish_of(repeat).refund_id == wish_of(second).refund_id
     assert room.given_back() == [700, 700]
 
     third = await room.refund(named=[*reversed(second.earlier)])
@@ -111,12 +141,12 @@ async def test_a_further_one_names_all_the_earlier_ones_and_only_them(room: Room
 
 async def test_a_call_that_names_all_refunds_repeats_the_attempt(room: Room) -> None:
     first = (await room.refund()).earlier
-    attempt = await room.given_up(named=first)
+    attempt = await room.not_recorded(named=first)
 
     again = await room.refund(named=first)
     unnamed = await room.refund()
 
-    assert (again.status, again.intent) == ("not_recorded", attempt)
+    assert (again.status, again.wish) == ("not_recorded", attempt)
     assert (unnamed.status, unnamed.earlier) == ("already_refunded", again.earlier)
     assert again.earlier == (*first, attempt.refund_id)
 
@@ -125,7 +155,7 @@ async def test_of_two_refunds_each_is_told_as_itself(room: Room) -> None:
     for cents in (500, 600):
         outcome = await room.refund(cents)
         assert outcome.refund is not None
-        assert outcome.refund.id == intent_of(outcome).clawver_refund_id == room.listed()[-1]
+        assert outcome.refund.id == wish_of(outcome).clawver_refund_id == room.listed()[-1]
 
 
 async def test_what_is_named_must_be_there(room: Room) -> None:
@@ -137,7 +167,7 @@ async def test_what_is_named_must_be_there(room: Room) -> None:
         "addition to."
     )
     assert "Leave in_addition_to out" in refusal.value.next_step
-    assert room.ledger.all() == ()
+    assert await room.ledger.all() == ()
 
 
 # Limits
@@ -173,33 +203,61 @@ async def test_the_limit_of_a_day_can_be_reached_and_not_passed(room: Room) -> N
         "would be more than the limit of $10.00 (1000 cents)."
     )
     assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in refusal.value.next_step
-    assert len(room.ledger.all()) == 2
+    assert len(await room.ledger.all()) == 2
     room.passes(86_400)
     assert (await room.refund(1, refund_daily_limit_in_cents=1000)).status == "refunded"
 
 
-async def test_the_limit_of_a_day_holds_at_the_very_last_moment(room: Room) -> None:
-    other = room.ledger.preview("ord_2", 900, "x", (), "", False, room.now(), TRACE)
+async def test_the_limit_of_a_day_holds_at_the_very_last_moment(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another order's refund goes out between the last look and the sending."""
+    other = wish_of(await room.refund(900, order_id=room.sell(2499), refund_approval="ask"))
+    begin = room.ledger.begin_send
 
-    def another_process_sends(_: str) -> None:
-        room.ledger.begin_send(other.refund_id, (), 10**6, room.now(), TRACE)
+    async def after_another(*given: Any) -> Wish:
+        monkeypatch.setattr(room.ledger, "begin_send", begin)
+        await sent_elsewhere(room, other)
+        return await begin(*given)
 
-    caller = AskingHost(brought=Reply.YES, meanwhile=another_process_sends)
-    with pytest.raises(RefusedError, match=r"\$9.00 \(900 cents\) went back"):
-        await room.refund(700, caller, refund_approval="ask", refund_daily_limit_in_cents=1000)
+    monkeypatch.setattr(room.ledger, "begin_send", after_another)
+    with pytest.raises(RefusedError, match=r"\$9.00 \(900 cents\) went back") as refusal:
+        await room.refund(700, refund_daily_limit_in_cents=1000)
 
+    assert isinstance(refusal.value.__cause__, DailyLimitError)
     assert room.posts() == 0
-    assert [each.state for each in room.ledger.of_order(room.order_id)] == ["previewed"]
+    wishes = (await room.ledger.of_order(room.order_id)).wishes
+    assert [each.status for each in wishes] == ["waiting"]
 
 
-async def test_what_another_process_sent_at_the_last_moment_is_not_sent_again(room: Room) -> None:
-    def another_process_sends(refund_id: str) -> None:
-        room.ledger.begin_send(refund_id, (), 10**6, room.now(), TRACE)
+async def test_what_another_process_sent_while_a_person_was_asked_is_not_sent_again(
+    room: Room,
+) -> None:
+    class Slow(AskingHost):
+        async def ask(self, question: Any) -> Reply:
+            await sent_elsewhere(room, await found(room, question.about))
+            return await super().ask(question)
 
-    caller = AskingHost(brought=Reply.YES, meanwhile=another_process_sends)
-    outcome = await room.refund(700, caller, refund_approval="ask")
+    outcome = await room.refund(700, Slow(Reply.YES), refund_approval="ask")
 
     assert (outcome.status, outcome.check_after_seconds) == ("unknown", 9)
+    assert room.posts() == 0
+
+
+async def test_what_another_process_sent_at_the_very_last_moment_is_not_sent_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = room.ledger.begin_send
+
+    async def after_another(number: int, wish: Wish, *given: Any) -> Wish:
+        monkeypatch.setattr(room.ledger, "begin_send", begin)
+        await sent_elsewhere(room, wish)
+        return await begin(number, wish, *given)
+
+    monkeypatch.setattr(room.ledger, "begin_send", after_another)
+    outcome = await room.refund(700)
+
+    assert (outcome.status, outcome.check_after_seconds) == ("busy", 9)
     assert room.posts() == 0
 
 
@@ -228,7 +286,7 @@ async def test_what_the_order_does_not_allow_is_refused(
     assert refusal.value.happened.startswith(f"No money was moved: {order_id} {says}")
     assert order_id in refusal.value.next_step or "or less" in refusal.value.next_step
     assert room.posts() == 0
-    assert room.ledger.all() == ()
+    assert await room.ledger.all() == ()
 
 
 async def test_all_that_is_left_can_go_back_and_then_nothing(room: Room) -> None:
@@ -273,7 +331,7 @@ async def test_what_cannot_be_used_before_anything_is_sent_is_said_to_be_so(
     if what == "its lock":
         monkeypatch.setattr(room.locks, "prove", fail)
     else:
-        monkeypatch.setattr(room.ledger, "preview", fail)
+        monkeypatch.setattr(room.ledger, "transaction", fail)
 
     with pytest.raises(SetupError) as refusal:
         await room.refund()
@@ -307,7 +365,7 @@ async def test_an_order_that_cannot_be_read_is_not_refunded(room: Room) -> None:
         await room.refund()
 
     assert refusal.value.happened.startswith("No money was moved. ")
-    assert room.ledger.all() == ()
+    assert await room.ledger.all() == ()
 
 
 async def test_a_repeat_is_told_as_one_even_where_the_order_cannot_be_read(room: Room) -> None:
@@ -317,7 +375,7 @@ async def test_a_repeat_is_told_as_one_even_where_the_order_cannot_be_read(room:
     again = await room.refund()
 
     assert again == Outcome(
-        "already_refunded", room.order_id, 700, intent=first.intent, earlier=first.earlier
+        "already_refunded", room.order_id, 700, wish=first.wish, earlier=first.earlier
     )
 
 
@@ -325,12 +383,12 @@ async def test_a_repeat_is_told_as_one_even_where_the_order_cannot_be_read(room:
 async def test_an_open_refund_is_told_even_where_the_order_cannot_be_read(
     room: Room, cents: int, status: Any
 ) -> None:
-    intent, posts = await room.lost(700), room.posts()
+    wish, posts = await room.lost(700), room.posts()
     room.shop.add_fault("garbage", method="GET")
 
     outcome = await room.refund(cents)
 
-    assert outcome == Outcome(status, room.order_id, 700, intent=intent, check_after_seconds=9)
+    assert outcome == Outcome(status, room.order_id, 700, wish=wish, check_after_seconds=9)
     assert room.posts() == posts
 
 
@@ -339,7 +397,7 @@ async def test_an_order_that_does_not_answer_in_time_is_not_refunded(room: Room)
     desk = room.desk(replace(QUICK, read=0.1))
 
     with anyio.fail_after(10), pytest.raises(UnreachableError) as refusal:
-        await desk.refund(room.order_id, 700, "Torn", (), Script())
+        await desk.refund(room.order_id, 700, REASON, (), Script())
 
     assert refusal.value.happened == (
         "No money was moved. Clawver did not answer in time. Nothing was changed."
@@ -357,10 +415,10 @@ async def test_checking_what_is_not_there_says_so(room: Room) -> None:
         await room.desk().check(order_id="ord_1")
 
     assert by_id.value.happened == (
-        "Nothing was sent. This machine's ledger for this store holds no refund rfi_1."
+        "Nothing was sent: This machine's ledger for this store holds no refund rfi_1."
     )
     assert by_order.value.happened == (
-        "Nothing was sent. This machine's ledger holds no refund of order ord_1."
+        "Nothing was sent: This machine's ledger holds no refund of order ord_1."
     )
     assert "call check_refund with the order_id" in by_id.value.next_step
     assert "get_order with order_id ord_1" in by_order.value.next_step
@@ -370,7 +428,7 @@ async def test_an_order_is_checked_for_what_matters_most(room: Room) -> None:
     checked = []
 
     async def check() -> None:
-        checked.append(intent_of(await room.desk().check(order_id=room.order_id)).amount_in_cents)
+        checked.append(wish_of(await room.desk().check(order_id=room.order_id)).amount_in_cents)
 
     await room.refund(100)
     await check()
@@ -381,29 +439,26 @@ async def test_an_order_is_checked_for_what_matters_most(room: Room) -> None:
     await room.waiting(300)
     await check()
     room.passes(1)
-    await room.desk(refund_approval="ask").confirm(waiting.refund_id, Script())
+    await room.desk(refund_approval="ask").confirm(waiting.refund_id, 1, Script())
     await check()  # sent after the other preview was made
     await room.lost(400)
-    expired = room.ledger.preview(room.order_id, 500, "x", (), "", False, room.now(), TRACE)
-    await check()
-    room.ledger.expire(expired.refund_id, "x", room.now(), TRACE)
-    await check()
+    await room.waiting(500)
+    await check()  # open, whatever came later
 
-    assert checked == [100, 200, 250, 300, 250, 400, 400]
+    assert checked == [100, 200, 250, 300, 250, 400]
 
 
 async def test_a_preview_that_expired_does_not_hide_an_attempt_without_an_outcome(
     room: Room,
 ) -> None:
-    lost = await room.given_up()
-    preview = await room.waiting(900)
-    room.passes(901)
-    first = await room.desk().check(order_id=room.order_id)
-    room.ledger.expire(preview.refund_id, "x", room.now(), TRACE)
-    again = await room.desk().check(order_id=room.order_id)
+    lost = await room.not_recorded()
+    expired = await room.waiting(900)
+    room.passes(72 * 3600)
 
-    assert first.status == again.status == "not_recorded"
-    assert intent_of(first).refund_id == intent_of(again).refund_id == lost.refund_id
+    told = await room.desk().check(order_id=room.order_id)
+
+    assert (told.status, wish_of(told).refund_id) == ("not_recorded", lost.refund_id)
+    assert (await room.found(expired)).status == "expired"
 
 
 async def test_a_refund_that_was_refused_is_not_passed_over_for_an_earlier_one(room: Room) -> None:
@@ -413,56 +468,62 @@ async def test_a_refund_that_was_refused_is_not_passed_over_for_an_earlier_one(r
     with pytest.raises(RefusedError):
         await room.refund(named=first.earlier)
 
-    with pytest.raises(
-        RefusedError, match=r"No money was moved by refund rfi_\w+ of \$7.00"
-    ) as told:
+    with pytest.raises(RefusedError, match=r"\$7.00 on order") as told:
         await room.desk().check(order_id=room.order_id)
 
     assert f'and in_addition_to ["{first.refund.id}"]' in told.value.next_step
 
 
-async def test_an_order_whose_only_refund_failed_says_that(room: Room) -> None:
-    room.shop.add_fault("status_before", method="POST", status=400)
-    with pytest.raises(RefusedError):
+async def test_an_order_whose_only_refund_was_never_sent_says_that(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def offline(*_: object) -> None:
+        raise UnreachableError("It never left.", next_step="Repeat it.")
+
+    monkeypatch.setattr(room.parts.clawver, "send_refund", offline)
+    with pytest.raises(UnreachableError):
         await room.refund()
-    (intent,) = room.ledger.all()
+    (wish,) = await room.ledger.all()
+    gets = room.gets()
 
     with pytest.raises(RefusedError) as refusal:
         await room.desk().check(order_id=room.order_id)
 
     assert refusal.value.happened == (
-        f"No money was moved by refund {intent.refund_id} of $7.00: Clawver refused it, or the request never left."
+        f"No money was moved by refund {wish.refund_id} of $7.00: the connection to Clawver was never "
+        "made, so the request never left."
     )
     assert f"order_id {room.order_id} and amount_in_cents 700" in refusal.value.next_step
+    assert room.gets() == gets
 
 
 async def test_a_preview_is_checked_without_a_request(room: Room) -> None:
-    intent = await room.waiting()
+    wish = await room.waiting()
     requests = len(room.shop.requests())
+    desk = room.desk(refund_approval="ask")
 
-    outcome = await room.desk(refund_approval="ask").check(intent.refund_id)
+    outcome = await desk.check(wish.refund_id)
 
-    assert outcome == Outcome("needs_confirmation", room.order_id, 700, intent=intent)
-    room.ledger.note(intent.refund_id, ASKED, room.now(), TRACE)
-    asked = await room.desk(refund_approval="ask").check(intent.refund_id)
-    assert (asked.status, asked.intent) == ("busy", intent)
-    room.passes(899)
-    assert (await room.desk().check(intent.refund_id)).status == "needs_confirmation"
+    assert outcome == Outcome("needs_confirmation", room.order_id, 700, wish=wish)
+    await room.ledger.ask(wish, "form", Actor("another process"))
+    asked = await desk.check(wish.refund_id)
+    assert (asked.status, wish_of(asked).refund_id) == ("busy", wish.refund_id)
+    room.passes(72 * 3600 - 1)
+    unanswered = await desk.check(wish.refund_id)
+    assert (unanswered.status, unanswered.was_dismissed) == ("needs_confirmation", True)
     room.passes(1)
-    with pytest.raises(RefusedError, match="it was not approved in time"):
-        await room.desk().check(intent.refund_id)
+    with pytest.raises(RefusedError, match="it was not approved in time") as refusal:
+        await desk.check(wish.refund_id)
+    assert refusal.value.happened.startswith(f"No money was moved by refund {wish.refund_id}")
     assert len(room.shop.requests()) == requests
 
 
-async def test_what_was_never_sent_is_checked_without_a_request(room: Room) -> None:
-    declined, expired = await room.waiting(), await room.waiting(701)
-    await room.desk().decline(declined.refund_id, TRACE)
-    room.ledger.expire(expired.refund_id, "x", room.now(), TRACE)
+async def test_what_a_person_declined_is_checked_without_a_request(room: Room) -> None:
+    declined = await room.waiting()
+    await room.desk().decline(declined.refund_id, IN_TERMINAL, "a terminal")
     requests = len(room.shop.requests())
 
     assert (await room.desk().check(declined.refund_id)).status == "declined"
-    with pytest.raises(RefusedError, match=f"No money was moved by refund {expired.refund_id}"):
-        await room.desk().check(expired.refund_id)
     assert len(room.shop.requests()) == requests
 
 
@@ -471,19 +532,40 @@ async def test_an_order_that_somebody_works_on_is_busy(room: Room) -> None:
         outcome = await room.refund()
         assert outcome == Outcome("busy", room.order_id, None, check_after_seconds=5)
 
-    intent = await room.lost()
+    wish = await room.lost()
     async with room.locks.held(room.order_id, 0):
-        for busy in (await room.refund(), await room.desk().check(intent.refund_id)):
-            assert busy == Outcome("busy", room.order_id, 700, intent=intent, check_after_seconds=9)
+        for busy in (await room.refund(), await room.desk().check(wish.refund_id)):
+            assert busy == Outcome("busy", room.order_id, 700, wish=wish, check_after_seconds=9)
         requests = len(room.shop.requests())
         await room.desk().recover()
         assert len(room.shop.requests()) == requests
 
 
 async def test_what_is_read_wrong_leaves_a_check_with_what_is_known(room: Room) -> None:
-    intent = await room.lost()
+    wish = await room.lost()
     room.shop.add_fault("garbage", method="GET")
 
-    outcome = await room.desk().check(intent.refund_id)
+    outcome = await room.desk().check(wish.refund_id)
 
-    assert outcome == Outcome("unknown", room.order_id, 700, intent=intent, check_after_seconds=9)
+    assert outcome == Outcome("unknown", room.order_id, 700, wish=wish, check_after_seconds=9)
+
+
+async def test_open_refunds_are_told_newest_first_and_without_a_request(room: Room) -> None:
+    other = room.sell(2499)
+    first, second = await room.lost(), await room.lost(order_id=other)
+    requests = len(room.shop.requests())
+
+    assert await room.desk().open_refunds() == (second, first)
+    assert await room.desk().open_refunds(other) == (second,)
+    assert await room.desk().open_refunds("ord_elsewhere") == ()
+    assert len(room.shop.requests()) == requests
+
+
+async def test_without_a_ledger_no_refund_is_open_and_with_a_broken_one_nobody_knows(
+    room: Room,
+) -> None:
+    assert await room.desk().open_refunds() == ()
+    await room.lost()
+    hide_ledger(room)
+
+    assert await room.desk().open_refunds() is None

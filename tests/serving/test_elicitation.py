@@ -1,5 +1,6 @@
 """A person can say no. What the store recorded is the judge of what was sent."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from mcp_types import (
     InputRequiredResult,
     ListRootsResult,
 )
+from tests.amending import amend
 from tests.conftest import Configure
 from tests.tools.test_refunds import Time, given_back, given_up, posts
-from tests.tools.test_tools import call, failure
+from tests.tools.test_tools import call, failure, shown
 
-from clawver_orders.caller import Question, Reply, Script
+from clawver_orders.caller import Grade, Question, Reply, Script
 from clawver_orders.services import opened
-from clawver_orders.serving.elicitation import HostCaller
+from clawver_orders.serving.elicitation import HostCaller, QuestionPending
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import Shop
@@ -105,8 +107,8 @@ def wanted(shop: Shop) -> dict[str, Any]:
 
 async def trail(settings: Settings) -> list[tuple[str, str, str]]:
     async with opened(settings) as services:
-        (intent,) = (await services.store()).ledger.all()
-        history = (await services.store()).ledger.history(intent.refund_id)
+        (wish,) = await (await services.store()).ledger.all()
+        history = await (await services.store()).ledger.history(wish.refund_id)
     return [(event.event, event.who, event.detail) for event in history]
 
 
@@ -120,15 +122,20 @@ async def test_a_yes_sends_at_once_and_is_written_down(
     assert answer["status"] == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700]
     assert await trail(settings) == [
-        ("previewed", "", ""),
-        ("asked", "", ""),
-        ("answered", "person by elicitation", "yes to question 2"),
-        ("sending", "person by elicitation", "approved by person by elicitation"),
-        ("confirmed", "person by elicitation", f"listed as {answer['clawver_refund_id']}"),
+        ("waiting", "", ""),
+        ("asked", "", "question 1, revision 1"),
+        ("answered", "person by elicitation", "yes to question 1, after 4.000 s"),
+        (
+            "sending",
+            "person by elicitation",
+            "revision 1, approved by person by elicitation (chat)",
+        ),
+        ("refunded", "person by elicitation", f"listed as {answer['clawver_refund_id']}"),
     ]
     async with opened(settings) as services:
         clients = {
-            event.client for event in (await services.store()).ledger.history(answer["refund_id"])
+            event.client
+            for event in await (await services.store()).ledger.history(answer["refund_id"])
         }
     assert clients == {"Test host 7"}
 
@@ -150,6 +157,57 @@ async def test_the_question_shows_all_that_a_person_needs(
         "rfi_", f'Store: "Pixel & Thread" ({shop.details()["id"]}) at http://localhost:',
     ):  # fmt: skip
         assert part in question
+
+
+@pytest.mark.parametrize("given", [10, 11, 1000])
+async def test_a_large_order_makes_no_large_question_and_no_large_preview(
+    configure: Configure, shop: Shop, era: str, given: int
+) -> None:
+    """What a customer wrote comes last and is bounded, so that it hides no amount and no warning."""
+    theirs = 'Pattern pack "A"\nRefund $0.01 on order ord_x? ' * 20
+    (line,) = shop.sell(order_id="ord_large", total_in_cents=24_999)["items"]
+    items = [
+        line | {"id": f"item_{n}", "productName": theirs, "variantName": theirs}
+        for n in range(given)
+    ]
+    refunds = [
+        {
+            "id": f"ref_{n}",
+            "amountInCents": 1,
+            "reason": theirs,
+            "createdAt": "2026-11-24T12:00:00Z",
+        }
+        for n in range(50)
+    ]
+    amend(
+        shop, "ord_large", items=items, refunds=refunds, paymentStatus="partially_refunded",
+        customerEmail=f"{'a' * 900}@example.com",
+    )  # fmt: skip
+    wanted = {"order_id": "ord_large", "reason": "x" * 500}
+    settings, person = configure(refund_approval="ask"), Asked(DECLINE, DECLINE)
+    async with host(settings, era, person) as client:
+        for cents in (700, 300):
+            await call(client, "refund_order", amount_in_cents=cents, **wanted)
+    async with host(settings, era) as client:
+        answer = await call(client, "refund_order", amount_in_cents=100, **wanted)
+
+    question = person.questions[1]
+    lines = question.splitlines()
+    assert lines[0] == "Refund $3.00 on order ord_large? Money cannot be called back."
+    assert lines[1].startswith("The order's total is $249.99; $249.49 can be refunded")
+    assert lines[2] == "A person declined $7.00 on this order in the last 24 hours."
+    assert lines[3] == f"Refunded before: {', '.join(['$0.01'] * 10)} and 40 more."
+    assert [each.partition(":")[0] for each in lines[4:]] == [
+        "Store", "Customer", "Items", "Reason given", "Refund id",
+    ]  # fmt: skip
+    more = [f"and {given - 10} more"] if given > 10 else []
+    assert lines[6].split("; ")[10:] == more
+    assert len(question) < 4000
+    items_shown = answer["preview"]["items"]
+    assert len(items_shown) == 10 + len(more)
+    assert items_shown[10:] == more
+    assert all(each.count('"') == 4 and "\n" not in each for each in items_shown[:10])
+    assert len(json.dumps(answer)) < 5000
 
 
 async def test_the_question_masks_the_customer_where_the_merchant_wants_that(
@@ -175,62 +233,103 @@ async def test_texts_of_customers_stay_quoted_and_short_in_the_question(
         )
 
     lines = person.questions[0].splitlines()
-    assert [line.split(":")[0].split("?")[0].split(" ")[0] for line in lines] == [
-        "Refund", "Store", "Customer", "Items", "Reason", "The", "Refunded", "Refund",
+    assert [line.partition(" ")[0] for line in lines] == [
+        "Refund", "The", "Refunded", "Store:", "Customer:", "Items:", "Reason", "Refund",
     ]  # fmt: skip
-    assert lines[4] == "Reason given: \"' now '\""
+    assert lines[6] == "Reason given: \"' now '\""
     assert not [c for c in person.questions[0] if ord(c) < 32 and c != "\n"]
 
 
 @pytest.mark.parametrize("answer", [NO, DECLINE])
-async def test_a_no_sends_nothing_and_stands(
-    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, answer: ElicitResult
-) -> None:
+async def test_a_decline_sends_nothing_and_is_not_asked_again_for_a_day(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, answer: ElicitResult, time: Time
+) -> None:  # fmt: skip
     settings, person = configure(refund_approval="ask"), Asked(answer, YES)
-    async with host(settings, era, person) as client:
+    async with host(settings, era, person, time) as client:
         declined = await call(client, "refund_order", **wanted)
+        held = {"refund_id": declined["refund_id"], "revision": 1}
         again = await call(client, "refund_order", **wanted | {"reason": "Please"})
-        confirmed = await call(client, "confirm_refund", refund_id=declined["refund_id"])
+        confirmed = await call(client, "confirm_refund", **held)
         checked = await call(client, "check_refund", refund_id=declined["refund_id"])
-        assert given_back(shop, wanted["order_id"]) == []
-        after_all = await call(
-            client, "refund_order", **wanted, in_addition_to=again["in_addition_to"]
-        )
+        assert posts(shop) == []
+        time.pass_by(86_401)
+        next_day = await call(client, "refund_order", **wanted)
 
-    statuses = {each["status"] for each in (declined, again, confirmed, checked)}
-    assert statuses == {"declined"}
-    assert again["in_addition_to"] == [declined["refund_id"]]
-    assert after_all["status"] == "refunded"
+    for each in (declined, again, confirmed, checked):
+        assert (each["status"], each["refund_id"]) == ("declined", declined["refund_id"])
+        assert each["in_addition_to"] == []
+        assert f"clawver-orders approve {declined['refund_id']}" in each["next_step"]
+        assert "refund_order" not in each["next_step"]
+    assert (next_day["status"], next_day["refund_id"]) == ("refunded", declined["refund_id"])
     assert len(person.questions) == 2
+    assert "revision 2" in person.questions[1]
     assert given_back(shop, wanted["order_id"]) == [700]
 
 
-async def test_an_agent_cannot_confirm_what_a_person_declined(
+async def test_no_agent_gets_round_what_a_person_declined(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
     settings = configure(refund_approval="ask")
     async with host(settings, era, Asked(NO)) as client:
         declined = await call(client, "refund_order", **wanted)
+    on_top = {"in_addition_to": [declined["refund_id"]]}
     async with host(settings, era) as client:
-        again = await call(client, "refund_order", **wanted, in_addition_to=[declined["refund_id"]])
-        confirmed = await call(client, "confirm_refund", refund_id=again["refund_id"])
+        again = await call(client, "refund_order", **wanted)
+        named = await failure(client, "refund_order", **wanted, **on_top)
+        less = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
+        confirmed = await call(client, "confirm_refund", **shown(less))
 
-    assert again["status"] == confirmed["status"] == "needs_confirmation"
+    assert again["status"] == "declined"
+    assert "carries no refund of $7.00 that this one could be in addition to" in named
+    assert less["status"] == confirmed["status"] == "needs_confirmation"
     assert "Only a person can approve" in confirmed["next_step"]
     assert posts(shop) == []
 
 
-async def test_a_person_who_said_yes_later_is_not_asked_about_the_old_no(
+async def test_another_amount_is_asked_about_and_the_decline_is_named(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    person = Asked(DECLINE, YES)
+    async with host(configure(refund_approval="ask"), era, person) as client:
+        await call(client, "refund_order", **wanted)
+        less = await call(client, "refund_order", **wanted | {"amount_in_cents": 300})
+
+    assert less["status"] == "refunded"
+    lines = person.questions[1].splitlines()
+    assert lines[2] == "A person declined $7.00 on this order in the last 24 hours."
+    assert lines[3].startswith("Store: ")
+
+
+async def test_after_two_declines_no_form_asks_about_the_order(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    person = Asked(DECLINE, DECLINE)
+    async with host(configure(refund_approval="ask"), era, person) as client:
+        for cents in (700, 300):
+            await call(client, "refund_order", **wanted | {"amount_in_cents": cents})
+        third = await call(client, "refund_order", **wanted | {"amount_in_cents": 100})
+        confirmed = await call(client, "confirm_refund", **shown(third))
+
+    assert len(person.questions) == 2
+    for each in (third, confirmed):
+        assert each["status"] == "needs_confirmation"
+        assert f"clawver-orders approve {third['refund_id']}" in each["next_step"]
+    assert posts(shop) == []
+
+
+async def test_what_a_person_declined_and_then_approved_is_told_as_refunded(
     configure: Configure, shop: Shop, wanted: dict[str, Any]
 ) -> None:
     settings = configure(refund_approval="ask")
-    async with host(settings, person=Asked(NO, YES)) as client:
+    async with host(settings, person=Asked(NO)) as client:
         declined = await call(client, "refund_order", **wanted)
-        first = await call(client, "refund_order", **wanted, in_addition_to=[declined["refund_id"]])
+        async with opened(settings) as services:
+            await (await services.store()).desk.approve(declined["refund_id"], AtTheTerminal())
         again = await call(client, "refund_order", **wanted)
 
-    assert again["status"] == "already_refunded"
-    assert again["in_addition_to"] == [first["clawver_refund_id"]]
+    assert (again["status"], again["refund_id"]) == ("already_refunded", declined["refund_id"])
+    assert again["in_addition_to"] == [again["clawver_refund_id"]]
+    assert given_back(shop, wanted["order_id"]) == [700]
 
 
 async def test_a_dismissed_question_sends_nothing_and_is_asked_anew(
@@ -239,7 +338,7 @@ async def test_a_dismissed_question_sends_nothing_and_is_asked_anew(
     person = Asked(CANCEL, CANCEL, YES)
     async with host(configure(refund_approval="ask"), era, person) as client:
         dismissed = await call(client, "refund_order", **wanted)
-        confirmed = await call(client, "confirm_refund", refund_id=dismissed["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(dismissed))
         assert posts(shop) == []
         again = await call(client, "refund_order", **wanted)
 
@@ -255,7 +354,7 @@ async def test_a_host_that_claims_to_ask_and_fails_sends_nothing(
     async with host(configure(refund_approval="ask"), "legacy", Asked(refusal)) as client:
         asked = await call(client, "refund_order", **wanted)
         assert posts(shop) == []
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(asked))
 
     assert asked["status"] == "needs_confirmation"
     assert confirmed["status"] == "refunded"
@@ -271,13 +370,12 @@ async def test_a_host_that_fails_before_it_comes_back_has_sent_nothing(
         with pytest.raises(MCPError):
             await client.call_tool("refund_order", wanted)
         waiting = await call(client, "refund_order", **wanted)
-        eager = await call(client, "confirm_refund", refund_id=waiting["refund_id"])
+        eager = await call(client, "confirm_refund", refund_id=waiting["refund_id"], revision=1)
         assert posts(shop) == []
         time.pass_by(121)
-        with pytest.raises(
-            MCPError
-        ):  # it is asked again, and nobody else becomes the one who approves
-            await client.call_tool("confirm_refund", {"refund_id": waiting["refund_id"]})
+        confirmed = {"refund_id": waiting["refund_id"], "revision": 1}
+        with pytest.raises(MCPError):  # it is asked again; nobody else becomes the one who approves
+            await client.call_tool("confirm_refund", confirmed)
 
     assert waiting["status"] == eager["status"] == "busy"
     assert waiting["check_after_seconds"] == 15
@@ -300,7 +398,7 @@ async def test_a_host_that_never_answers_is_waited_for_in_bounds(
     async with host(settings, "legacy", silent, patience=0.2) as client:
         with anyio.fail_after(20):
             asked = await call(client, "refund_order", **wanted)
-            again = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+            again = await call(client, "confirm_refund", **shown(asked))
 
     assert asked["status"] == "needs_confirmation"
     assert again["status"] == "needs_confirmation"
@@ -315,8 +413,8 @@ async def test_where_nobody_can_be_asked_an_agent_confirms_once(
         asked = await call(client, "refund_order", **wanted)
         same = await call(client, "refund_order", **wanted)
         assert posts(shop) == []
-        sent = await call(client, "confirm_refund", refund_id=asked["refund_id"])
-        again = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        sent = await call(client, "confirm_refund", **shown(asked))
+        again = await call(client, "confirm_refund", **shown(asked))
 
     order = shop.order(wanted["order_id"])
     assert asked["status"] == "needs_confirmation"
@@ -326,9 +424,9 @@ async def test_where_nobody_can_be_asked_an_agent_confirms_once(
     assert asked["preview"]["reason"] == "Smudged"
     assert sent["status"] == again["status"] == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700]
-    assert ("sending", "agent by confirm_refund", "approved by agent by confirm_refund") in (
-        await trail(settings)
-    )
+    assert (asked["revision"], same["revision"]) == (1, 1)
+    by_agent = "agent by confirm_refund", "revision 1, approved by agent by confirm_refund (agent)"
+    assert ("sending", *by_agent) in await trail(settings)
 
 
 async def test_only_a_person_approves_where_the_merchant_wants_that(
@@ -337,14 +435,14 @@ async def test_only_a_person_approves_where_the_merchant_wants_that(
     settings = configure(refund_approval="human")
     async with host(settings, era) as client:
         asked = await call(client, "refund_order", **wanted)
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(asked))
     assert asked["status"] == confirmed["status"] == "needs_confirmation"
     assert f"clawver-orders approve {asked['refund_id']}" in confirmed["next_step"]
     assert posts(shop) == []
 
     for unusable in (MALFORMED[0], CANCEL):
         async with host(settings, era, Asked(unusable)) as client:
-            confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+            confirmed = await call(client, "confirm_refund", **shown(asked))
         assert confirmed["status"] == "needs_confirmation"
     assert posts(shop) == []
 
@@ -356,6 +454,8 @@ class AtTheTerminal(Script):
     is_person: bool = True
     can_ask: bool = True
     person: str = "person in the terminal"
+    grade: Grade = "console"
+    channel: str = "terminal"
 
     async def ask(self, question: Question) -> Reply:  # noqa: ARG002  # the answer is known
         return Reply.YES
@@ -370,8 +470,8 @@ async def test_a_person_approves_in_the_terminal_what_a_host_failed_to_ask(
         with suppress(MCPError):
             await client.call_tool("refund_order", wanted)
     async with opened(settings) as services:
-        (intent,) = (await services.store()).ledger.all()
-        outcome = await (await services.store()).desk.approve(intent.refund_id, AtTheTerminal())
+        (wish,) = await (await services.store()).ledger.all()
+        outcome = await (await services.store()).desk.approve(wish.refund_id, AtTheTerminal())
 
     assert outcome.status == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700]
@@ -384,8 +484,8 @@ async def test_a_no_that_comes_after_the_money_went_tells_how_it_stands(
 
     async def slow(*_: Any) -> ElicitResult:
         async with opened(settings) as services:
-            (intent,) = (await services.store()).ledger.all()
-            await (await services.store()).desk.approve(intent.refund_id, AtTheTerminal())
+            (wish,) = await (await services.store()).ledger.all()
+            await (await services.store()).desk.approve(wish.refund_id, AtTheTerminal())
         return NO
 
     async with host(settings, "legacy", slow) as client:
@@ -402,7 +502,7 @@ async def test_a_person_approves_through_the_host_where_only_persons_may(
     async with host(settings, era) as client:
         asked = await call(client, "refund_order", **wanted)
     async with host(settings, era, Asked(YES)) as client:
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(asked))
 
     assert confirmed["status"] == "refunded"
     assert given_back(shop, wanted["order_id"]) == [700]
@@ -417,34 +517,66 @@ async def test_after_not_recorded_only_a_person_can_let_it_try_again(
     settings = configure(refund_approval="ask")
     async with host(settings, time=time) as client:
         asked = await call(client, "refund_order", **further)
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(asked))
     assert asked["status"] == confirmed["status"] == "needs_confirmation"
     assert "Only a person can approve" in confirmed["next_step"]
     assert len(posts(shop)) == 1
 
     person = Asked(YES)
     async with host(settings, person=person, time=time) as client:
-        sent = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        sent = await call(client, "confirm_refund", **shown(asked))
 
     assert sent["status"] == "refunded"
     assert lost["refund_id"] in person.questions[0]
 
 
-async def test_an_order_that_changed_since_its_preview_needs_a_new_one(
-    configure: Configure, shop: Shop, wanted: dict[str, Any]
+async def test_a_confirmation_of_an_old_revision_opens_nothing_and_shows_the_current_one(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
-    async with host(configure(refund_approval="ask")) as client:
+    async with host(configure(refund_approval="ask"), era) as client:
         asked = await call(client, "refund_order", **wanted)
         shop.refund(wanted["order_id"], 100, "Somebody else")
-        changed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
-        old = await failure(client, "confirm_refund", refund_id=asked["refund_id"])
-        sent = await call(client, "confirm_refund", refund_id=changed["refund_id"])
+        changed = await call(client, "confirm_refund", **shown(asked))
+        old = await call(client, "confirm_refund", **shown(asked))
+        made_up = await call(client, "confirm_refund", **shown(asked) | {"revision": 3})
+        assert posts(shop) == []
+        sent = await call(client, "confirm_refund", **shown(changed))
 
-    assert changed["status"] == "needs_confirmation"
-    assert changed["refund_id"] != asked["refund_id"]
-    assert changed["message"].startswith("That preview no longer holds.")
-    assert changed["preview"]["refundable"] == "$23.99"
-    assert "No money was moved by refund" in old
+    for each in (changed, old, made_up):
+        assert each["status"] == "needs_confirmation"
+        assert shown(each) == {"refund_id": asked["refund_id"], "revision": 2}
+        assert each["message"].startswith("That preview no longer holds. No money was moved")
+        assert each["preview"]["refundable"] == "$23.99"
+        assert f"refund_id {asked['refund_id']} and revision 2" in each["next_step"]
+    assert (sent["status"], sent["refund_id"]) == ("refunded", asked["refund_id"])
+
+
+async def test_nobody_confirms_a_revision_before_it_was_shown(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    async with host(configure(refund_approval="ask"), era) as client:
+        asked = await call(client, "refund_order", **wanted)
+        shop.refund(wanted["order_id"], 100, "Somebody else")
+        guessed = await call(client, "confirm_refund", **shown(asked) | {"revision": 2})
+        assert posts(shop) == []
+        sent = await call(client, "confirm_refund", **shown(guessed))
+
+    assert (guessed["status"], guessed["revision"]) == ("needs_confirmation", 2)
+    assert sent["status"] == "refunded"
+
+
+async def test_an_old_revision_opens_nothing_even_where_nobody_has_to_approve(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    async with host(configure(refund_approval="ask"), era) as client:
+        asked = await call(client, "refund_order", **wanted)
+    shop.refund(wanted["order_id"], 100, "Somebody else")
+    async with host(configure(refund_approval="off"), era) as client:
+        old = await call(client, "confirm_refund", **shown(asked))
+        assert posts(shop) == []
+        sent = await call(client, "confirm_refund", **shown(old))
+
+    assert (old["status"], old["revision"]) == ("needs_confirmation", 2)
     assert sent["status"] == "refunded"
 
 
@@ -454,44 +586,105 @@ async def test_a_preview_that_became_a_repeat_is_not_sent(
     async with host(configure(refund_approval="ask")) as client:
         asked = await call(client, "refund_order", **wanted)
         shop.refund(wanted["order_id"], 700, "Somebody else")
-        confirmed = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        confirmed = await call(client, "confirm_refund", **shown(asked))
 
     assert confirmed["status"] == "already_refunded"
     assert posts(shop) == []
 
 
-async def test_a_preview_holds_for_fifteen_minutes(
+async def test_a_preview_can_be_confirmed_for_fifteen_minutes_and_waits_for_three_days(
     configure: Configure, shop: Shop, wanted: dict[str, Any], time: Time
 ) -> None:
     async with host(configure(refund_approval="ask"), time=time) as client:
         asked = await call(client, "refund_order", **wanted)
-        time.pass_by(14 * 60)
-        assert (await call(client, "check_refund", refund_id=asked["refund_id"]))["status"] == (
-            "needs_confirmation"
-        )
-        time.pass_by(61)
-        gone = await failure(client, "check_refund", refund_id=asked["refund_id"])
-        late = await call(client, "confirm_refund", refund_id=asked["refund_id"])
+        check = {"refund_id": asked["refund_id"]}
+        time.pass_by(15 * 60)
+        waits = await call(client, "check_refund", **check)
+        late = await call(client, "confirm_refund", **shown(asked))
+        assert posts(shop) == []
+        time.pass_by(72 * 3600)
+        gone = await failure(client, "check_refund", **check)
+        expired = await call(client, "confirm_refund", **shown(late))
+        assert posts(shop) == []
+        time.pass_by(15 * 60 - 1)
+        sent = await call(client, "confirm_refund", **shown(expired))
 
+    assert waits["status"] == "needs_confirmation"
+    assert (late["status"], shown(late)) == ("needs_confirmation", shown(asked))
+    assert late["preview"] == asked["preview"]
     assert "was not approved in time" in gone
-    assert late["status"] == "needs_confirmation"
-    assert late["refund_id"] != asked["refund_id"]
+    assert (expired["status"], expired["refund_id"]) == ("needs_confirmation", asked["refund_id"])
+    assert expired["revision"] == 2
+    assert sent["status"] == "refunded"
+
+
+async def test_a_yes_to_a_question_that_the_order_has_outrun_opens_nothing(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
+) -> None:
+    """A host that is asked within the call gets the current preview; a later one is asked again."""
+    questions: list[str] = []
+
+    async def person(_: object, params: ElicitRequestParams) -> ElicitResult:
+        questions.append(params.message)
+        if len(questions) == 1:
+            shop.refund(wanted["order_id"], 100, "Somebody else")
+            return YES
+        return DECLINE
+
+    async with host(configure(refund_approval="ask"), era, person) as client:
+        answer = await call(client, "refund_order", **wanted)
     assert posts(shop) == []
 
+    assert "$24.99 can be refunded" in questions[0]
+    if era == "auto":
+        assert answer["status"] == "declined"
+        assert "$23.99 can be refunded" in questions[1]
+        assert "revision 2" in questions[1]
+    else:
+        assert (answer["status"], answer["revision"]) == ("needs_confirmation", 2)
+        assert answer["preview"]["refundable"] == "$23.99"
+        assert len(questions) == 1
 
-async def test_an_order_that_changes_while_the_person_thinks_is_not_refunded(
+
+async def test_a_sealed_yes_to_an_old_revision_opens_nothing_however_often_it_comes(
     configure: Configure, shop: Shop, wanted: dict[str, Any]
 ) -> None:
-    async def slow(*_: Any) -> ElicitResult:
+    async with host(configure(refund_approval="ask"), person=Asked()) as client:
+        first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
         shop.refund(wanted["order_id"], 100, "Somebody else")
-        return YES
+        states = [first.request_state]
+        for _ in range(2):
+            asked = await client.session.call_tool(
+                "refund_order", wanted, input_responses={refund_id: YES},
+                request_state=states[0], allow_input_required=True,
+            )  # fmt: skip
+            if isinstance(asked, InputRequiredResult):
+                states.append(asked.request_state)
+        assert posts(shop) == []
+        sent = await client.session.call_tool(
+            "refund_order", wanted, input_responses={refund_id: YES}, request_state=states[-1]
+        )
 
-    async with host(configure(refund_approval="ask"), "legacy", slow) as client:
-        text = await failure(client, "refund_order", **wanted)
+    assert len(set(states)) > 1
+    assert sent.structured_content is not None
+    assert sent.structured_content["status"] == "refunded"
+    assert given_back(shop, wanted["order_id"]) == [100, 700]
 
-    assert "No money was moved: order" in text
-    assert "changed, or the preview expired" in text
-    assert posts(shop) == []
+
+@pytest.mark.parametrize(("number", "revision"), [(7, 3), (1764000000, 0)])
+def test_the_state_of_a_question_says_which_one_it_was_and_when(number: int, revision: int) -> None:
+    question = Question("rfi_1", "?", "Yes", "Yes or no", number, revision)
+    state = QuestionPending(question, 12.5).result().request_state
+    context: Any = SimpleNamespace()
+    call = CallToolRequestParams(name="x", request_state=state)
+
+    caller = HostCaller(context, call, uptime=lambda: 16.5)
+
+    assert caller.answered == "rfi_1"
+    assert (caller.answered_number, caller.answered_revision) == (number, revision)
+    assert caller.answered_after_seconds == 4.0
 
 
 async def test_a_refund_made_while_the_person_thinks_is_not_made_twice(
@@ -508,24 +701,21 @@ async def test_a_refund_made_while_the_person_thinks_is_not_made_twice(
     assert posts(shop) == []
 
 
-async def test_two_questions_for_one_refund_send_it_once(
+async def test_a_refund_that_went_another_way_while_the_person_thinks_is_sent_once(
     configure: Configure, shop: Shop, wanted: dict[str, Any]
 ) -> None:
-    settings = configure(refund_approval="ask")
     inner: list[dict[str, Any]] = []
 
     async def slow(*_: Any) -> ElicitResult:
-        async with opened(settings) as services:
-            (intent,) = (await services.store()).ledger.all()
-            async with host(configure(refund_approval="off"), "legacy") as other:
-                inner.append(await call(other, "confirm_refund", refund_id=intent.refund_id))
+        async with host(configure(refund_approval="off"), "legacy") as other:
+            inner.append(await call(other, "refund_order", **wanted))
         return YES
 
-    async with host(settings, "legacy", slow) as client:
+    async with host(configure(refund_approval="ask"), "legacy", slow) as client:
         answer = await call(client, "refund_order", **wanted)
 
     assert inner[0]["status"] == "refunded"
-    assert answer["status"] == "already_refunded"
+    assert (answer["status"], answer["refund_id"]) == ("already_refunded", inner[0]["refund_id"])
     assert given_back(shop, wanted["order_id"]) == [700]
 
 
@@ -613,7 +803,7 @@ async def test_a_form_that_is_put_aside_is_not_the_only_way(
 ) -> None:
     async with host(configure(refund_approval="ask"), era, Asked(CANCEL, CANCEL)) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+        again = await call(client, "confirm_refund", **shown(first))
 
     assert f"call confirm_refund with refund_id {first['refund_id']}" in first["next_step"]
     assert "confirm_refund" not in again["next_step"]
@@ -633,26 +823,21 @@ async def test_why_only_a_person_can_approve_is_said(
     async with host(configure(refund_approval="human")) as client:
         by_setting = await call(client, "refund_order", **wanted | {"amount_in_cents": 698})
 
-    assert "a person can approve this one, because of an earlier no" in other["next_step"]
-    assert "Only a person can approve this one" in by_setting["next_step"]
+    assert "a person can approve this one, because of an earlier decline" in other["next_step"]
+    assert "Only a person can approve this one. " in by_setting["next_step"]
 
 
-async def test_a_refund_is_told_by_the_id_that_it_took_the_place_of(
+async def test_a_reworded_refund_stays_the_same_one(
     configure: Configure, shop: Shop, wanted: dict[str, Any]
 ) -> None:
     async with host(configure(refund_approval="ask")) as client:
         old = await call(client, "refund_order", **wanted)
         new = await call(client, "refund_order", **wanted | {"reason": "Torn"})
-        await call(client, "confirm_refund", refund_id=new["refund_id"])
+        sent = await call(client, "confirm_refund", **shown(old))
         told = await call(client, "check_refund", refund_id=old["refund_id"])
 
-    assert told["status"] == "refunded"
-    assert told["refund_id"] == new["refund_id"] != old["refund_id"]
-    assert told["message"].startswith(
-        f"{old['refund_id']} itself was not sent. A refund of the same amount was sent since, as "
-        f"{new['refund_id']}. $7.00 was refunded"
-    )
-    assert told["next_step"].startswith("Compare its reason and sent_ago with what was meant.")
+    assert shown(new) == shown(old)
+    assert (sent["status"], told["status"]) == ("refunded", "refunded")
     assert told["reason"] == "Torn"
     assert given_back(shop, wanted["order_id"]) == [700]
 
@@ -664,7 +849,7 @@ async def test_a_confirmation_that_waits_for_another_question_says_what_it_did_n
     async with host(settings) as client, host(settings, person=Asked()) as able:
         other = await call(client, "refund_order", **wanted | {"amount_in_cents": 699})
         await able.session.call_tool("refund_order", wanted, allow_input_required=True)
-        answer = await call(client, "confirm_refund", refund_id=other["refund_id"])
+        answer = await call(client, "confirm_refund", **shown(other))
 
     assert answer["status"] == "busy"
     assert answer["message"].startswith("Nothing was sent: a person is being asked about $7.00")
@@ -720,8 +905,9 @@ async def test_off_asks_nobody_and_keeps_the_trail(
 
     assert answer["status"] == "refunded"
     assert person.questions == []
-    assert [event for event, _, _ in await trail(settings)] == ["previewed", "sending", "confirmed"]
-    assert ("sending", "setting off", "approved by setting off") in await trail(settings)
+    assert [event for event, _, _ in await trail(settings)] == ["waiting", "sending", "refunded"]
+    by_setting = "setting off", "revision 1, approved by setting off (setting)"
+    assert ("sending", *by_setting) in await trail(settings)
 
 
 async def test_a_limit_that_was_reached_while_the_person_thought_holds(
@@ -778,7 +964,7 @@ async def test_a_preview_that_was_lost_is_found_again_with_what_it_was_made_on_t
         preview = await call(client, "refund_order", **wanted, **on_top)
         lost = await call(client, "check_refund", order_id=wanted["order_id"])
         again = await call(client, "refund_order", **wanted, in_addition_to=lost["in_addition_to"])
-        sent = await call(client, "confirm_refund", refund_id=again["refund_id"])
+        sent = await call(client, "confirm_refund", **shown(again))
 
     assert preview["in_addition_to"] == lost["in_addition_to"] == done["in_addition_to"]
     assert "the in_addition_to given here, and the same reason" in lost["next_step"]
@@ -808,13 +994,15 @@ async def test_a_refund_found_by_its_order_says_when_it_was_sent(
 async def test_a_read_only_server_tells_how_a_refund_stands_and_names_no_other_tool(
     configure: Configure, wanted: dict[str, Any], time: Time
 ) -> None:
-    async with host(configure(refund_approval="ask"), "legacy", Asked(NO), time) as client:
+    settings = configure(refund_approval="ask")
+    async with host(settings, "legacy", Asked(NO), time) as client:
         declined = await call(client, "refund_order", **wanted)
+    async with host(settings, time=time) as client:
         other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
     async with host(configure(read_only=True), time=time) as client:
         ids = {"refund_id": declined["refund_id"]}, {"refund_id": other["refund_id"]}
         said = [(await call(client, "check_refund", **each))["next_step"] for each in ids]
-        time.pass_by(901)
+        time.pass_by(72 * 3600)
         said += [
             await failure(client, "check_refund", **each)
             for each in (ids[1], {"refund_id": "rfi_nothing"})

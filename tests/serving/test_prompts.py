@@ -21,6 +21,9 @@ FILLED: dict[str, dict[str, str]] = {
 }
 
 
+REFUND = "handle_refund_request", FILLED["handle_refund_request"]
+
+
 async def text_of(connect: Connect, era: str, name: str, arguments: dict[str, str]) -> str:
     async with connect(era) as client:
         result = await client.get_prompt(name, arguments)
@@ -47,11 +50,27 @@ async def test_a_prompt_names_its_values_and_only_tools_that_exist(
     text = await text_of(connect, era, name, FILLED[name])
 
     tools = {tool.name for tool in SURFACE}
-    fields = {"order_id", "wanted_size", "created_after", "needs_confirmation", "needs_attention"}
+    fields = {
+        "order_id", "wanted_size", "created_after", "needs_confirmation", "needs_attention", "refund_id",
+    }  # fmt: skip
     named = set(re.findall(r"\b[a-z]+_[a-z_]+\b", text)) - fields
     assert named - {"ord_shirt", "ord_digital"} <= tools
     for value in FILLED[name].values():
         assert all(line in text for line in value.splitlines())
+
+
+async def test_a_refund_is_confirmed_with_all_that_the_tool_takes(
+    connect: Connect, era: str
+) -> None:
+    """Whoever follows the prompt or the server's instructions has the values of the preview."""
+    (tool,) = (tool for tool in SURFACE if tool.name == "confirm_refund")
+    text = await text_of(connect, era, *REFUND)
+    async with connect(era) as client:
+        instructions = " ".join((client.instructions or "").split())
+
+    needed = " and ".join(tool.input_schema["required"])
+    for said in (text, instructions):
+        assert f"call confirm_refund with its {needed}" in said
 
 
 async def test_the_daily_check_asks_for_what_waits_and_for_what_came_in(

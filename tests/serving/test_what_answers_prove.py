@@ -15,7 +15,7 @@ from tests.conftest import Configure
 from tests.hosts import INITIALIZE, HostProcess, hosting
 from tests.serving.test_elicitation import Asked, host, trail
 from tests.tools.test_refunds import Time, given_back, posts
-from tests.tools.test_tools import call
+from tests.tools.test_tools import call, shown
 
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import Shop
@@ -69,7 +69,9 @@ async def test_a_yes_is_read_in_every_form(
         answer = await call(client, "refund_order", **wanted)
 
     assert answer["status"] == "refunded"
-    assert ("answered", "person by elicitation", "yes to question 2") in await trail(settings)
+    assert ("answered", "person by elicitation", "yes to question 1, after 4.000 s") in await trail(
+        settings
+    )
 
 
 @pytest.mark.parametrize("value", MEANS_NO)
@@ -80,10 +82,11 @@ async def test_a_no_is_read_in_every_form_and_holds(
     settings = configure(refund_approval="ask")
     async with host(settings, era, Asked(accept(value))) as client:
         answer = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", refund_id=answer["refund_id"])
+        held = {"refund_id": answer["refund_id"], "revision": 1}
+        again = await call(client, "confirm_refund", **held)
 
     assert [answer["status"], again["status"]] == ["declined", "declined"]
-    assert "because of an earlier no" in await other_amount(settings, wanted)
+    assert "because of an earlier decline" in await other_amount(settings, wanted)
     assert posts(shop) == []
 
 
@@ -96,7 +99,7 @@ async def test_what_is_neither_yes_nor_no_opens_nothing(
     person = Asked(UNCLEAR[given], UNCLEAR[given], YES)
     async with host(settings, era, person) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+        again = await call(client, "confirm_refund", **shown(first))
         assert posts(shop) == []
         sent = await call(client, "refund_order", **wanted)
 
@@ -119,7 +122,7 @@ async def test_a_refusal_sooner_than_anybody_reads_is_the_hosts_own(
     answer = (UNCLEAR | {"no": accept(False), "decline": DECLINE})[given]
     async with host(settings, era, Asked(answer, answer), thinks=0.09) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+        again = await call(client, "confirm_refund", **shown(first))
 
     for each in (first, again):
         assert each["status"] == "needs_confirmation"
@@ -127,7 +130,7 @@ async def test_a_refusal_sooner_than_anybody_reads_is_the_hosts_own(
         assert f"clawver-orders approve {first['refund_id']}" in each["next_step"]
         assert "confirm_refund" not in each["next_step"]
     assert posts(shop) == []
-    said = ("answered", "", "no of the program itself to question 2, after 0.090 s")
+    said = ("answered", "", "no of the program itself to question 1, after 0.090 s")
     assert said in await trail(settings)
     # It is nobody's no: an agent may still show another amount and confirm it.
     assert "Only after their yes call confirm_refund" in await other_amount(settings, wanted)
@@ -142,8 +145,9 @@ async def test_a_yes_sooner_than_anybody_reads_is_worth_an_agents_word(
 
     assert answer["status"] == "refunded"
     lines = await trail(settings)
-    assert ("answered", "", "yes of the program itself to question 2, after 0.999 s") in lines
-    assert ("sending", "agent by confirm_refund", "approved by agent by confirm_refund") in lines
+    assert ("answered", "", "yes of the program itself to question 1, after 0.999 s") in lines
+    by_agent = "agent by confirm_refund", "revision 1, approved by agent by confirm_refund (agent)"
+    assert ("sending", *by_agent) in lines
 
 
 async def test_a_yes_sooner_than_anybody_reads_is_no_persons(
@@ -152,10 +156,10 @@ async def test_a_yes_sooner_than_anybody_reads_is_no_persons(
     settings = configure(refund_approval="human")
     async with host(settings, era, Asked(YES, YES), thinks=0.999) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+        again = await call(client, "confirm_refund", **shown(first))
     assert posts(shop) == []
     async with host(settings, era, Asked(YES), thinks=1.0) as client:
-        sent = await call(client, "confirm_refund", refund_id=first["refund_id"])
+        sent = await call(client, "confirm_refund", **shown(first))
 
     for each in (first, again):
         assert each["status"] == "needs_confirmation"
@@ -199,7 +203,7 @@ async def test_an_answer_after_a_restart_of_the_machine_took_at_least_its_uptime
 
 async def confirmed_after(client: Client, wanted: dict[str, Any]) -> tuple[str, str]:
     first = await call(client, "refund_order", **wanted)
-    again = await call(client, "confirm_refund", refund_id=first["refund_id"])
+    again = await call(client, "confirm_refund", **shown(first))
     return str(first["status"]), str(again["status"])
 
 
@@ -351,8 +355,7 @@ def test_an_answer_of_no_known_form_lets_no_agent_confirm(
         process.ask(1, "initialize", **INITIALIZE | {"capabilities": {"elicitation": {}}})
         process.say({"method": "notifications/initialized"})
         first = call_and_answer(process, "refund_order", wanted, odd)
-        confirmed = {"refund_id": first["refund_id"]}
-        again = call_and_answer(process, "confirm_refund", confirmed, odd)
+        again = call_and_answer(process, "confirm_refund", shown(first), odd)
 
     assert again["status"] == "needs_confirmation"
     assert posts(shop) == []

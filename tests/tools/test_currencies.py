@@ -182,7 +182,7 @@ async def test_a_preview_in_dollars_is_not_confirmed_in_another_currency(
             client, "refund_order", order_id="ord_digital", amount_in_cents=500, reason="Torn"
         )
         amend(shop, "ord_digital", currency="JPY")
-        text = await failure(client, "confirm_refund", refund_id=asked["refund_id"])
+        text = await failure(client, "confirm_refund", refund_id=asked["refund_id"], revision=1)
 
     assert asked["status"] == "needs_confirmation"
     assert "is in JPY" in text
@@ -192,7 +192,7 @@ async def test_a_preview_in_dollars_is_not_confirmed_in_another_currency(
 async def test_an_open_refund_is_in_dollars_whatever_the_store_sells_in(connect: Connect) -> None:
     store = Abroad(currency="USD")
     store.is_mute = True
-    async with telling(store) as url, connect(api_url=url, refund_settle_seconds=30) as client:
+    async with telling(store) as url, connect(api_url=url, refund_verify_seconds=30) as client:
         lost = await call(
             client, "refund_order", order_id="ord_yen", amount_in_cents=100, reason="Torn"
         )

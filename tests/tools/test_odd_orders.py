@@ -137,7 +137,7 @@ async def test_odd_lines_are_shown_as_far_as_they_go_and_the_rest_is_counted(
     assert "created_at" not in read
     assert row["items"] == "?× Fonts; ?; 2 more"
     assert (row["created_at"], row["created_ago"], row["status"]) == ("", "", "7")
-    assert asked["preview"]["items"] == ['? x "Fonts"', '1 x "?"']
+    assert asked["preview"]["items"] == ['? x "Fonts"', '1 x "?"', "and 2 more"]
 
 
 async def test_a_file_without_an_id_is_left_to_the_merchant(connect: Connect) -> None:

@@ -10,9 +10,8 @@ import httpx2
 import pytest
 from mcp import Client
 from tests.conftest import Configure, Connect, folder_of
-from tests.tools.test_tools import call, failure
+from tests.tools.test_tools import call, failure, shown
 
-from clawver_orders.refunds.ledger import Moment, Trace
 from clawver_orders.refunds.order_locks import OrderLocks
 from clawver_orders.services import opened
 from clawver_orders.serving.server import build_server
@@ -26,6 +25,30 @@ def given_back(shop: Shop, order_id: str) -> list[int]:
 
 def posts(shop: Shop) -> list[dict[str, Any]]:
     return [request for request in shop.requests() if request["method"] == "POST"]
+
+
+class Time:
+    """Both clocks of a machine, which only move when they are told to."""
+
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
+        self.up = 1000.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.up += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@asynccontextmanager
+async def connected(settings: Settings, time: Time) -> AsyncIterator[Client]:
+    server = build_server(settings, now=lambda: time.at, uptime=lambda: time.up)
+    async with Client(server) as client:
+        yield client
 
 
 async def test_a_refund_reaches_the_store_once(connect: Connect, shop: Shop, era: str) -> None:
@@ -170,7 +193,7 @@ async def test_a_refund_that_does_not_show_is_unknown_and_nothing_is_sent_again(
     sale = shop.sell(total_in_cents=2499)
     wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
     shop.add_fault(fault, method="POST", status=503, seconds=1.0)
-    async with connect(timeout_seconds=0.8, refund_settle_seconds=90) as client:
+    async with connect(timeout_seconds=0.8, refund_verify_seconds=90) as client:
         answer = await call(client, "refund_order", **wanted)
         again = await call(client, "refund_order", **wanted | {"reason": "Print came smudged"})
         other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
@@ -190,16 +213,35 @@ async def test_a_refund_that_does_not_show_is_unknown_and_nothing_is_sent_again(
     assert given_back(shop, sale["id"]) == []
 
 
-async def test_a_refusal_by_clawver_moved_nothing(connect: Connect, shop: Shop) -> None:
-    sale = shop.sell(total_in_cents=2499)
+async def test_a_refusal_by_clawver_is_told_as_provisional(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
+    """Whatever refused a request may let it through later: until then a person decides."""
+    sale = shop.sell(total_in_cents=2499)["id"]
+    wanted = {"order_id": sale, "amount_in_cents": 700, "reason": "Smudged"}
     shop.add_fault("status_before", method="POST", status=400)
-    async with connect() as client:
-        text = await failure(
-            client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
-        )
+    async with connected(configure(refund_approval="ask"), time) as client:
+        asked = await call(client, "refund_order", **wanted)
+        text = await failure(client, "confirm_refund", **shown(asked))
+        at_once = await call(client, "refund_order", **wanted)
+        held = await call(client, "confirm_refund", **shown(at_once))
+        time.pass_by(901)
+        after = await call(client, "refund_order", **wanted)
+        sent = await call(client, "confirm_refund", **shown(after))
 
-    assert "No money was moved" in text
-    assert given_back(shop, sale["id"]) == []
+    assert text.startswith(
+        "confirm_refund failed. Clawver refused this refund, and the order does not list it so far"
+    )
+    assert "No money was moved" not in text
+    assert f"call refund_order again with order_id {sale} and amount_in_cents 700" in text
+    assert f"clawver-orders approve {asked['refund_id']}" in text
+    assert at_once["refund_id"] == after["refund_id"] == asked["refund_id"]
+    assert at_once["status"] == held["status"] == after["status"] == "needs_confirmation"
+    assert 0 < held["retry_after_seconds"] <= 900
+    assert f"wait {held['retry_after_seconds']} seconds" in held["next_step"]
+    assert "retry_after_seconds" not in after
+    assert sent["status"] == "refunded"
+    assert given_back(shop, sale) == [700]
 
 
 @pytest.mark.parametrize("fault", ["refunds_unreadable", "foreign_order", "garbage"])
@@ -314,30 +356,6 @@ async def test_a_refund_that_somebody_else_made_is_a_repeat_too(
     assert posts(shop) == []
 
 
-class Time:
-    """Both clocks of a machine, which only move when they are told to."""
-
-    def __init__(self) -> None:
-        self.at = datetime.now(UTC)
-        self.up = 1000.0
-
-    def pass_by(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-        self.up += seconds
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@asynccontextmanager
-async def connected(settings: Settings, time: Time) -> AsyncIterator[Client]:
-    server = build_server(settings, now=lambda: time.at, uptime=lambda: time.up)
-    async with Client(server) as client:
-        yield client
-
-
 async def test_not_listed_counts_only_after_the_window_and_two_reads(
     configure: Configure, shop: Shop, time: Time
 ) -> None:
@@ -411,15 +429,22 @@ async def test_checking_what_is_not_known_says_so(
         assert says in await failure(client, "check_refund", **wanted)
 
 
-async def test_a_refused_refund_is_told_as_refused_later_too(connect: Connect, shop: Shop) -> None:
+async def test_a_refused_refund_is_told_as_refused_later_too(
+    configure: Configure, shop: Shop, time: Time
+) -> None:
     sale = shop.sell(total_in_cents=2499)["id"]
     shop.add_fault("status_before", method="POST", status=400)
-    async with connect() as client:
+    async with connected(configure(), time) as client:
         await failure(client, "refund_order", order_id=sale, amount_in_cents=700, reason="Smudged")
-        text = await failure(client, "check_refund", order_id=sale)
+        soon = await failure(client, "check_refund", order_id=sale)
+        time.pass_by(901)
+        later = await failure(client, "check_refund", order_id=sale)
 
-    assert "No money was moved by refund rfi_" in text
-    assert f"call refund_order again with order_id {sale} and amount_in_cents 700" in text
+    assert "the order does not list it so far" in soon
+    assert "It could still take effect for 900 seconds. Wait that long" in soon
+    assert "No money was moved: Clawver refused $7.00" in later
+    for text in (soon, later):
+        assert f"call refund_order again with order_id {sale} and amount_in_cents 700" in text
 
 
 async def test_no_more_goes_back_in_a_day_than_the_limit(
@@ -505,25 +530,21 @@ async def test_a_refund_left_open_is_looked_up_at_the_next_start(
 ) -> None:
     sale = shop.sell(total_in_cents=2499)["id"]
     settings = configure()
-    async with opened(settings) as services:
-        seen = await services.clawver.order(sale)
-        now = Moment(services.now(), services.uptime())
-        intent = (await services.store()).ledger.preview(
-            sale, 700, "Smudged", (), "[]", False, now, Trace("test")
+    shop.add_fault("drop_before", method="POST")
+    async with Client(build_server(settings)) as client:
+        lost = await call(
+            client, "refund_order", order_id=sale, amount_in_cents=700, reason="Smudged"
         )
-        (await services.store()).ledger.begin_send(
-            intent.refund_id, (), 10**6, now, Trace("test", "setting off")
-        )
-    assert not seen.refunds
+    assert lost["status"] == "unknown"
     shop.refund(sale, 700, "Smudged")
 
-    async with Client(build_server(settings)):
+    async with opened(settings) as services, Client(build_server(settings)):
         with anyio.fail_after(10):
-            while (await services.store()).ledger.all_open():
+            while await (await services.store()).ledger.all_open():
                 await anyio.sleep(0.01)
+        (found,) = await (await services.store()).ledger.all()
 
-    (found,) = (await services.store()).ledger.all()
-    assert found.state == "confirmed"
+    assert found.status == "refunded"
     assert found.clawver_refund_id == shop.order(sale)["refunds"][0]["id"]
 
 
@@ -532,7 +553,7 @@ async def test_a_start_survives_a_store_that_does_not_answer(
     configure: Configure, shop: Shop, fault: str
 ) -> None:
     sale = shop.sell(total_in_cents=2499)["id"]
-    settings = configure(refund_settle_seconds=1)
+    settings = configure(refund_verify_seconds=1)
     shop.add_fault("drop_before", method="POST")
     async with Client(build_server(settings)) as client:
         await call(client, "refund_order", order_id=sale, amount_in_cents=700, reason="Smudged")
@@ -575,11 +596,11 @@ async def test_an_open_refund_is_told_wherever_money_is_spoken_of(
 ) -> None:
     shop.add_fault("drop_before", method="POST")
     wanted = {"order_id": "ord_shirt", "amount_in_cents": 700, "reason": "Smudged"}
-    async with connect(refund_settle_seconds=90) as client:
+    async with connect(refund_verify_seconds=90) as client:
         before = await call(client, "summarize_orders")
         lost = await call(client, "refund_order", **wanted)
     look = f"call check_refund with refund_id {lost['refund_id']}"
-    async with connect(refund_settle_seconds=90, read_only=True) as client:  # a new session
+    async with connect(refund_verify_seconds=90, read_only=True) as client:  # a new session
         order = await call(client, "get_order", order_id="ord_shirt")
         other = await call(client, "get_order", order_id="ord_mixed")
         sizes = await call(client, "handle_wrong_size", order_id="ord_shirt")

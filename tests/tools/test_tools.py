@@ -31,6 +31,11 @@ async def call(client: Client, name: str, **arguments: Any) -> dict[str, Any]:
     return answer
 
 
+def shown(answer: dict[str, Any]) -> dict[str, Any]:
+    """What confirms a preview."""
+    return {"refund_id": answer["refund_id"], "revision": answer["revision"]}
+
+
 async def failure(client: Client, name: str, **arguments: Any) -> str:
     """The text of a failed call."""
     result = await client.call_tool(name, arguments)
@@ -525,7 +530,7 @@ async def test_masked_answers_name_no_customer(
             order,
             preview,
             await call(client, "check_refund", order_id="ord_shirt"),
-            await call(client, "confirm_refund", refund_id=preview["refund_id"]),
+            await call(client, "confirm_refund", **shown(preview)),
             await call(client, "refund_order", reason=reason, **refund),
             await call(client, "get_order", order_id="ord_shirt"),
             await call(client, "check_refund", order_id="ord_shirt"),

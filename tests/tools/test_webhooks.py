@@ -522,8 +522,8 @@ async def unknown_refund(services: Services, shop: Shop, fault: str) -> str:
     outcome = await (await services.store()).desk.refund("ord_shirt", 500, "a flaw", [], Script())
     shop.clear_faults()
     assert outcome.status == "unknown"
-    assert outcome.intent is not None
-    return outcome.intent.refund_id
+    assert outcome.wish is not None
+    return outcome.wish.refund_id
 
 
 async def listed(services: Services) -> dict[str, Any]:
@@ -546,9 +546,10 @@ async def test_a_reported_refund_is_looked_up_and_settled(configure: Configure, 
         (await services.store()).inbox.note("r", [arrival(3, "order.refunded")])
         answer = await listed(services)
         after = await listed(services)
-        intent = (await services.store()).ledger.find(refund_id)
+        wish = await (await services.store()).ledger.find(refund_id)
         trail = [
-            (each.event, each.detail) for each in (await services.store()).ledger.history(refund_id)
+            (each.event, each.detail)
+            for each in await (await services.store()).ledger.history(refund_id)
         ]
 
     assert (
@@ -565,8 +566,8 @@ async def test_a_reported_refund_is_looked_up_and_settled(configure: Configure, 
     ]
     assert answer["next_step"].startswith(f"Tell the person what became of refund {refund_id}: ")
     assert "Tell the person" not in after["next_step"]
-    assert intent is not None
-    assert intent.state == "confirmed"
+    assert wish is not None
+    assert wish.status == "refunded"
     assert ("looked because of an event", "evt_3") in trail
     assert shop.refunds() == [("ord_shirt", 500)]
 
@@ -583,7 +584,7 @@ async def test_an_event_alone_proves_nothing_and_is_a_reason_once(
         at_rest = reads(shop)
         (await services.store()).inbox.note("r", [arrival(2, "order.refunded")])
         new = await listed(services)
-        intent = (await services.store()).ledger.find(refund_id)
+        wish = await (await services.store()).ledger.find(refund_id)
 
     assert answer["refunds_checked"][0]["status"] == "unknown"
     assert "Tell the person" not in answer["next_step"]
@@ -591,8 +592,8 @@ async def test_an_event_alone_proves_nothing_and_is_a_reason_once(
     assert at_rest == looked
     assert new["refunds_checked"][0]["status"] == "unknown"
     assert reads(shop) > at_rest
-    assert intent is not None
-    assert intent.state == "unknown"
+    assert wish is not None
+    assert wish.status == "unknown"
     assert shop.refunds() == []
 
 

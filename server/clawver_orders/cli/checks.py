@@ -69,7 +69,7 @@ async def examine(
                 )
             )
         findings.append(_state_folder(settings.state_dir))
-        findings += _refunds(services)
+        findings += await _refunds(services)
     return findings
 
 
@@ -149,7 +149,7 @@ async def _which_store(services: Services) -> Finding:
     return Finding("which store", True, said)
 
 
-def _refunds(services: Services) -> list[Finding]:
+async def _refunds(services: Services) -> list[Finding]:
     try:
         store = services.known_store()
     except SetupError as error:
@@ -165,7 +165,7 @@ def _refunds(services: Services) -> list[Finding]:
                 "Correct what is wrong above, then run this again.",
             )
         ]
-    return [_locks(store), *_ledger(services, store)]
+    return [_locks(store), *await _ledger(services, store)]
 
 
 def _locks(store: Store) -> Finding:
@@ -176,13 +176,13 @@ def _locks(store: Store) -> Finding:
     return Finding("locks", True, "Two refunds of one order cannot run at the same time.")
 
 
-def _ledger(services: Services, store: Store) -> list[Finding]:
+async def _ledger(services: Services, store: Store) -> list[Finding]:
     ledger = store.ledger
     if not ledger.exists:
         return [Finding("ledger", True, "There is none yet: the first refund makes it.")]
     try:
         ledger.prove()
-        still_open = len(ledger.all_open())
+        still_open = len(await ledger.all_open())
     except ClawverError as error:
         return [Finding("ledger", False, error.happened, error.next_step)]
     findings = [Finding("ledger", True, "The refund ledger is whole and can be written.")]

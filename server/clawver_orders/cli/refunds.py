@@ -13,12 +13,15 @@ from clawver_orders.cli.options import FAILED, sandbox_option, settings_or_stop,
 from clawver_orders.cli.tables import row, table, when
 
 if TYPE_CHECKING:
-    from clawver_orders.caller import Question, Reply
-    from clawver_orders.refunds.desk import Outcome
-    from clawver_orders.refunds.ledger import Intent
+    from clawver_orders.caller import Grade, Question, Reply
+    from clawver_orders.refunds.outcome import Outcome
+    from clawver_orders.refunds.records import Wish
     from clawver_orders.services import Services
 
-HEADINGS = ("refund", "order", "amount", "state", "since (UTC)", "at Clawver")
+HEADINGS = ("refund", "order", "amount", "status", "since (UTC)", "at Clawver")
+PERSON = "person in the terminal"
+PROGRAM = "program in the terminal"
+"""Who decided, where nobody sits at the terminal, or `--yes` answered."""
 
 
 def _cleaned(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -45,12 +48,12 @@ def refunds(context: click.Context, only_open: bool, as_json: bool, sandbox: boo
         from clawver_orders.services import LEDGER
 
         store = await services.kept(LEDGER)
-        intents = store.ledger.all_open() if only_open else store.ledger.all()
+        wishes = await store.ledger.all_open() if only_open else await store.ledger.all()
         if as_json:
-            click.echo(json.dumps([_as_json(intent, services) for intent in intents]))
+            click.echo(json.dumps([_as_json(wish, services) for wish in wishes]))
             return 0
         click.echo(f"Store: {store.title}")
-        rows = [_cells(intent) for intent in intents]
+        rows = [_cells(wish) for wish in wishes]
         for line in table(HEADINGS, rows) if rows else ["No refunds."]:
             click.echo(line)
         return 0
@@ -68,15 +71,15 @@ def show(refund_id: str, sandbox: bool) -> None:
         from clawver_orders.services import LEDGER
 
         store = await services.kept(LEDGER)
-        intent = store.ledger.find(refund_id)
-        if intent is None:
+        wish = await store.ledger.find(refund_id)
+        if wish is None:
             stop(f"This machine's ledger for this store holds no refund {refund_id}.", FAILED)
         click.echo(f"store: {store.title}")
-        for name, value in _as_json(intent, services).items():
+        for name, value in _as_json(wish, services).items():
             if value not in (None, [], ""):
                 click.echo(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
         click.echo()
-        for event in store.ledger.history(refund_id):
+        for event in await store.ledger.history(wish.refund_id):
             words = (
                 when(event.at), f"process {event.process}", event.event, event.detail,
                 event.who and f"by {event.who}", event.client and f"through {event.client}",
@@ -90,7 +93,7 @@ def show(refund_id: str, sandbox: bool) -> None:
 @refunds.command()
 @sandbox_option
 def check(sandbox: bool) -> None:
-    """Look up all that is open or was given up, and settle what can be; exit code 1 while any is open."""
+    """Look up all whose outcome isn't certain, and note what can be; exit code 1 while any is open."""
 
     async def run(services: "Services") -> int:
         from clawver_orders.errors import ClawverError
@@ -98,31 +101,100 @@ def check(sandbox: bool) -> None:
 
         store = await services.kept(LEDGER)
         click.echo(f"Store: {store.title}")
-        for intent in store.ledger.all():
-            if intent.is_open or intent.state == "absent":
+        for wish in await store.ledger.all():
+            if wish.status in {"sending", "unknown", "not_recorded", "refused"}:
                 try:
-                    _say(await store.desk.check(intent.refund_id), intent.refund_id)
+                    _say(await store.desk.check(wish.refund_id), wish.refund_id)
                 except ClawverError as error:
-                    click.echo(f"{intent.refund_id}: {error}", err=True)
-        left = len(store.ledger.all_open())
+                    click.echo(f"{wish.refund_id}: {error}", err=True)
+        left = len(await store.ledger.all_open())
         click.echo(f"{left} still open." if left else "Nothing is open.")
+        if left:
+            click.echo(
+                "Where a refund stays unknown, compare the order in Clawver's dashboard with it, then run: "
+                f"clawver-orders refunds resolve REFUND_ID{' --sandbox' if sandbox else ''}"
+            )
         return FAILED if left else 0
+
+    _with_services(run, sandbox)
+
+
+@refunds.command()
+@refund_id_argument
+@click.option(
+    "--as",
+    "outcome",
+    type=click.Choice(["refunded", "not-refunded"]),
+    required=True,
+    help="What became of the money, as Clawver's dashboard or Stripe shows it.",
+)
+@click.option("--because", required=True, help="How you know, for the history.")
+@sandbox_option
+def resolve(refund_id: str, outcome: str, because: str, sandbox: bool) -> None:
+    """Say what became of a refund whose outcome stays unknown. Nothing is sent.
+
+    Only in a terminal. A further refund of that order needs a person afterwards.
+    """
+    if not _somebody_is_there():
+        stop(
+            "Nothing was changed: only a person in a terminal can say what became of a refund. Run it "
+            "there, without a pipe.",
+            FAILED,
+        )
+
+    async def run(services: "Services") -> int:
+        from clawver_orders.refunds.records import Actor
+        from clawver_orders.text import clean
+
+        store = await services.store()
+        wish = await store.ledger.find(refund_id)
+        if wish is not None:
+            click.echo(f"Store: {store.title}")
+            click.echo(_described(wish, services))
+            click.confirm(f"Note this refund as {outcome}?", abort=True)
+        said = await store.desk.resolve(
+            refund_id,
+            was_refunded=outcome == "refunded",
+            because=clean(because, 200),
+            actor=Actor(_client("refunds resolve"), PERSON),
+        )
+        _say(said, refund_id)
+        return 0
 
     _with_services(run, sandbox)
 
 
 @click.command()
 @refund_id_argument
-@click.option("--yes", is_flag=True, help="Do not ask: for scripts of people who have decided.")
+@click.option(
+    "--amount-in-cents",
+    type=click.IntRange(min=1),
+    help="Approve less than what is wanted; the refund itself is declined then.",
+)
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Do not ask. Then it counts as a program's approval, not as a person's.",
+)
 @sandbox_option
-def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
-    """Approve a refund: shows what it is, asks, and sends it once."""
+def approve(refund_id: str, amount_in_cents: int | None, yes: bool, sandbox: bool) -> None:
+    """Approve a refund: shows what it is, asks, and sends it once.
+
+    One that was declined or has expired is asked about again.
+    """
 
     async def run(services: "Services") -> int:
         store = await services.store()
-        outcome = await store.desk.approve(refund_id, _Terminal(_client("approve"), yes))
-        sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
+        caller = _Terminal(_client("approve"), yes)
+        outcome = await store.desk.approve(refund_id, caller, amount_in_cents)
+        sent = outcome.wish.refund_id if outcome.wish is not None else refund_id
         _say(outcome, sent)
+        if outcome.status == "needs_confirmation" and not caller.somebody_is_there:
+            click.echo(
+                f"{sent}: this refund needs a person's approval. A program gave this one: the input or "
+                "output is no terminal, or --yes was given. Run the command in a terminal without --yes.",
+                err=True,
+            )
         click.echo(f"clawver-orders refunds show {sent}{' --sandbox' if sandbox else ''}")
         return 0 if outcome.status in {"refunded", "already_refunded"} else FAILED
 
@@ -134,45 +206,65 @@ def approve(refund_id: str, yes: bool, sandbox: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @sandbox_option
 def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
-    """Decline a refund that waits for a yes. Nothing is sent."""
+    """Decline a refund that waits for approval. Nothing is sent."""
 
     async def run(services: "Services") -> int:
-        from clawver_orders.refunds.ledger import Trace
+        from clawver_orders.refunds.records import Approval
 
         store = await services.store()
-        intent = store.ledger.find(refund_id)
-        if intent is not None and not yes:
+        wish = await store.ledger.find(refund_id)
+        if wish is not None and not yes:
             click.echo(f"Store: {store.title}")
-            click.echo(_described(intent, services))
+            click.echo(_described(wish, services))
             click.confirm("Decline this refund?", abort=True)
-        trace = Trace(_client("decline"), _Terminal.person)
-        outcome = await store.desk.decline(refund_id, trace)
+        caller = _Terminal(_client("decline"), yes)
+        approval = Approval(caller.grade, caller.channel, caller.person)
+        outcome = await store.desk.decline(refund_id, approval, caller.client)
         if outcome.status == "declined":
-            refused = outcome.intent is not None and outcome.intent.sent_at is not None
+            refused = outcome.wish is not None and outcome.wish.attempts
             why = "Clawver had refused" if refused else "nothing was sent for"
             click.echo(f"declined: {why} {refund_id}")
             return 0
-        sent = outcome.intent.refund_id if outcome.intent is not None else refund_id
-        other = f"a refund of the same amount was sent since, as {sent}"
-        click.echo(f"Too late: {'it was sent' if sent == refund_id else other}.")
-        _say(outcome, sent)
+        click.echo("Too late: it was sent.")
+        _say(outcome, refund_id)
         return FAILED
 
     _with_services(run, sandbox)
 
 
+def _somebody_is_there() -> bool:
+    """Whether a person can read and type here: an input or output that is piped is a program's."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 @dataclass(frozen=True)
 class _Terminal:
-    """The caller who is the person."""
+    """The caller who is the person; or a program, where nobody sits at the terminal."""
 
     client: str
     yes: bool
     is_person: bool = True
     can_ask: bool = True
-    person: str = "person in the terminal"
+    channel: str = "terminal"
     answered: str | None = None
     answered_number: int = 0
+    answered_revision: int = 0
     answered_after_seconds: float = 0.0
+
+    @property
+    def somebody_is_there(self) -> bool:
+        """Whether a person decides here."""
+        return not self.yes and _somebody_is_there()
+
+    @property
+    def person(self) -> str:
+        """Who decides here."""
+        return PERSON if self.somebody_is_there else PROGRAM
+
+    @property
+    def grade(self) -> "Grade":
+        """What a yes here is worth."""
+        return "console" if self.somebody_is_there else "agent"
 
     def reply_to(self, about: str) -> "Reply | None":  # noqa: ARG002  # the protocol's
         """Nothing: the person is asked each time."""
@@ -201,7 +293,7 @@ def _client(command: str) -> str:
 
 def _say(outcome: "Outcome", refund_id: str) -> None:
     """How a refund stands, and what the merchant must hear of."""
-    from clawver_orders.tools.refunds import message, warning
+    from clawver_orders.refunds.outcome import message, warning
 
     click.echo(f"{refund_id}: {outcome.status}. {message(outcome)}")
     if beside := warning(outcome):
@@ -227,44 +319,45 @@ def _with_services(run: Callable[["Services"], Awaitable[int]], sandbox: bool) -
     anyio.run(inside)
 
 
-def _reason(intent: "Intent", services: "Services") -> str:
+def _reason(wish: "Wish", services: "Services") -> str:
     """Why; it may name the customer, and the order is not at hand to tell."""
-    return "…" if services.masking.masked else intent.reason
+    return "…" if services.masking.masked else wish.reason
 
 
-def _as_json(intent: "Intent", services: "Services") -> dict[str, Any]:
+def _as_json(wish: "Wish", services: "Services") -> dict[str, Any]:
     return {
-        "refund_id": intent.refund_id,
-        "order_id": intent.order_id,
-        "amount_in_cents": intent.amount_in_cents,
-        "state": intent.state,
-        "reason": _reason(intent, services),
-        "created_at": intent.created_at.isoformat(timespec="seconds"),
-        "sent_at": intent.sent_at and intent.sent_at.isoformat(timespec="seconds"),
-        "clawver_refund_id": intent.clawver_refund_id,
-        "stripe_refund_id": intent.stripe_refund_id,
-        "in_addition_to": list(intent.in_addition_to),
-        "surplus": list(intent.surplus),
+        "refund_id": wish.refund_id,
+        "order_id": wish.order_id,
+        "amount_in_cents": wish.amount_in_cents,
+        "status": wish.status,
+        "revision": wish.revision,
+        "reason": _reason(wish, services),
+        "created_at": wish.created_at.isoformat(timespec="seconds"),
+        "sent_at": wish.sent_at and wish.sent_at.isoformat(timespec="seconds"),
+        "clawver_refund_id": wish.clawver_refund_id,
+        "stripe_refund_id": wish.stripe_refund_id,
+        "in_addition_to": list(wish.in_addition_to),
+        "unexpected_refunds": list(wish.unexpected_refunds),
     }
 
 
-def _described(intent: "Intent", services: "Services") -> str:
+def _described(wish: "Wish", services: "Services") -> str:
     from clawver_orders.money import display
 
     return (
-        f"{intent.refund_id}: {display(intent.amount_in_cents)} on {intent.order_id}, "
-        f"{intent.state} since {when(intent.created_at)}. Reason: {_reason(intent, services)}"
+        f"{wish.refund_id}: {display(wish.amount_in_cents)} on {wish.order_id}, "
+        f"{wish.status} since {when(wish.created_at)}. Reason: {_reason(wish, services)}"
     )
 
 
-def _cells(intent: "Intent") -> tuple[str, ...]:
+def _cells(wish: "Wish") -> tuple[str, ...]:
     from clawver_orders.money import display
 
     return (
-        intent.refund_id,
-        intent.order_id,
-        display(intent.amount_in_cents),
-        intent.state,
-        when(intent.sent_at or intent.created_at),
-        intent.clawver_refund_id or "",
+        wish.refund_id,
+        wish.order_id,
+        display(wish.amount_in_cents),
+        wish.status,
+        when(wish.sent_at or wish.created_at),
+        wish.clawver_refund_id or "",
     )

@@ -153,7 +153,8 @@ class _Walk:
             f"A person sees: {preview['customer']}, {preview['items'][0]}; {preview['refundable']} can be "
             f"refunded, {preview['left_after']} would be left."
         )
-        self._told(await self._call("confirm_refund", refund_id=asked["refund_id"]))
+        shown = {"refund_id": asked["refund_id"], "revision": asked["revision"]}
+        self._told(await self._call("confirm_refund", **shown))
         self._told(await self._call("refund_order", **arguments))
 
     def _told(self, refund: Mapping[str, Any]) -> None:

@@ -1,153 +1,173 @@
-"""Whether a person can be asked about a refund, and what they are asked."""
+"""Who has to approve a refund, what they are asked, and how the asking stands. No I/O."""
 
+import json
 from collections.abc import Sequence
 from enum import Enum
+from typing import Literal
 
-from clawver_orders.caller import ANSWER_WITHIN_SECONDS, BY_PROGRAM, Question, Reply
+from clawver_orders.caller import ANSWER_WITHIN_SECONDS, Grade, Question, Reply
 from clawver_orders.clawver.models import Item, Order
+from clawver_orders.instants import Instant, seconds_at_most
 from clawver_orders.money import display
-from clawver_orders.refunds.ledger import LIFETIME, Intent, LedgerEvent
+from clawver_orders.refunds.matching import Doubt, payment_of
+from clawver_orders.refunds.records import Preview, Wish
 
-ASKED = "asked"
-ANSWERED = "answered"
-SHOWN = "shown"
-"""Its preview went to whoever called, after a question that nobody answered with yes or no."""
-
-
+Mode = Literal["ask", "human", "off"]
+"""`CLAWVER_REFUND_APPROVAL`."""
 BY_PERSON = frozenset({Reply.YES, Reply.NO, Reply.DISMISSED})
 """Answers for which somebody did something."""
+MOST_ITEMS = 10
+"""How many of an order's items a person is shown."""
+BY_SETTING = "setting off"
+BY_AGENT = "agent by confirm_refund"
+"""Who approved, where no person did."""
 
 
 class Asking(Enum):
-    """How the asking for an intent stands."""
+    """How the asking about a wish stands."""
 
     POSSIBLE = "possible"
     OPEN = "open"
     """A question was put a moment ago, and its answer may still come."""
-    IN_VAIN = "in vain"
+    COULD_NOT_ASK = "could not ask"
     """Nobody was asked: the program said that it could, and then that it could not."""
     UNANSWERED = "unanswered"
-    """A person was asked, and said neither yes nor no; whoever goes on has not seen the preview."""
+    """A person was asked and didn't decide; whoever goes on has not seen the preview."""
 
 
-def asking(history: tuple[LedgerEvent, ...], seconds_since_asked: float) -> Asking:
-    """How the asking stands, from the history of an intent.
+def asking(wish: Wish, now: Instant) -> Asking:
+    """How the asking about the current revision stands.
 
     Args:
-        history: Oldest first.
-        seconds_since_asked: The age of the last question; less than nothing where a clock was set back.
+        wish: The wish.
+        now: The current time.
     """
-    said = [event for event in history if event.event in {ASKED, ANSWERED, SHOWN}]
-    asked = [event for event in said if event.event == ASKED]
-    if not asked or said[-1].event == SHOWN:
+    question = wish.question
+    if question is None or question.shown_since:
         return Asking.POSSIBLE
-    answers = [event.detail for event in said if event.number > asked[-1].number]
-    replies = [reply for reply, number in map(_answer, answers) if number in {0, asked[-1].number}]
-    is_young = -LIFETIME.total_seconds() < seconds_since_asked < ANSWER_WITHIN_SECONDS
-    if not replies and is_young:
+    is_young = seconds_at_most(question.asked, now) < ANSWER_WITHIN_SECONDS
+    if question.answer is None and is_young:
         return Asking.OPEN
-    return Asking.IN_VAIN if replies[-1:] == [Reply.FAILED.value] else Asking.UNANSWERED
+    return Asking.COULD_NOT_ASK if question.answer is Reply.FAILED else Asking.UNANSWERED
 
 
-def answer_detail(reply: Reply, number: int, seconds: float = 0.0) -> str:
-    """How the history keeps an answer.
-
-    Args:
-        reply: What it was.
-        number: To which question; 0 where that is not known.
-        seconds: How long it took; kept where it shows that no person answered.
-    """
-    to = f"{reply.value} to question {number}" if number else reply.value
-    return f"{to}, after {seconds:.3f} s" if reply in BY_PROGRAM else to
-
-
-def answered_by_program(history: Sequence[LedgerEvent], number: int | None = None) -> bool:
-    """Whether a program answered a question by itself. What it says to it later is no person's either.
+def grade_needed(mode: Mode, doubts: Sequence[Doubt]) -> Grade:
+    """The lowest grade of approval that suffices.
 
     Args:
-        history: Of the intent.
-        number: Of the question; the last answer to any where it is left out.
+        mode: What the merchant set.
+        doubts: What nobody but a person may decide about.
     """
-    answers = [_answer(event.detail) for event in history if event.event == ANSWERED]
-    own = {reply.value for reply in BY_PROGRAM}
-    if number is None:
-        return bool(answers) and answers[-1][0] in own
-    return any(reply in own for reply, to in answers if to == number)
+    if mode == "off":
+        return "setting"
+    return "chat" if mode == "human" or doubts else "agent"
 
 
-def _answer(detail: str) -> tuple[str, int]:
-    reply, _, number = detail.partition(", after ")[0].partition(" to question ")
-    return reply, int(number or 0)
+def preview_of(order: Order, doubts: Sequence[Doubt], needed: Grade) -> Preview:
+    """What a refund of this order shows a person now."""
+    shown = json.dumps([payment_of(order), [doubt.shown for doubt in doubts]])
+    return Preview(shown, needed, order.sandbox)
 
 
 def question(
-    intent: Intent,
+    wish: Wish,
     order: Order,
-    doubts: Sequence[Intent],
+    doubts: Sequence[Doubt],
     number: int,
     *,
     store: str,
     customer: str | None,
     reason: str,
 ) -> Question:
-    """What to ask a person about a refund.
+    """What to ask a person about a refund: the money and the warnings first, the words of others last.
 
     Args:
-        intent: The refund.
+        wish: The refund.
         order: The order as it was read for it.
-        doubts: What nobody but a person may decide about: noes, and attempts that may still show.
-        number: Where the history keeps that it is asked.
+        doubts: What nobody but a person may decide about.
+        number: Of the question.
         store: Which store this is.
         customer: Who gets the money, shown as the merchant wants it.
         reason: Why, shown so too.
     """
     left = order.refundable_in_cents or 0
     lines = [
-        f"Refund {display(intent.amount_in_cents)} on order {order.id}? Money cannot be called back.",
-        f"Store: {store}",
-        f"Customer: {_quoted(customer or 'not known')}",
-        f"Items: {'; '.join(item_line(item) for item in order.items or ()) or 'not known'}",
-        f"Reason given: {_quoted(reason, 500)}",
+        f"Refund {display(wish.amount_in_cents)} on order {order.id}? Money cannot be called back.",
         f"The order's total is {display(order.total_in_cents)}; {display(left)} can be refunded, and "
-        f"{display(left - intent.amount_in_cents)} would be left.",
+        f"{display(left - wish.amount_in_cents)} would be left.",
+        *dict.fromkeys(_warning(doubt) for doubt in doubts),
     ]
-    if order.refunds:
-        earlier = ", ".join(display(refund.amount_in_cents) for refund in order.refunds)
-        lines.append(f"Refunded before: {earlier}.")
-    if intent.in_addition_to:
-        lines.append(
-            f"There were {len(intent.in_addition_to)} earlier attempts or refunds of this very amount: "
-            f"{', '.join(intent.in_addition_to)}. This one comes on top."
+    if wish.in_addition_to:
+        count = len(wish.in_addition_to)
+        earlier = (
+            "1 earlier attempt or refund" if count == 1 else f"{count} earlier attempts or refunds"
         )
-    lines += dict.fromkeys(
-        f"An attempt of {display(doubt.amount_in_cents)} is not accounted for, and may still show."
-        if doubt.state == "absent"
-        else f"A person said no to {display(doubt.amount_in_cents)} on this order before{_although(doubt)}."
-        for doubt in doubts
-    )
-    lines.append(f"Refund id: {intent.refund_id}")
+        lines.append(
+            f"This one comes on top of {earlier} of this very amount: {_some(wish.in_addition_to)}."
+        )
+    if order.refunds:
+        amounts = [display(refund.amount_in_cents) for refund in order.refunds]
+        lines.append(f"Refunded before: {_some(amounts)}.")
+    lines += [
+        f"Store: {store}",
+        f"Customer: {quoted(customer or 'not known')}",
+        f"Items: {'; '.join(item_lines(order)) or 'not known'}",
+        f"Reason given: {quoted(reason, 500)}",
+        f"Refund id: {wish.refund_id}, revision {wish.revision}",
+    ]
     return Question(
-        intent.refund_id,
+        wish.refund_id,
         "\n".join(lines),
         yes="Send this refund",
         choice="Yes sends the money now. No sends nothing.",
         number=number,
+        revision=wish.revision,
     )
 
 
-def _although(doubt: Intent) -> str:
+def _warning(doubt: Doubt) -> str:
+    amount = display(doubt.amount_in_cents)
+    if doubt.kind == "declined":
+        although = ", when it had been sent" if doubt.was_sent else ""
+        return f"A person declined {amount} on this order in the last 24 hours{although}."
+    if doubt.kind == "not_recorded":
+        return (
+            f"An attempt of {amount} isn't on the order, and could still show: then both are paid."
+        )
+    if doubt.kind == "refused":
+        return (
+            f"Clawver refused {amount} on this order a moment ago. That request could still take effect: "
+            "then both are paid."
+        )
+    if doubt.kind == "resolved":
+        return (
+            f"A person said what became of an attempt of {amount}, because the order doesn't tell."
+        )
     return (
-        ", when it had been sent" if doubt.sent_at is not None and doubt.state != "failed" else ""
+        "The refund ledger on this machine is an older copy of itself: a refund that it doesn't know of "
+        "may be on its way."
     )
 
 
-def item_line(item: Item) -> str:
-    """An item in a few words, with the words of others in quotes."""
-    variant = f" ({_quoted(item.variant_name)})" if item.variant_name else ""
-    return f"{item.pieces} x {_quoted(item.name)}{variant}"
+def item_lines(order: Order) -> list[str]:
+    """The items in a few words, with the words of others in quotes; the first ten, and how many more there are."""
+    items = order.items or ()
+    lines = [_item_line(item) for item in items[:MOST_ITEMS]]
+    more = max(0, len(items) - MOST_ITEMS) + order.unread_items
+    return [*lines, f"and {more} more"] if more else lines
 
 
-def _quoted(text: str, longest: int = 80) -> str:
+def _item_line(item: Item) -> str:
+    variant = f" ({quoted(item.variant_name)})" if item.variant_name else ""
+    return f"{item.pieces} x {quoted(item.name)}{variant}"
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_ITEMS} more" if len(words) > MOST_ITEMS else ""
+    return f"{', '.join(words[:MOST_ITEMS])}{more}"
+
+
+def quoted(text: str, longest: int = 80) -> str:
     """A text of somebody else: on one line, short, and marked as theirs."""
     line = " ".join(text.split()).replace('"', "'")
     return f'"{line if len(line) <= longest else line[: longest - 1] + "…"}"'

@@ -1,93 +1,109 @@
-"""What becomes of a refund: the one request that moves money, and settling it by looking.
+"""What becomes of a refund: the one request that moves money, and finding out by reading the order.
 
-The request is sent once. When its answer is lost, the order is read: a refund of that amount
-that was not there before, and that belongs to no other intent, is ours. "Not listed" counts
-only after the settle window, and only when it was read twice; a refusal counts only when the
+The request is sent once. When its answer is lost, the order is read: a refund of that amount and
+reason that was not there before, and that belongs to no other attempt, is ours. "Not listed" counts
+only after the verification window, and only when it was read twice; a refusal counts only when the
 order was read twice as it was before. Nothing here is ever sent again.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ParamSpec, TypeVar
 
 import anyio
-from anyio import to_thread
 
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import (
     NO_MONEY_MOVED,
-    NOTHING_SENT,
     ClawverError,
     OutcomeUnknownError,
     UnreachableError,
 )
-from clawver_orders.refunds.ledger import Intent, Ledger, Moment, MovedOnError, SeenRefund, Trace
+from clawver_orders.instants import seconds_at_least, seconds_at_most
+from clawver_orders.refunds.ledger import READS_TO_BELIEVE, Ledger
+from clawver_orders.refunds.ledger_wishes import MovedOnError
 from clawver_orders.refunds.matching import (
+    agrees,
+    claimed,
     new_refunds,
-    passed_at_least,
     payment_of,
-    surplus_beside,
-    surplus_of,
+    unexpected_beside,
+    unexpected_of,
+    unexplained,
     united,
+)
+from clawver_orders.refunds.reading import Bounds, OrderReader, log_unwritten
+from clawver_orders.refunds.records import (
+    Actor,
+    Approval,
+    Attempt,
+    OrderRecords,
+    Sent,
+    Wish,
 )
 from clawver_orders.settings import Settings
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
-T = TypeVar("T")
 
-READS_TO_BELIEVE = 2
-"""How many reads have to agree before anything is taken for not having happened."""
-LOOKS = 3
+READS_AT_ONCE = 3
 """How often the order is read at once when the answer to a refund was lost."""
 ANSWER_EXPECTED_AFTER_SECONDS = 15
 """When it is worth asking again what a person said to a refund that was not sent yet."""
+FIRST_CHECK_PAUSE_IN_SECONDS = 60.0
+LONGEST_CHECK_PAUSE_IN_SECONDS = 86400.0
+"""How long a start waits before it looks up the same open attempt again: first, and at most."""
+SERVER = Actor("clawver-orders")
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """How long each part of a call may take at most, in seconds: all of it less than 45."""
-
-    lock: float = 2.0
-    read: float = 8.0
-    send: float = 18.0
-    look: float = 6.0
-
-    @property
-    def call(self) -> float:
-        """All of a call: the lock is taken, and the order read, once more after a person was asked."""
-        return 2 * (self.lock + self.read) + self.send + self.look
-
-
-BOUNDS = Bounds()
-
-
-@dataclass(frozen=True)
-class Sent:
+class Settled:
     """What is known once a request has left."""
 
-    intent: Intent
+    wish: Wish
     order: Order | None
     """The order as last read."""
-    is_written: bool
+    is_written: bool = True
     """Whether the ledger could take it down."""
-    surplus_beside: tuple[str, ...] = ()
+    unexpected_beside: tuple[str, ...] = ()
     """Refunds of another amount on the order that nobody meant."""
+    refusal: ClawverError | None = None
+    """Why Clawver refused it, where it did."""
+    unexplained: tuple[Refund, ...] = ()
+    """New refunds on the order that may be this one or not, where it is unknown."""
 
 
-class Settling:
+@dataclass(frozen=True)
+class _Evidence:
+    """What all answers together say after a request has left: none takes the place of another."""
+
+    order: Order | None = None
+    """As last read, with every refund that any answer listed."""
+    refunds: tuple[Refund, ...] = ()
+    told_at_once: frozenset[str] = frozenset()
+    """The refunds that Clawver's own answer to the request listed."""
+    unchanged_reads: int = 0
+    """How many reads in a row showed the payment as it was before."""
+
+    def with_read(self, order: Order, before: Order) -> "_Evidence":
+        """The same with one more read."""
+        refunds = {refund.id: refund for refund in (*self.refunds, *(order.refunds or ()))}
+        known = tuple(refunds.values())
+        is_unchanged = payment_of(order) == payment_of(before)
+        unchanged = self.unchanged_reads + 1 if is_unchanged else 0
+        return replace(self, order=united(order, known), refunds=known, unchanged_reads=unchanged)
+
+
+class Settlement:
     """Sends refunds and finds out what became of them. The only caller of `send_refund`.
 
     Whoever calls holds the order's lock.
 
     Args:
         clawver: The store.
-        ledger: Where every intent is noted.
+        ledger: Where every refund is noted.
+        reader: Reads orders.
         settings: The daily limit, and how long a refund may take to show.
-        moment: The current time.
         bounds: How long each part of a call may take.
     """
 
@@ -95,345 +111,350 @@ class Settling:
         self,
         clawver: Clawver,
         ledger: Ledger,
+        reader: OrderReader,
         settings: Settings,
-        moment: Callable[[], Moment],
         bounds: Bounds,
     ) -> None:
         self._clawver = clawver
         self._ledger = ledger
+        self._reader = reader
         self._settings = settings
-        self._moment = moment
         self._bounds = bounds
 
-    async def send(self, intent: Intent, order: Order, trace: Trace) -> Sent:
+    async def send(
+        self,
+        records: OrderRecords,
+        wish: Wish,
+        order: Order,
+        approval: Approval,
+        question: int | None,
+        client: str,
+        instead_of: str | None,
+    ) -> Settled:
         """Let the money go, once. Neither a cancelled call nor a host that hangs up stops it half way.
 
         Args:
-            intent: A preview that was approved.
+            records: What the ledger knew of the order when everything was decided.
+            wish: What was approved.
             order: Its order, read under the lock that is still held.
-            trace: Who approved it.
+            approval: Whose yes it is.
+            question: The number of the question that it answers; None where none was put.
+            client: The name and version of the program that called.
+            instead_of: A wish for more, which is declined with this one; None where there is none.
 
         Raises:
             DailyLimitError: It would be too much for 24 hours. Nothing was sent.
             MovedOnError: It is no longer to be sent. Nothing was sent.
-            ClawverError: It never left, or Clawver refused. No money was moved.
+            ClawverError: It never left: no money was moved.
         """
         with anyio.CancelScope(shield=True):
-            before = [refund.id for refund in order.refunds or ()]
-            limit = self._settings.refund_daily_limit_in_cents
-            sending = await self.write(
-                lambda now: self._ledger.begin_send(intent.refund_id, before, limit, now, trace)
+            sending = await self._ledger.begin_send(
+                records.number,
+                wish,
+                approval,
+                question,
+                [refund.id for refund in (*(order.refunds or ()), *order.uncounted_refunds)],
+                order.answered_at,
+                self._settings.refund_daily_limit_in_cents,
+                client,
+                instead_of,
             )
-            sent = await self._request(sending, order, trace)
-            beside = await self._surplus_beside(sent)
-            sent = replace(sent, surplus_beside=beside)
-        return sent  # noqa: RET504  # for mypy: a scope could swallow what is in it
+            settled = await self._request(sending, order, Actor(client, approval.who))
+            settled = await self._with_others(settled)
+        return settled  # noqa: RET504  # for mypy: a scope could swallow what is in it
 
-    async def _request(self, intent: Intent, before: Order, trace: Trace) -> Sent:
+    async def _request(self, wish: Wish, before: Order, actor: Actor) -> Settled:
+        attempt = wish.attempts[-1]
         refusal: ClawverError | None = None
-        after: Order | None = None
+        evidence = _Evidence()
         try:
             with anyio.fail_after(self._bounds.send):
                 after = await self._clawver.send_refund(
-                    intent.order_id, intent.amount_in_cents, intent.reason, intent.refund_id
+                    wish.order_id, wish.amount_in_cents, attempt.reason, wish.refund_id
                 )
+            told = frozenset(refund.id for refund in after.refunds or ())
+            after = await self._reader.remembered_if_possible(after)
+            evidence = _Evidence(after, after.refunds or (), told)
         except (OutcomeUnknownError, TimeoutError):
             pass
         except UnreachableError as error:
-            await self._written(
-                intent.refund_id,
-                lambda now: self._ledger.fail(intent.refund_id, "it never left", now, trace),
-            )
+            await self._moved_if_possible(attempt, "not_sent", "it never left", actor)
             error.begin_with(NO_MONEY_MOVED)
             raise
         except ClawverError as error:
             refusal = error  # believed when the order agrees
-        if after is not None:
-            after = await self._remembered_if_possible(after)
-        return await self._settle_now(intent, before, after, refusal, trace)
+        return await self._settle_after_send(wish, before, evidence, refusal, actor)
 
-    async def _settle_now(
+    async def _settle_after_send(
         self,
-        intent: Intent,
+        wish: Wish,
         before: Order,
-        after: Order | None,
+        evidence: _Evidence,
         refusal: ClawverError | None,
-        trace: Trace,
-    ) -> Sent:
-        """Look at the order, until it is clear what became of the request or time is up."""
-        # Every answer counts, and none takes the place of another: a later read can be an older one.
-        evidence = {refund.id: refund for refund in (after and after.refunds) or ()}
-        found, seen, unchanged = new_refunds(intent, evidence.values()), after, 0
+        actor: Actor,
+    ) -> Settled:
+        """Read the order, until it is clear what became of the request or time is up."""
+        attempt = wish.attempts[-1]
+        records = await self._records_if_possible(wish)
+        evidence = await self._gathered(attempt, records, before, evidence, refusal)
+        ours, unexpected = _ours(attempt, records, evidence.refunds, evidence.told_at_once)
+        if ours is not None:
+            kept = await self._claimed_if_possible(attempt, ours, unexpected, actor)
+            here = replace(
+                attempt,
+                status="refunded",
+                clawver_refund_id=ours.id,
+                unexpected_refunds=unexpected,
+            )
+            return _settled(wish, kept, here, evidence.order)
+        is_refused = refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE
+        if refusal is not None and is_refused:
+            kept = await self._moved_if_possible(attempt, "refused", "Clawver refused", actor)
+            here = replace(attempt, status="refused")
+            return replace(_settled(wish, kept, here, evidence.order), refusal=refusal)
+        lost = await self._moved_if_possible(attempt, "unknown", "no clear answer", actor)
+        settled = _settled(wish, lost, replace(attempt, status="unknown"), evidence.order)
+        return replace(settled, unexplained=unexplained(attempt, records, evidence.order))
+
+    async def _gathered(
+        self,
+        attempt: Attempt,
+        records: OrderRecords,
+        before: Order,
+        evidence: _Evidence,
+        refusal: ClawverError | None,
+    ) -> _Evidence:
+        """The evidence, with what the reads of the next seconds show."""
         with anyio.move_on_after(self._bounds.look):
-            for look in range(LOOKS):
-                if look:
-                    await anyio.sleep(self._pause)
-                now = await self.look(intent.order_id)
-                if now is None and found:
-                    break  # Clawver's own answer listed it
-                if now is None:
-                    continue
-                evidence |= {refund.id: refund for refund in now.refunds or ()}
-                found, seen = new_refunds(intent, evidence.values()), united(now, evidence.values())
-                unchanged += 1 if payment_of(now) == payment_of(before) else -LOOKS
-                if found or (refusal is not None and unchanged == READS_TO_BELIEVE):
+            for number in range(READS_AT_ONCE):
+                if number:
+                    await anyio.sleep(self._pause_in_seconds)
+                read = await self._reader.read_urgent(attempt.order_id)
+                if read is not None:
+                    evidence = evidence.with_read(read, before)
+                if _ours(attempt, records, evidence.refunds, evidence.told_at_once)[0] is not None:
                     break
-        if refusal is not None and not found and unchanged == READS_TO_BELIEVE:
-            await self._written(
-                intent.refund_id,
-                lambda now: self._ledger.fail(intent.refund_id, "Clawver refused", now, trace),
-            )
-            refusal.begin_with(NO_MONEY_MOVED)
-            raise refusal
-        ours, surplus = await self._ours(intent, found)
-        if ours is None:
-            lost = await self._written(
-                intent.refund_id,
-                lambda now: self._ledger.lose(intent.refund_id, "no clear answer", now, trace),
-            )
-            return Sent(lost or replace(intent, state="unknown"), seen, is_written=lost is not None)
-        kept = await self._written(
-            intent.refund_id,
-            lambda now: self._ledger.confirm(
-                intent.refund_id, ours.id, ours.stripe_refund_id, surplus, now, trace
-            ),
-        )
-        settled = kept or replace(
-            intent, state="confirmed", clawver_refund_id=ours.id, surplus=surplus
-        )
-        return Sent(settled, seen, is_written=kept is not None)
+                if refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE:
+                    break
+        return evidence
 
-    async def _ours(
-        self, intent: Intent, found: Sequence[Refund]
-    ) -> tuple[Refund | None, tuple[str, ...]]:
-        """The refund that belongs to an intent, and those that nobody accounts for.
+    async def match_order(self, order: Order) -> OrderRecords:
+        """Match what the order lists with the attempts that wait for it. Needs the order's lock.
 
-        Needs the order's lock, so that nobody else claims one meanwhile.
-        """
-        try:
-            claimed = await off_thread(self._ledger.claimed, [refund.id for refund in found])
-            others = await off_thread(self._ledger.of_order, intent.order_id)
-        except ClawverError:
-            claimed, others = {}, ()  # the ledger is out of order; what Clawver lists is still true
-        free = [refund for refund in found if refund.id not in claimed]
-        if not free:
-            return None, ()
-        # An attempt that was given up as absent may have landed late: one refund is its own.
-        late = sum(
-            other.state == "absent"
-            and other.amount_in_cents == intent.amount_in_cents
-            and other.refund_id != intent.refund_id
-            for other in others
-        )
-        return free[0], tuple(refund.id for refund in free[1 + late :])
-
-    async def settle(self, order: Order) -> tuple[Intent, ...]:
-        """Match what the order lists with the intents that wait for it. Needs the order's lock.
-
-        An open intent has the first claim on a new refund; those that were given up as absent, or
-        refused a moment ago, adopt only what is left. What nobody adopts is noted as surplus.
+        An open attempt has the first claim on a new refund, then those that were given up, then
+        those that Clawver refused. What nobody claims is noted as unexpected.
 
         Returns:
-            All intents of the order as they stand afterwards.
+            The records of the order as they are afterwards.
         """
-        intents = await off_thread(self._ledger.of_order, order.id)
-        trace = Trace("clawver-orders")
-        for intent in sorted(
-            filter(self._may_land, intents), key=lambda intent: not intent.is_open
-        ):
-            await self._settle_one(intent, order, trace)
-        intents = await off_thread(self._ledger.of_order, order.id)
-        for intent in intents:
-            surplus = surplus_of(intent, intents, order)
-            if not surplus.issubset(intent.surplus):
-                named = sorted(surplus.union(intent.surplus))
-                await self._add_surplus(intent.refund_id, named, trace)
-        return await off_thread(self._ledger.of_order, order.id)
+        records = await self._ledger.of_order(order.id)
+        for attempt in sorted(records.attempts, key=_first_claim):
+            if attempt.clawver_refund_id is None and attempt.status != "not_sent":
+                await self._match_one(attempt, records, order)
+                records = await self._ledger.of_order(order.id)
+        for attempt in records.attempts:
+            unexpected = unexpected_of(attempt, records, order)
+            if not unexpected.issubset(attempt.unexpected_refunds):
+                named = sorted(unexpected.union(attempt.unexpected_refunds))
+                await self._ledger.add_unexpected(attempt, named, SERVER)
+        return await self._ledger.of_order(order.id)
 
-    async def _surplus_beside(self, sent: Sent) -> tuple[str, ...]:
+    async def without_owner(self, order_id: str) -> OrderRecords:
+        """The records of an order that can't be read: what was being sent is unknown by now.
+
+        Needs the order's lock: whoever sent it held that, so it is gone.
+        """
+        for attempt in (await self._ledger.of_order(order_id)).attempts:
+            await self._without_owner(attempt)
+        return await self._ledger.of_order(order_id)
+
+    async def _without_owner(self, attempt: Attempt) -> Attempt:
+        if attempt.status != "sending":
+            return attempt
+        why = "the process that sent it is gone"
+        wish = await self._ledger.move(attempt, "unknown", why, SERVER)
+        return next(a for a in wish.attempts if a.revision == attempt.revision)
+
+    async def _match_one(self, attempt: Attempt, records: OrderRecords, order: Order) -> None:
+        attempt = await self._without_owner(attempt)
+        refunds = order.refunds or ()
+        ours, _ = _ours(attempt, records, refunds, frozenset())
+        if ours is not None:
+            late = (ours.id,) if _is_late_beside_another(attempt, records) else ()
+            await self._ledger.claim(attempt, ours.id, ours.stripe_refund_id, late, SERVER)
+        elif order.lists_its_refunds and self._may_count(attempt, records):
+            is_explained = not unexplained(attempt, records, order)
+            if attempt.is_provisional or (attempt.is_open and is_explained):
+                await self._ledger.count_read(attempt, SERVER)
+
+    def _may_count(self, attempt: Attempt, records: OrderRecords) -> bool:
+        """Whether a read that does not list it says anything yet."""
+        now, look = self._ledger.now(), records.first_look
+        if seconds_at_least(attempt.sent, now, look) < self.window_seconds:
+            return False
+        last = attempt.last_read
+        return last is None or seconds_at_least(last, now, look) >= self._between_reads_in_seconds
+
+    async def _with_others(self, settled: Settled) -> Settled:
         """What the order shows, now that it was read, of its other refunds."""
-        if sent.order is None or not sent.is_written or sent.intent.state != "confirmed":
-            return ()
+        if settled.order is None or not settled.is_written or settled.wish.status != "refunded":
+            return settled
         try:
-            return surplus_beside(sent.intent, await self.settle(sent.order))
+            records = await self.match_order(settled.order)
         except (ClawverError, MovedOnError) as error:
             log.error("other refunds of an order could not be matched: %s", type(error).__name__)  # noqa: TRY400  # a trace would show what the ledger holds
-            return ()
+            return settled
+        wish = next(w for w in records.wishes if w.refund_id == settled.wish.refund_id)
+        beside = unexpected_beside(wish, records)
+        return replace(settled, wish=wish, unexpected_beside=beside)
 
-    async def _add_surplus(self, refund_id: str, named: Sequence[str], trace: Trace) -> None:
-        await self.write(lambda now: self._ledger.add_surplus(refund_id, named, now, trace))
+    # When it is worth looking again.
 
-    def _may_land(self, intent: Intent) -> bool:
-        """Whether a refund of it may still show on its order."""
-        return intent.is_open or intent.state == "absent" or self.was_refused_just_now(intent)
+    @property
+    def window_seconds(self) -> float:
+        """How long a refund that isn't listed may still show."""
+        return self._settings.refund_verify_seconds
 
-    def was_refused_just_now(self, intent: Intent) -> bool:
-        """Whether Clawver said no so short a time ago that it may have done it all the same."""
-        return (
-            intent.state == "failed"
-            and self._seconds_since_sent(intent) < self._settings.refund_settle_seconds
+    def needs_read(self, wish: Wish) -> bool:
+        """Whether the order may tell more about a wish than the ledger does."""
+        return any(
+            attempt.is_open or attempt.status == "not_recorded" or attempt.is_provisional
+            or (attempt.status == "refunded" and attempt is wish.latest)
+            for attempt in wish.attempts
+        )  # fmt: skip
+
+    def is_due(self, attempt: Attempt) -> bool:
+        """Whether an open attempt is looked up at a start: less and less often."""
+        if attempt.last_check is None:
+            return True
+        doubled = FIRST_CHECK_PAUSE_IN_SECONDS * 2.0 ** min(attempt.checks - 1, 20)
+        pause = min(doubled, LONGEST_CHECK_PAUSE_IN_SECONDS)
+        return seconds_at_most(attempt.last_check, self._ledger.now()) >= pause
+
+    def is_overdue(self, wish: Wish, records: OrderRecords) -> bool:
+        """Whether an open refund had all the time that it may take to show."""
+        now, look = self._ledger.now(), records.first_look
+        return any(
+            attempt.is_open and seconds_at_least(attempt.sent, now, look) >= self.window_seconds
+            for attempt in wish.attempts
         )
 
-    async def _settle_one(self, intent: Intent, order: Order, trace: Trace) -> None:
-        if intent.state == "sending":
-            # Whoever sent it held the lock that is ours now: it is gone.
-            why = "the process that sent it is gone"
-            intent = await self.write(
-                lambda now: self._ledger.lose(intent.refund_id, why, now, trace)
-            )
-        ours, _ = await self._ours(intent, new_refunds(intent, order.refunds or ()))
-        if ours is not None:
-            await self.write(
-                lambda now: self._ledger.confirm(
-                    intent.refund_id, ours.id, ours.stripe_refund_id, (), now, trace
-                )
-            )
-        elif intent.is_open and order.lists_its_refunds and self._may_count_as_absent(intent):
-            await self.write(lambda now: self._ledger.count_absence(intent.refund_id, now, trace))
-
-    def _may_count_as_absent(self, intent: Intent) -> bool:
-        """Whether a read that does not list it says anything yet."""
-        if self._seconds_since_sent(intent) < self._settings.refund_settle_seconds:
-            return False
-        last = intent.absent_uptime
-        return last is None or passed_at_least(last, self._moment().uptime) >= self._between_reads
-
-    def _seconds_since_sent(self, intent: Intent) -> float:
-        """At least."""
-        return passed_at_least(intent.sent_uptime or 0.0, self._moment().uptime)
-
-    def check_after(self, intent: Intent) -> int:
+    def check_after_seconds(self, wish: Wish) -> int:
         """When it is worth looking again, in whole seconds."""
-        if intent.sent_at is None:
+        attempt = next((attempt for attempt in wish.attempts if attempt.is_open), None)
+        if attempt is None:
             return ANSWER_EXPECTED_AFTER_SECONDS
-        passed = self._seconds_since_sent(intent)
-        left = self._settings.refund_settle_seconds - passed
+        now = self._ledger.now()
+        passed = seconds_at_least(attempt.sent, now, now)
+        left = self.window_seconds - passed
         if left <= 0:
-            return max(1, round(self._between_reads))
+            return max(1, round(self._between_reads_in_seconds))
         # Most refunds show within moments; the rest is asked for less and less often.
         return max(1, round(min(left, max(15.0, passed))))
 
     @property
-    def _between_reads(self) -> float:
-        return self._settings.refund_settle_seconds / 60
+    def _between_reads_in_seconds(self) -> float:
+        return self.window_seconds / 60
 
     @property
-    def _pause(self) -> float:
-        """Between the reads of one call, in seconds: 1 with the usual settle window."""
-        return min(1.0, self._settings.refund_settle_seconds / 900)
+    def _pause_in_seconds(self) -> float:
+        """Between the reads of one call: 1 with the usual verification window."""
+        return min(1.0, self.window_seconds / 900)
 
-    async def read(self, order_id: str, *, urgent: bool = False) -> Order:
-        """The order as it is now, with all its refunds that were ever seen.
+    # Once money may be on its way, what happened is told even where it cannot be noted.
 
-        Raises:
-            ClawverError: It cannot be read, in the time that a call may take for it; or the ledger
-                cannot, which holds what was seen.
-        """
-        return await self._remembered(await self._fresh(order_id, urgent=urgent))
-
-    async def read_or_error(self, order_id: str) -> Order | ClawverError:
-        """The same; or why the store does not show the order.
-
-        Raises:
-            ClawverError: The ledger cannot be used.
-        """
+    async def _records_if_possible(self, wish: Wish) -> OrderRecords:
         try:
-            order = await self._fresh(order_id)
+            return await self._ledger.of_order(wish.order_id)
         except ClawverError as error:
-            return error
-        return await self._remembered(order)
+            log_unwritten(wish.refund_id, error)
+            return OrderRecords(wish.order_id, (wish,), 0, self._ledger.now())
 
-    async def _remembered(self, order: Order) -> Order:
-        """Note the refunds that an answer lists, and add those that an earlier one did.
+    async def _as_noted(self, attempt: Attempt) -> Attempt:
+        """The attempt as it is noted by now: who finds no lock takes it for one without an owner."""
+        wish = await self._ledger.find(attempt.refund_id)
+        attempts = wish.attempts if wish is not None else ()
+        return next((a for a in attempts if _key(a) == _key(attempt)), attempt)
 
-        Raises:
-            ClawverError: The ledger cannot be used.
-        """
-        if order.refunds or self._ledger.exists:
-            with said_first(NOTHING_SENT):
-                return await off_thread(self._with_all_seen, order)
-        return order
-
-    def _with_all_seen(self, order: Order) -> Order:
-        seen = self._ledger.seen(order.id)
-        noted = {each.clawver_refund_id for each in seen if each.sandbox == order.sandbox}
-        new = [
-            SeenRefund(refund.id, refund.amount_in_cents, refund.stripe_refund_id, order.sandbox)
-            for refund in order.refunds or ()
-            if refund.id not in noted
-        ]
-        if new:
-            self._ledger.add_seen(order.id, new)
-        older = {
-            each.clawver_refund_id: Refund(
-                id=each.clawver_refund_id,
-                amount_in_cents=each.amount_in_cents,
-                stripe_refund_id=each.stripe_refund_id,
-            )
-            for each in seen
-        }
-        return united(order, older.values())
-
-    async def _remembered_if_possible(self, order: Order) -> Order:
-        """The same once money may be on its way: what the answer says counts without the ledger too."""
+    async def _moved_if_possible(
+        self, attempt: Attempt, to: Sent, why: str, actor: Actor
+    ) -> Wish | None:
         try:
-            return await self._remembered(order)
-        except ClawverError as error:
-            log.error(  # noqa: TRY400  # a trace would show what the ledger holds
-                "the ledger could not note the refunds of an order: %s", type(error).__name__
-            )
-            return order
-
-    async def _fresh(self, order_id: str, *, urgent: bool = False) -> Order:
-        with anyio.move_on_after(self._bounds.read):
-            return await self._clawver.order(order_id, urgent=urgent)
-        raise UnreachableError(
-            "Clawver did not answer in time. Nothing was changed.",
-            next_step="Repeat the call in a minute.",
-        )
-
-    async def look(self, order_id: str) -> Order | None:
-        """The order where it can be read, for finding out; the allowance keeps a reserve for it."""
-        try:
-            order = await self._fresh(order_id, urgent=True)
-        except ClawverError:
-            return None
-        return await self._remembered_if_possible(order)
-
-    async def write(self, work: Callable[[Moment], T]) -> T:
-        """One transaction of the ledger.
-
-        Args:
-            work: The call of the ledger; it is given the current time.
-
-        Raises:
-            ClawverError: The ledger cannot be written. Nothing was sent.
-            MovedOnError: The intent is no longer in a state from which this could follow.
-        """
-        with said_first(NOTHING_SENT):
-            return await off_thread(lambda: work(self._moment()))
-
-    async def _written(self, refund_id: str, work: Callable[[Moment], Intent]) -> Intent | None:
-        """The same after the request left: what happened is told even where it cannot be noted."""
-        try:
-            return await self.write(work)
+            return await self._ledger.move(await self._as_noted(attempt), to, why, actor)
         except (ClawverError, MovedOnError) as error:
-            log.error(  # noqa: TRY400  # a trace would show what the ledger holds
-                "the ledger could not note %s: %s", refund_id, type(error).__name__
+            log_unwritten(attempt.refund_id, error)
+            return None
+
+    async def _claimed_if_possible(
+        self, attempt: Attempt, refund: Refund, unexpected: Sequence[str], actor: Actor
+    ) -> Wish | None:
+        try:
+            noted = await self._as_noted(attempt)
+            return await self._ledger.claim(
+                noted, refund.id, refund.stripe_refund_id, unexpected, actor
             )
+        except (ClawverError, MovedOnError) as error:
+            log_unwritten(attempt.refund_id, error)
             return None
 
 
-async def off_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do what waits for the disk elsewhere than where all other calls run."""
-    return await to_thread.run_sync(lambda: work(*args, **kwargs))
+def _first_claim(attempt: Attempt) -> int:
+    """Who comes first where several could have made the same new refund."""
+    return ("sending", "unknown", "not_recorded").index(attempt.status) if (
+        attempt.is_open or attempt.status == "not_recorded"
+    ) else 3  # fmt: skip
 
 
-@contextmanager
-def said_first(fact: str) -> Iterator[None]:
-    """Let every error begin with what its reader must know before anything else."""
-    try:
-        yield
-    except ClawverError as error:
-        error.begin_with(fact)
-        raise
+def _ours(
+    attempt: Attempt,
+    records: OrderRecords,
+    refunds: Sequence[Refund],
+    told_at_once: frozenset[str],
+) -> tuple[Refund | None, tuple[str, ...]]:
+    """The refund that belongs to an attempt, and those that nobody accounts for.
+
+    Args:
+        attempt: The attempt.
+        records: What the ledger knows of the order; what is claimed is somebody else's.
+        refunds: What the order lists.
+        told_at_once: The refunds of Clawver's own answer to it: the only new one of its amount there
+            is ours, whatever reason and time it carries.
+    """
+    others = claimed(a for a in records.attempts if _key(a) != _key(attempt))
+    new = [
+        refund
+        for refund in new_refunds(attempt, refunds)
+        if refund.id not in others and refund.amount_in_cents == attempt.amount_in_cents
+    ]
+    agreeing = [refund for refund in new if agrees(attempt, refund)]
+    at_once = [refund for refund in new if refund.id in told_at_once]
+    certain = agreeing or (at_once if len(at_once) == 1 else [])
+    if not certain:
+        return None, ()
+    # An attempt that was given up may have landed late: one refund is its own.
+    late = sum(
+        other.status == "not_recorded"
+        and other.amount_in_cents == attempt.amount_in_cents
+        and _key(other) != _key(attempt)
+        for other in records.attempts
+    )
+    return certain[0], tuple(refund.id for refund in certain[1 + late :])
+
+
+def _is_late_beside_another(attempt: Attempt, records: OrderRecords) -> bool:
+    """Whether it was told as refused or not recorded, and another one was refunded."""
+    return attempt.status in {"refused", "not_recorded"} and any(
+        other.status == "refunded" and _key(other) != _key(attempt) for other in records.attempts
+    )
+
+
+def _key(attempt: Attempt) -> tuple[str, int]:
+    return attempt.refund_id, attempt.revision
+
+
+def _settled(wish: Wish, kept: Wish | None, attempt: Attempt, order: Order | None) -> Settled:
+    """The wish as it was noted; or as it is all the same, where it could not be."""
+    if kept is not None:
+        return Settled(kept, order)
+    here = replace(wish, attempts=(*wish.attempts[:-1], attempt), status=attempt.status)
+    return Settled(here, order, is_written=False)

@@ -36,8 +36,14 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from clawver_orders.caller import A_PERSON_TAKES_SECONDS, ANSWER_WITHIN_SECONDS, Question, Reply
-from clawver_orders.refunds.matching import passed_at_least
+from clawver_orders.caller import (
+    A_PERSON_TAKES_SECONDS,
+    ANSWER_WITHIN_SECONDS,
+    Grade,
+    Question,
+    Reply,
+)
+from clawver_orders.instants import uptime_passed
 from clawver_orders.storage.keys import LENGTH, kept_key
 from clawver_orders.text import clean
 
@@ -84,7 +90,7 @@ class QuestionPending(Exception):  # noqa: N818  # no error: the call goes on wi
         )
         return InputRequiredResult(
             input_requests={self.question.about: ElicitRequest(params=params)},
-            request_state=f"{self.question.about}#{self.question.number}@{self.asked_uptime}",
+            request_state=f"{self.question.about}#{self.question.revision}#{self.question.number}@{self.asked_uptime}",
         )
 
 
@@ -134,6 +140,8 @@ class HostCaller:
     """
 
     person = "person by elicitation"
+    grade: Grade = "chat"
+    channel = "form"
     is_person = False
 
     def __init__(
@@ -148,9 +156,10 @@ class HostCaller:
         self._answer_within = answer_within_seconds
         self._uptime = uptime
         state, _, asked = (params.request_state or "").partition("@")
-        self._answered, _, number = state.partition("#")
+        self._answered, revision, number = (*state.split("#"), "", "")[:3]
+        self._answered_revision = int(revision or 0)
         self._answered_number = int(number or 0)
-        self._seconds = passed_at_least(float(asked), uptime()) if asked else 0.0
+        self._seconds = uptime_passed(float(asked), uptime()) if asked else 0.0
 
     @property
     def client(self) -> str:
@@ -184,6 +193,11 @@ class HostCaller:
     def answered_number(self) -> int:
         """Which question it was: the same is asked again where the first was put aside."""
         return self._answered_number
+
+    @property
+    def answered_revision(self) -> int:
+        """Which revision of it was shown."""
+        return self._answered_revision
 
     @property
     def answered_after_seconds(self) -> float:

@@ -71,8 +71,8 @@ def _refund(given: Mapping[str, str]) -> str:
         f"Read the order with get_order. Say what was bought, where it stands, and what can still be "
         "refunded. Suggest what to do and why, with an amount in cents and in words if money should go "
         "back. Wait for my decision. Only then call refund_order, with a reason the customer may read. On "
-        "needs_confirmation show me the preview, and call confirm_refund after my yes. On unknown call "
-        "check_refund as the answer says, never refund_order again."
+        "needs_confirmation show me the preview, and after my yes call confirm_refund with its refund_id "
+        "and revision. On unknown call check_refund as the answer says, never refund_order again."
     )
 
 

@@ -24,7 +24,6 @@ from mcp_types import (
 from clawver_orders import references
 from clawver_orders.errors import ClawverError, NotFoundError
 from clawver_orders.orders.search import PAGE
-from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import LEDGER, Available, Services, usable
 from clawver_orders.text import is_id
 from clawver_orders.tools import orders
@@ -127,16 +126,16 @@ async def read(available: Available, uri: str) -> ReadResourceResult:
 async def _open_refunds(available: Available) -> dict[str, object]:
     try:
         services = usable(available)
-        opened = await off_thread((await services.kept(LEDGER)).ledger.all_open)
+        opened = await (await services.kept(LEDGER)).ledger.all_open()
     except ClawverError as error:
         raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
     rows = [
-        OpenRefund.of(intent).said(services.now())
+        OpenRefund.of(wish).said(services.now())
         | {
-            "state": intent.state,
-            "next_step": f"Call check_refund with refund_id {intent.refund_id}.",
+            "status": wish.status,
+            "next_step": f"Call check_refund with refund_id {wish.refund_id}.",
         }
-        for intent in opened
+        for wish in opened
     ]
     return _marked(services, {"open_refunds": rows})
 

@@ -41,8 +41,9 @@ from clawver_orders.tools import offered
 from clawver_orders.tools.contract import Tool
 
 _MONEY = """\
-Before refund_order read the order. On needs_confirmation show the person the preview and wait for \
-their yes before confirm_refund. If a refund is unknown, call check_refund and never refund_order again."""
+Before refund_order read the order. On needs_confirmation show the person the preview, wait for their \
+yes, then call confirm_refund with its refund_id and revision. If a refund is unknown, call check_refund \
+and never refund_order again."""
 _READ_ONLY = """\
 This server is read-only ({because}): refunds are made elsewhere, and the merchant decides. {remedy}"""
 INSTRUCTIONS = """\

@@ -53,7 +53,10 @@ SURFACE = (
         {"order_id": "ord_shirt", "amount_in_cents": 500, "reason": "One sleeve is torn"},
     ),
     Tool(
-        refunds.confirm_refund, "Confirm a refund", MOVES_MONEY_ONCE, {"refund_id": "rfi_example"}
+        refunds.confirm_refund,
+        "Confirm a refund",
+        MOVES_MONEY_ONCE,
+        {"refund_id": "rfi_example", "revision": 1},
     ),
     Tool(refunds.check_refund, "Check a refund", READS, {"order_id": "ord_shirt"}),
     Tool(

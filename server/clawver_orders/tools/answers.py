@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 from clawver_orders.clawver.models import Order
 from clawver_orders.money import USD, display
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.refunds.ledger import Intent
+from clawver_orders.refunds.records import Wish
 
 TRACKING_IS_HIDDEN = (
     "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
@@ -192,7 +192,7 @@ def among_readable(order: Order) -> str:
     return " among the lines that can be read" if order.unread_items else ""
 
 
-def look_first(opened: Intent) -> str:
+def look_first(opened: Wish) -> str:
     """What comes before anything about money on an order with a refund that is not settled."""
     return (
         f"A refund of {display(opened.amount_in_cents)} on this order is not settled yet: call check_refund with "

@@ -212,6 +212,15 @@ AmountInCents = Annotated[
         le=10**9,
     ),
 ]
+Revision = Annotated[
+    int,
+    Field(
+        description="The revision of the preview that the person saw.",
+        strict=True,
+        ge=1,
+        le=10**6,
+    ),
+]
 Reason = Annotated[
     str,
     Field(
@@ -231,21 +240,17 @@ InAdditionTo = Annotated[
 ]
 RefundId = Annotated[
     str,
-    Field(
-        description="The refund_id (rfi_…) of the needs_confirmation answer, not clawver_refund_id."
-    ),
+    Field(description="The refund_id (rfi_…) of the preview, not clawver_refund_id."),
     AfterValidator(_id),
 ]
 RefundIdOrNothing = Annotated[
     str,
-    Field(
-        description="The refund_id (rfi_…) from refund_order or confirm_refund, not clawver_refund_id."
-    ),
+    Field(description="The refund_id (rfi_…) of refund_order, not clawver_refund_id."),
     AfterValidator(_id_or_nothing),
 ]
 OrderIdOrNothing = Annotated[
     str,
-    Field(description="Order id of the refund, where refund_id was lost."),
+    Field(description="Its order id, where refund_id was lost."),
     AfterValidator(_id_or_nothing),
 ]
 WebhookUrl = Annotated[

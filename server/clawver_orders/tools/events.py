@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Self
 
+from anyio import to_thread
 from pydantic import Field
 
 from clawver_orders.errors import ClawverError, InvalidRequestError
-from clawver_orders.refunds.ledger import Intent
+from clawver_orders.refunds.records import Wish
 from clawver_orders.refunds.reported import CheckedRefund, check_reported
-from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import INBOX, Services
 from clawver_orders.tools.answers import Answer, MoneyInCents, Part, ago, in_utc
 from clawver_orders.tools.arguments import (
@@ -51,12 +51,12 @@ class LookedDetail(Part):
     status: str
 
     @classmethod
-    def of(cls, intent: Intent, status: str) -> Self:
+    def of(cls, wish: Wish, status: str) -> Self:
         """A refund of the ledger, and how it stands now."""
         return cls(
-            refund_id=intent.refund_id,
-            order_id=intent.order_id,
-            amount_in_cents=intent.amount_in_cents,
+            refund_id=wish.refund_id,
+            order_id=wish.order_id,
+            amount_in_cents=wish.amount_in_cents,
             status=status,
         )
 
@@ -114,8 +114,8 @@ async def list_order_events(
             "Nothing was read: no event with that id ever arrived here.",
             next_step="Call list_order_events without since and before, and go on from its newest.",
         )
-    page = await off_thread(store.inbox.find, query, now)
-    why = await off_thread(_why_incomplete, services, store.inbox, query, page, status)
+    page = await to_thread.run_sync(store.inbox.find, query, now)
+    why = await to_thread.run_sync(_why_incomplete, services, store.inbox, query, page, status)
     try:
         checked = await check_reported(
             store.ledger,
@@ -123,7 +123,6 @@ async def list_order_events(
             lambda refund_id: store.desk.check(
                 refund_id
             ),  # the desk is made for the first open one
-            services.moment,
         )
     except ClawverError:  # what has arrived can be read all the same
         checked = ()
@@ -138,14 +137,14 @@ async def list_order_events(
         newest=f"evt_{newest}" if query.before is None else None,
         older=f"evt_{page.events[-1].number}" if page.has_more else None,
         receiving=ReceivingDetail.of(status),
-        refunds_checked=[LookedDetail.of(each.intent, each.status) for each in checked],
+        refunds_checked=[LookedDetail.of(each.wish, each.status) for each in checked],
         next_step=_about_money(checked) + _after_events(query, page, status),
     )
 
 
 def _about_money(checked: tuple[CheckedRefund, ...]) -> str:
     """What comes before anything else: a refund that was waited for is settled."""
-    settled = [each.intent.refund_id for each in checked if each.status not in {"unknown", "busy"}]
+    settled = [each.wish.refund_id for each in checked if each.status not in {"unknown", "busy"}]
     if not settled:
         return ""
     return f"Tell the person what became of refund {', '.join(settled)}: see refunds_checked. "

@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
+from anyio import to_thread
 from pydantic import Field
 
-from clawver_orders.refunds.settlement import off_thread
 from clawver_orders.services import INBOX, Services
 from clawver_orders.tools.answers import Part, Past
 from clawver_orders.webhooks.inbox import ReceiverStatus
@@ -45,7 +45,9 @@ class ReceivingDetail(Part):
 
 async def receiver_status(services: Services) -> ReceiverStatus:
     """How the receiver of this machine stands now."""
-    return await off_thread((await services.kept(INBOX)).inbox.receiver_status, services.now())
+    return await to_thread.run_sync(
+        (await services.kept(INBOX)).inbox.receiver_status, services.now()
+    )
 
 
 def secrets_differ(status: ReceiverStatus) -> bool:

@@ -10,7 +10,7 @@ from clawver_orders.money import USD
 from clawver_orders.orders.figures import Sums, Tally, figures
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.orders.search import search
-from clawver_orders.refunds.ledger import Intent
+from clawver_orders.refunds.records import Wish
 from clawver_orders.services import Services
 from clawver_orders.tools.answers import (
     LEDGER_UNREADABLE,
@@ -70,13 +70,13 @@ class OpenRefund(Part):
     sent_at: Past
 
     @classmethod
-    def of(cls, intent: Intent) -> Self:
+    def of(cls, wish: Wish) -> Self:
         """A refund of the ledger, as an agent gets it."""
         return cls(
-            refund_id=intent.refund_id,
-            order_id=intent.order_id,
-            amount_in_cents=intent.amount_in_cents,
-            sent_at=intent.sent_at or intent.created_at,
+            refund_id=wish.refund_id,
+            order_id=wish.order_id,
+            amount_in_cents=wish.amount_in_cents,
+            sent_at=wish.sent_at or wish.created_at,
         )
 
 
@@ -178,7 +178,7 @@ async def summarize_orders(
         scanned=found.scanned,
         complete=why is None,
         why_incomplete=why,
-        open_refunds=None if opened is None else [OpenRefund.of(intent) for intent in opened],
+        open_refunds=None if opened is None else [OpenRefund.of(wish) for wish in opened],
         next_step=_after_summary(
             [order for order, _ in sums.attention],
             opened,
@@ -188,7 +188,7 @@ async def summarize_orders(
 
 
 def _after_summary(
-    attention: list[Order], opened: tuple[Intent, ...] | None, *, is_span: bool
+    attention: list[Order], opened: tuple[Wish, ...] | None, *, is_span: bool
 ) -> str:
     if opened is None:
         return LEDGER_UNREADABLE

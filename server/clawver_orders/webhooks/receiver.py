@@ -47,8 +47,8 @@ MOST_AT_ONCE = 64
 """The most deliveries of one transaction."""
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_Receive = Callable[[], Awaitable[Message]]
+_Send = Callable[[Message], Awaitable[None]]
 _SIGNATURE = SIGNATURE_HEADER.lower().encode()
 
 
@@ -155,7 +155,9 @@ class Receiver:
                     await self._try_to(self._beat_once)
                     await self._try_to(lambda: self._inbox.stop(self._id, self._now()))
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+    ) -> None:
         """Answer one request, or follow the server's start and end."""
         if scope["type"] == "lifespan":
             await self._follow(receive, send)
@@ -164,7 +166,9 @@ class Receiver:
         else:  # a websocket
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+    ) -> None:
         try:
             status = await self._take(scope, receive)
         except _Refused as refused:
@@ -183,7 +187,7 @@ class Receiver:
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
         )
 
-    async def _take(self, scope: MutableMapping[str, Any], receive: Receive) -> int:
+    async def _take(self, scope: MutableMapping[str, Any], receive: _Receive) -> int:
         """The status of the answer; whatever is to be stored is on disk by then."""
         if self._is_health(scope):
             if scope["method"] not in {"GET", "HEAD"}:
@@ -209,7 +213,7 @@ class Receiver:
             raise _Refused(503)
         return 200
 
-    async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+    async def _body(self, scope: MutableMapping[str, Any], receive: _Receive) -> bytes:
         length = _only(scope, b"content-length") or b""
         if length.isdigit() and (len(length) > 9 or int(length) > BODY_LIMIT_IN_BYTES):
             raise _Refused(413)
@@ -237,7 +241,7 @@ class Receiver:
         self._refused += 1
         self._refused_at = self._now()
 
-    async def _follow(self, receive: Receive, send: Send) -> None:
+    async def _follow(self, receive: _Receive, send: _Send) -> None:
         """The lifespan of a server that runs this app by itself."""
         await receive()
         try:

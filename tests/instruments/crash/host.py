@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import queue
 import signal
 import subprocess
@@ -14,6 +15,11 @@ from typing import Any
 
 from clawver_sandbox.shop import API_KEY
 
+ELSEWHERE = Path(__file__).with_name("elsewhere.py")
+WAIT_FOR = ("could still take effect", "an older copy of itself")
+"""What a sensible person waits for, or declines, who is told of it."""
+THINKS_SECONDS = 1.05
+"""How long a person takes: a sooner answer is the host's own."""
 INITIALIZE = {
     "protocolVersion": "2025-06-18",
     "clientInfo": {"name": "a host", "version": "1"},
@@ -33,6 +39,11 @@ class Answer:
     def status(self) -> str:
         """The refund's status; `error` where there is none."""
         return str(self.says.get("status", "error"))
+
+    @property
+    def next_step(self) -> str:
+        """What it says to do."""
+        return str(self.says.get("next_step", ""))
 
 
 class Call:
@@ -57,8 +68,10 @@ class KillableHost:
     Args:
         environment: The settings of the server.
         complaints: The file that takes what it says on stderr.
-        person: Whether somebody sits there who says yes to every question.
+        person: Whether somebody sits there who says yes to every question; but not yet where they are
+            told that the same may still be on its way.
         before: What to put before the command, such as another user.
+        machine: On which machine it runs; 0 for this one.
     """
 
     def __init__(
@@ -68,14 +81,10 @@ class KillableHost:
         *,
         person: bool = False,
         before: tuple[str, ...] = (),
+        machine: int = 0,
     ) -> None:
-        # A killed process measures nothing, so the others here need not pay for it either.
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CLAW", "COVERAGE_"))
-        }
         self._person = person
+        self._warned = 0
         self._calls: dict[int, Call] = {}
         self._number = 0
         self._guard = threading.Lock()
@@ -83,8 +92,8 @@ class KillableHost:
         self._over = False
         with complaints.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [*before, sys.executable, "-m", "clawver_orders", "serve"],
-                env=clean | environment | {"PYTHONFAULTHANDLER": "1"},
+                [*before, *_command(machine), "serve"],
+                env=_clean(environment, machine) | {"PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -177,17 +186,64 @@ class KillableHost:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message.get("method") == "elicitation/create":
-            yes = {"action": "accept", "content": {"approve": self._person}}
-            answer = {"id": message["id"], "result": yes}
-            # At once it is the host's own yes, worth an agent's word. Where that is not enough, a
-            # person takes a while; a server that ends meanwhile leaves its question open.
-            needs_person = "not accounted for" in message["params"]["message"]
-            threading.Timer(1.05 if needs_person else 0.0, self._say, [answer]).start()
+            seconds, result = self._decide(message["params"]["message"])
+            answer = {"id": message["id"], "result": result}
+            threading.Timer(seconds, self._say, [answer]).start()
         elif "method" not in message:
             with self._guard:
                 call = self._calls.pop(message["id"], None)
             if call is not None:  # an answer to a cancelled call is nobody's
                 call.put(_answer(message))
+
+    def _decide(self, question: str) -> tuple[float, dict[str, Any]]:
+        """How long somebody takes for a question, and what they say.
+
+        At once it is the host's own yes, worth an agent's word. Where that is not enough, a person
+        takes a while; a server that ends meanwhile leaves its question open.
+        """
+        yes = {"action": "accept", "content": {"approve": True}}
+        if any(words in question for words in WAIT_FOR):
+            self._warned += 1
+            return THINKS_SECONDS, {"action": "decline" if self._warned % 4 == 0 else "cancel"}
+        needs_person = any(words in question for words in ("still show", "A person said"))
+        return THINKS_SECONDS if needs_person else 0.0, yes
+
+
+def in_terminal(environment: dict[str, str], machine: int, *command: str) -> str:
+    """What a command says to somebody at a terminal who says yes to its question."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*_command(machine), *command],
+        env=_clean(environment, machine),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        os.write(ours, b"y\n")
+        said = b""
+        with suppress(OSError):  # so a terminal ends whose other side is gone
+            while piece := os.read(ours, 65536):
+                said += piece
+    os.close(ours)
+    return said.decode()
+
+
+def _command(machine: int) -> list[str]:
+    """The command on this machine, or as on another one."""
+    if machine:
+        return [sys.executable, "-P", str(ELSEWHERE)]
+    return [sys.executable, "-m", "clawver_orders"]
+
+
+def _clean(environment: dict[str, str], machine: int) -> dict[str, str]:
+    """The environment of a process that will be killed: it measures nothing."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CLAW", "COVERAGE_"))
+    }
+    return kept | environment | {"CRASH_MACHINE": str(machine)}
 
 
 def _answer(message: dict[str, Any]) -> Answer | None:

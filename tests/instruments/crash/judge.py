@@ -1,18 +1,23 @@
 """Holds every answer, and the ledger at the end, against what the store recorded."""
 
+import asyncio
 import re
 from datetime import datetime
 from pathlib import Path
 
 from tests.instruments.crash.host import Answer
+from tests.instruments.crash.watch import BY_HAND, SHORT_BY_CENTS
 
-from clawver_orders.refunds.ledger import Intent, Ledger
+from clawver_orders import instants
+from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
 from clawver_sandbox.shop import API_KEY, Shop
 
-_OF_ONE_INTENT = re.compile(r"No money was moved by refund rfi_")
+_OF_ONE_REFUND = re.compile(r"No money was moved by refund rfi_")
 _DENIALS = {"not_recorded", "needs_confirmation", "declined"}
+_REFUSED = "Clawver refused this refund, and the order does not list it so far"
 
 
 class Judge:
@@ -22,22 +27,46 @@ class Judge:
         shop: The store.
         order_id: The order.
         amount_in_cents: What is to go back.
+        may_double: Whether nobody here can keep it from being paid twice: the store records two for
+            one request, or approval is off and what Clawver refused takes effect all the same. Then
+            it has to be told.
+        is_restored: Whether the ledger is put back from an older copy.
     """
 
-    def __init__(self, shop: Shop, order_id: str, amount_in_cents: int) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        order_id: str,
+        amount_in_cents: int,
+        *,
+        may_double: bool = False,
+        is_restored: bool = False,
+    ) -> None:
         self._shop = shop
         self._order_id = order_id
         self._amount_in_cents = amount_in_cents
+        self._may_double = may_double
+        self._is_restored = is_restored
+        self._warnings = ""
+        self.resolved: set[str] = set()
+        """The refunds of which somebody said what became of them."""
         self.broken: list[str] = []
 
     @property
     def recorded(self) -> list[str]:
-        """The refunds of this amount that the store carries, by their ids."""
+        """The refunds that the store recorded because it was asked to, by their ids."""
+        amounts = {self._amount_in_cents, self._amount_in_cents - SHORT_BY_CENTS}
         return [
             refund["id"]
             for refund in self._shop.order(self._order_id)["refunds"]
-            if refund["amountInCents"] == self._amount_in_cents
+            if refund["amountInCents"] in amounts and refund["reason"] != BY_HAND
         ]
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The refunds that somebody made elsewhere."""
+        refunds = self._shop.order(self._order_id)["refunds"]
+        return [refund["id"] for refund in refunds if refund["reason"] == BY_HAND]
 
     def hear(self, answer: Answer, before: list[str], *, alone: bool) -> None:
         """Check that an answer is true.
@@ -48,18 +77,23 @@ class Judge:
             alone: Whether no other call for this order was on its way.
         """
         now = self.recorded
-        if len(now) > 1:
+        self._warnings += str(answer.says.get("warning"))
+        if len(now) > 1 and not self._may_double:
             self._complain("refunded twice", answer)
+        known = [*now, *(self.by_hand if answer.status == "already_refunded" else [])]
         claims = answer.status in {"refunded", "already_refunded"}
-        if claims and answer.says.get("clawver_refund_id") not in now:
+        is_resolved = answer.says.get("refund_id") in self.resolved
+        if claims and answer.says.get("clawver_refund_id") not in known and not is_resolved:
             self._complain("said to be refunded, and is not", answer)
-        denies = answer.status in _DENIALS or (
-            "No money was moved" in answer.error and not _OF_ONE_INTENT.search(answer.error)
+        said = answer.error or str(answer.says.get("message"))
+        denies = (answer.status in _DENIALS and not said.startswith(_REFUSED)) or (
+            "No money was moved" in answer.error and not _OF_ONE_REFUND.search(answer.error)
         )
+        alone = alone and not self._is_restored  # what it doesn't know of may arrive meanwhile
         if denies and (before or (alone and now)):
             self._complain("said not to be refunded, and is", answer)
-        known = ("No money was moved", "Nothing was sent", "holds no refund of order")
-        if answer.error and not any(words in answer.error for words in known):
+        facts = ("No money was moved", "Nothing was sent", "holds no refund of order", _REFUSED)
+        if answer.error and not any(words in answer.error for words in facts):
             self._complain("an error that says nothing about the money", answer)
 
     def close(self, state: Path, api_url: str) -> str:
@@ -69,35 +103,37 @@ class Judge:
             The outcome in a word.
         """
         now = self.recorded
-        if len(now) > 1:
+        if len(now) > 1 and not self._may_double:
             self._complain("refunded twice", Answer())
-        intents = _ledger(state, api_url).of_order(self._order_id)
-        ours = [intent.clawver_refund_id for intent in intents if intent.state == "confirmed"]
-        if sorted(map(str, ours)) != sorted(now):
-            self._complain(f"the ledger knows {ours}, the store {now}", Answer())
+        elif len(now) > 1 and not all(each in self._warnings for each in now):
+            self._complain(f"refunded twice, and not told: {self._warnings}", Answer())
+        wishes = wishes_of(state, api_url, self._order_id)
+        attempts = [attempt for wish in wishes for attempt in wish.attempts]
+        ours = {each.clawver_refund_id for each in attempts if each.clawver_refund_id}
+        ours |= {each for attempt in attempts for each in attempt.unexpected_refunds}
+        if ours != set(now) and not (self._is_restored and ours.issubset(now)):
+            self._complain(f"the ledger knows {sorted(ours)}, the store {now}", Answer())
         words = {r["id"]: r["reason"] for r in self._shop.order(self._order_id)["refunds"]}
-        for intent in intents:
-            if (
-                intent.clawver_refund_id in words
-                and words[intent.clawver_refund_id] != intent.reason
-            ):
-                self._complain(f"{intent.refund_id} was given the refund of another", Answer())
-            if intent.is_open:
-                self._complain(f"{intent.refund_id} is still {intent.state}", Answer())
+        for attempt in attempts:
+            given = attempt.clawver_refund_id
+            if given in words and words[given] != attempt.reason and not attempt.resolved:
+                self._complain(f"{attempt.refund_id} was given the refund of another", Answer())
+            if attempt.is_open:
+                self._complain(f"{attempt.refund_id} is still {attempt.status}", Answer())
+        if len(now) > 1:
+            return "twice"
         return "refunded" if now else "not refunded"
 
-    def landed_late(self, state: Path, api_url: str, settle_seconds: float) -> bool:
-        """Whether the store recorded a refund later than the settle window of its attempt.
+    def landed_late(self, state: Path, api_url: str, verify_seconds: float) -> bool:
+        """Whether the store recorded a refund later than the verification window of its attempt.
 
         That is the one thing the design cannot see, and a machine under heavy load may do it.
         """
-        intents = _ledger(state, api_url).of_order(self._order_id)
+        attempts = [a for w in wishes_of(state, api_url, self._order_id) for a in w.attempts]
         for refund in self._shop.order(self._order_id)["refunds"]:
-            at = datetime.fromisoformat(refund["createdAt"]).timestamp()
-            sent = [
-                i.sent_at.timestamp() for i in intents if i.sent_at and i.reason == refund["reason"]
-            ]
-            if sent and all(at > each + settle_seconds for each in sent):
+            at = datetime.fromisoformat(refund["createdAt"])
+            sent = [a.sent.at for a in attempts if a.reason == refund["reason"]]
+            if sent and all((at - each).total_seconds() > verify_seconds for each in sent):
                 return True
         return False
 
@@ -106,13 +142,15 @@ class Judge:
         self.broken.append(f"{what}: {self._order_id}, recorded {self.recorded}; {said}")
 
 
-def intents_of(state: Path, api_url: str, order_id: str) -> tuple[Intent, ...]:
+def wishes_of(state: Path, api_url: str, order_id: str) -> tuple[Wish, ...]:
     """What the ledger in a state folder knows of an order."""
-    return _ledger(state, api_url).of_order(order_id)
+    ledger = Ledger(ledger_file(state, api_url), instants.now)
+    return asyncio.run(ledger.of_order(order_id)).wishes
 
 
-def _ledger(state: Path, api_url: str) -> Ledger:
+def ledger_file(state: Path, api_url: str) -> Path:
+    """The ledger in a state folder."""
     settings = Settings(api_url=api_url, api_key=API_KEY, state_dir=state)
     scope = scopes.known(settings)
     folder = settings.key_dir if scope is None else scope.folder  # no store, no refunds
-    return Ledger(folder / "ledger.sqlite3")
+    return folder / "ledger.sqlite3"

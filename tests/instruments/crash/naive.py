@@ -35,6 +35,8 @@ def refunded_twice(folder: Path, seed: int) -> list[str]:
             shop.watch(order, trouble.see)
             trouble.begin()
             _insist(f"{gate.url}/orders/{order}/refund")
+            trouble.change()
+            trouble.arrive()
             trouble.end()
             faults[order] = plan.fault.name
         time.sleep(LATE_SECONDS)  # for what the store records late

@@ -1,7 +1,9 @@
 """Iterations side by side, each on an order of its own, and the table of what came out."""
 
 import contextlib
+import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +12,9 @@ from pathlib import Path
 
 from tests.instruments.crash.agent import Agent
 from tests.instruments.crash.gate import Gate
-from tests.instruments.crash.host import KillableHost, environment_of
-from tests.instruments.crash.judge import Judge
-from tests.instruments.crash.trouble import MOMENTS, SETTLE_SECONDS, TIMEOUT_SECONDS, Plan, Trouble
+from tests.instruments.crash.host import KillableHost, environment_of, in_terminal
+from tests.instruments.crash.judge import Judge, ledger_file
+from tests.instruments.crash.trouble import MOMENTS, TIMEOUT_SECONDS, VERIFY_SECONDS, Plan, Trouble
 from tests.instruments.crash.watch import Point, WatchedShop
 
 from clawver_orders.caller import ANSWER_WITHIN_SECONDS
@@ -25,7 +27,7 @@ LANES: tuple[tuple[str, bool], ...] = (
     ("ask", False),
 )
 """Servers that run side by side: who approves, and whether a person sits at the host."""
-FIND_OUT_SECONDS = SETTLE_SECONDS + ANSWER_WITHIN_SECONDS + 30
+FIND_OUT_SECONDS = VERIFY_SECONDS + ANSWER_WITHIN_SECONDS + 30
 """How long a refund may stay open: a server that ended while it asked leaves its question behind."""
 
 
@@ -57,11 +59,14 @@ class Lane:
         self._state = folder / "state"
         self._complaints = folder / "stderr"
         self._person = person
+        self._approval = approval
+        self._machine = 0
+        self._copy = folder / "copy"
         self._environment = environment_of(
             gate.url,
             self._state,
             REFUND_APPROVAL=approval,
-            REFUND_SETTLE_SECONDS=SETTLE_SECONDS,
+            REFUND_VERIFY_SECONDS=VERIFY_SECONDS,
             TIMEOUT_SECONDS=TIMEOUT_SECONDS,
         )
         self.current: KillableHost | None = None
@@ -71,7 +76,9 @@ class Lane:
         """The server that is alive; a new one on the same state where the last one ended."""
         if self.current is None or not self.current.is_alive:
             self.close()
-            self.current = KillableHost(self._environment, self._complaints, person=self._person)
+            self.current = KillableHost(
+                self._environment, self._complaints, person=self._person, machine=self._machine
+            )
         return self.current
 
     def close(self) -> None:
@@ -87,15 +94,28 @@ class Lane:
             payment_status="partially_refunded" if plan.carries else "paid",
         )["id"]
         amount = plan.total_in_cents // 3 if plan.carries else plan.amount_in_cents
-        judge = Judge(self._shop, order, amount)
-        agent = Agent(self.host, judge, order, amount, plan.dice)
+        judge = Judge(
+            self._shop,
+            order,
+            amount,
+            may_double=plan.may_double(self._approval),
+            is_restored=plan.fault.state == "restored",
+        )
+        agent = Agent(
+            self.host, judge, order, amount, plan.dice, lambda about: self._resolve(about, judge)
+        )
         trouble = Trouble(self._shop, self._gate, order, plan)
         self.host()
         reaper = _Reaper(self, plan, trouble)
         self._shop.watch(order, reaper.see)
         trouble.begin()
         reaper.begin()
+        if plan.fault.state == "restored" and self._ledger.exists():
+            shutil.copyfile(self._ledger, self._copy)
         agent.insist()
+        if plan.fault.state:
+            self._change_state(plan, trouble)
+            agent.insist()
         reaper.end()
         self._shop.leave(order)
         trouble.end()
@@ -103,8 +123,36 @@ class Lane:
         agent.insist_once_more()
         agent.find_out(FIND_OUT_SECONDS)
         outcome = judge.close(self._state, self._gate.url)
-        late = judge.landed_late(self._state, self._gate.url, SETTLE_SECONDS)
+        # On another machine the window begins again.
+        late = plan.fault.state == "" and judge.landed_late(
+            self._state, self._gate.url, VERIFY_SECONDS
+        )
         return Result(plan, outcome, reaper.ended, late, agent.statuses, judge.broken)
+
+    @property
+    def _ledger(self) -> Path:
+        return ledger_file(self._state, self._gate.url)
+
+    def _change_state(self, plan: Plan, trouble: Trouble) -> None:
+        """Go on with the state folder on another machine, or with the ledger as it was before."""
+        self.close()
+        trouble.change()
+        if plan.fault.state == "moved":
+            self._machine += 1
+        elif self._copy.exists():
+            shutil.copyfile(self._copy, self._ledger)
+            if self._approval == "off":  # nobody else would wait
+                trouble.arrive()
+                time.sleep(VERIFY_SECONDS)
+
+    def _resolve(self, refund_id: str, judge: Judge) -> None:
+        """Somebody looks in the dashboard, and says in a terminal what became of a refund."""
+        judge.resolved.add(refund_id)
+        outcome = "refunded" if judge.recorded else "not-refunded"
+        in_terminal(
+            self._environment, self._machine,
+            "refunds", "resolve", refund_id, "--as", outcome, "--because", "The dashboard",
+        )  # fmt: skip
 
 
 class _Reaper:
@@ -198,7 +246,7 @@ def opened(folder: Path, approval: str = "off", *, person: bool = False) -> Iter
 def table(results: list[Result]) -> str:
     """What came out, by fault."""
     lines = [
-        f"{'fault':26}{'runs':>6}{'ended':>7}{'refunded':>10}{'not':>6}{'late':>6}{'broken':>8}  answers"
+        f"{'fault':26}{'runs':>6}{'ended':>7}{'refunded':>10}{'not':>6}{'twice':>7}{'late':>6}{'broken':>8}  answers"
     ]
     for name in dict.fromkeys(result.plan.fault.name for result in results):
         of_fault = [result for result in results if result.plan.fault.name == name]
@@ -212,7 +260,7 @@ def _row(name: str, results: list[Result]) -> str:
     said = ", ".join(f"{status} {count}" for status, count in answers.most_common())
     return (
         f"{name:26}{len(results):6}{sum(r.ended for r in results):7}{outcomes['refunded']:10}"
-        f"{outcomes['not refunded']:6}{sum(r.landed_late for r in results):6}"
+        f"{outcomes['not refunded']:6}{outcomes['twice']:7}{sum(r.landed_late for r in results):6}"
         f"{sum(bool(r.broken) for r in results):8}  {said}"
     )
 

@@ -9,10 +9,11 @@ from tests.instruments.crash.judge import Judge
 from tests.instruments.crash.naive import refunded_twice
 from tests.instruments.crash.run import broken, run, table
 from tests.instruments.crash.trouble import FAULTS, MOMENTS, Plan
+from tests.instruments.crash.watch import BY_HAND
 
 from clawver_sandbox.shop import Shop
 
-ROUNDS = 5
+ROUNDS = 4
 SEED = int(os.environ.get("CRASH_SEED", "3"))
 
 
@@ -35,6 +36,8 @@ def test_nobody_is_refunded_twice_whatever_crashes(
     assert {result.plan.moment for result in results} == set(MOMENTS)
     assert sum(result.ended for result in results) > iterations // 4
     assert sum(result.outcome == "refunded" for result in results) > iterations // 2
+    doubled = {result.plan.fault.name for result in results if result.outcome == "twice"}
+    assert {"delivered twice", "both listed, stale reads"} <= doubled
 
 
 @pytest.mark.slow
@@ -44,6 +47,8 @@ def test_a_client_that_posts_again_pays_twice_through_the_same_faults(tmp_path: 
     assert {
         "drop after", "hang after", "truncated", "garbage", "bare 200", "late",
         "500 after", "502 after", "503 after", "409 after", "429 after",
+        "400, lands late", "403, lands late", "404, lands late", "429, lands late",
+        "400 after, stale reads", "drop before, moved", "drop before, restored",
     } <= set(doubled)  # fmt: skip
 
 
@@ -85,6 +90,73 @@ def test_the_judge_sees_a_refund_that_is_none(shop: Shop, status: str) -> None:
     assert judge.broken[0].startswith("said to be refunded, and is not")
 
 
+def test_the_judge_takes_a_refusal_for_no_denial(shop: Shop) -> None:
+    judge = Judge(shop, "ord_shirt", 700)
+    refused = "Clawver refused this refund, and the order does not list it so far"
+    shop.refund("ord_shirt", 700, "Smudged")
+    judge.hear(Answer(error=f"refund_order failed. {refused}: $7.00 on ord_shirt."), [], alone=True)
+    judge.hear(Answer({"status": "declined", "message": f"{refused}: declined."}), [], alone=True)
+
+    assert judge.broken == []
+
+
+def test_the_judge_sees_a_double_that_may_be_and_is_not_told(shop: Shop, tmp_path: Path) -> None:
+    told, untold = (Judge(shop, "ord_shirt", 700, may_double=True) for _ in range(2))
+    for _ in range(2):
+        shop.refund("ord_shirt", 700, "Smudged")
+    told.hear(
+        Answer(
+            {
+                "status": "refunded",
+                "clawver_refund_id": told.recorded[0],
+                "warning": f"2 refunds are new: {', '.join(told.recorded)}.",
+            }
+        ),
+        [],
+        alone=True,
+    )
+    for judge in (told, untold):
+        assert judge.close(tmp_path, "http://127.0.0.1:1/v1") == "twice"
+
+    assert [complaint.split(",")[0] for complaint in told.broken + untold.broken] == [
+        "the ledger knows []",
+        "refunded twice",
+        "the ledger knows []",
+    ]
+
+
+def test_the_judge_tells_what_somebody_refunded_elsewhere_from_what_was_asked_for(
+    shop: Shop,
+) -> None:
+    judge = Judge(shop, "ord_shirt", 700)
+    shop.refund("ord_shirt", 700, BY_HAND)
+    (elsewhere,) = judge.by_hand
+    for status in ("already_refunded", "refunded"):
+        answer = Answer({"status": status, "clawver_refund_id": elsewhere})
+        judge.hear(answer, judge.recorded, alone=True)
+
+    assert judge.recorded == []
+    assert len(judge.broken) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "off", "ask"),
+    [
+        ("400 before", False, False),
+        ("400 after, stale reads", True, False),
+        ("429, lands late", True, False),
+        ("400 before, moved", True, False),
+        ("drop before, moved", False, False),
+        ("drop before, restored", False, False),
+        ("delivered twice", True, True),
+    ],
+)
+def test_only_what_remains_possible_may_pay_twice(fault: str, off: bool, ask: bool) -> None:
+    plan = next(plan for n in range(len(FAULTS)) if (plan := Plan.of(1, n)).fault.name == fault)
+
+    assert (plan.may_double("off"), plan.may_double("ask")) == (off, ask)
+
+
 def test_the_judge_sees_a_second_refund_and_one_that_the_ledger_forgot(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -93,7 +165,7 @@ def test_the_judge_sees_a_second_refund_and_one_that_the_ledger_forgot(
         shop.refund("ord_shirt", 700, "Smudged")
     outcome = judge.close(tmp_path, "http://127.0.0.1:1/v1")
 
-    assert outcome == "refunded"
+    assert outcome == "twice"
     assert [complaint.split(":")[0] for complaint in judge.broken] == [
         "refunded twice",
         f"the ledger knows [], the store {judge.recorded}",
