@@ -46,6 +46,8 @@ class Reply(Enum):
         return Reply.HOST_YES if self is Reply.YES else Reply.HOST_NO
 
 
+BY_PERSON = frozenset({Reply.YES, Reply.NO, Reply.DISMISSED})
+"""Answers for which somebody did something."""
 BY_PROGRAM = frozenset({Reply.HOST_YES, Reply.HOST_NO})
 """Answers that the program gave by itself."""
 

@@ -235,13 +235,13 @@ GUARDS = {
     ),
     "person after a decline": Guard(
         "refunds/matching.py",
-        "            if is_often or decision.number > last_yes\n",
+        "            if is_often or decision.number > own_yes\n",
         "            if False\n",
     ),
     "person after two declines": Guard(
         "refunds/matching.py",
-        "            if is_often or decision.number > last_yes\n",
-        "            if decision.number > last_yes\n",
+        "            if is_often or decision.number > own_yes\n",
+        "            if decision.number > own_yes\n",
     ),
     "person after a restore": Guard(
         "refunds/matching.py",

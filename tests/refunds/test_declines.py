@@ -9,6 +9,7 @@ from tests.refunds.room import (
     IN_TERMINAL,
     PERSON,
     AskingHost,
+    Left,
     Modern,
     Room,
     Terminal,
@@ -400,12 +401,20 @@ async def test_where_nobody_is_asked_another_amount_needs_nobody(room: Room) -> 
     assert (await room.refund(701)).status == "refunded"
 
 
-async def test_a_decline_is_settled_by_a_later_yes(room: Room) -> None:
+async def test_a_yes_to_another_amount_ends_no_decline(room: Room) -> None:
     waiting = await room.waiting(500)
     await declined(room)
     assert await needs(room) == "person"
 
     sent = await room.desk(**ASK).approve(waiting.refund_id, Terminal(Reply.YES))
+
+    assert (sent.status, await needs(room)) == ("refunded", "person")
+
+
+async def test_a_decline_ends_when_a_person_approves_that_very_refund(room: Room) -> None:
+    wish = await declined(room)
+
+    sent = await room.desk(**ASK).approve(wish.refund_id, Terminal(Reply.YES))
 
     assert (sent.status, await needs(room)) == ("refunded", "agent")
 
@@ -419,6 +428,24 @@ async def test_a_decline_is_not_settled_by_an_earlier_yes(room: Room) -> None:
     await decline(room, first)
 
     assert await needs(room) == "person"
+
+
+async def test_a_no_is_noted_and_declines_in_one_step(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps the rest of the call from running, nobody sends it on an agent's word."""
+
+    async def cancelled(*_: object) -> Wish:
+        raise Left("the call ends here", 0)
+
+    desk = room.desk(**ASK)
+    monkeypatch.setattr(desk, "_declined", cancelled)
+    with pytest.raises(Left):
+        await desk.refund(room.order_id, 700, "Torn", (), AskingHost(Reply.NO))
+
+    (wish,) = (await room.ledger.of_order(room.order_id)).wishes
+    assert wish.status == "declined"
+    assert (await room.desk(**ASK).confirm(wish.refund_id, 1, Script())).status == "declined"
 
 
 async def test_what_no_person_approved_settles_no_decline(room: Room) -> None:

@@ -291,7 +291,7 @@ async def test_a_question_and_its_answer_are_kept_with_the_revision(book: Book) 
     assert (await book.found(wish)).question == asked
     assert (await book.found(wish)).questions == (asked,)
     book.now.passes(seconds=5)
-    worth = await book.ledger.answer(wish.refund_id, number, Reply.YES, 5.0, ACTOR)
+    worth = await book.ledger.answer(wish.refund_id, number, Reply.YES, 5.0, PERSON, "host 1")
     assert worth is Reply.YES
     assert (await book.found(wish)).question == Asked(
         number, wish.refund_id, 1, asked.asked, Reply.YES
@@ -320,9 +320,9 @@ async def test_a_program_that_answered_by_itself_brings_no_persons_answer_any_mo
 ) -> None:
     wish = await book.wants()
     number = await book.ledger.ask(wish, "form", ACTOR)
-    await book.ledger.answer(wish.refund_id, number, before, 0.1, ACTOR)
+    await book.ledger.answer(wish.refund_id, number, before, 0.1, PERSON, "host 1")
 
-    worth = await book.ledger.answer(wish.refund_id, number, reply, 60.0, ACTOR)
+    worth = await book.ledger.answer(wish.refund_id, number, reply, 60.0, PERSON, "host 1")
 
     assert worth is (Reply.HOST_YES if reply is Reply.YES else Reply.HOST_NO)
     question = (await book.found(wish)).question
@@ -339,7 +339,10 @@ async def test_the_answer_to_a_question_about_another_refund_is_no_answer(book: 
         (wish.refund_id, number + 1),
         (wish.refund_id, 0),
     ):
-        assert await book.ledger.answer(refund_id, asked, Reply.YES, 5.0, ACTOR) is Reply.YES
+        assert (
+            await book.ledger.answer(refund_id, asked, Reply.YES, 5.0, PERSON, "host 1")
+            is Reply.YES
+        )
 
     question = (await book.found(wish)).question
     assert question is not None
@@ -446,8 +449,8 @@ async def test_what_nobody_wants_is_not_declined(book: Book) -> None:
 
 async def test_what_is_sent_is_noted_with_the_approval(book: Book) -> None:
     wish = await book.wants()
-    question = await book.ledger.ask(wish, "form", ACTOR)
     await book.wants(reason="It was torn")
+    question = await book.ledger.ask(wish, "form", ACTOR)
     book.now.passes(minutes=1)
 
     sent = await book.ledger.begin_send(
@@ -899,3 +902,34 @@ async def test_the_file_is_made_for_this_user_alone(book: Book, tmp_path: Path) 
 
     made = {each.name: each.stat().st_mode & 0o777 for each in book.path.parent.iterdir()}
     assert made == {"ledger.sqlite3": 0o600, "ledger.made": 0o600, "ledger.number": 0o600}
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown", "refunded", "not_recorded"])
+async def test_less_is_not_sent_instead_of_what_may_have_been_paid(
+    book: Book, status: Status
+) -> None:
+    whole = await book.at(status)
+    less = await book.wants("ord_1", 300)
+
+    with pytest.raises(MovedOnError):
+        await book.sends(less, IN_TERMINAL, instead_of=whole.refund_id)
+
+    assert (await book.found(less)).attempts == ()
+    assert (await book.found(whole)).status == status
+
+
+async def test_a_persons_no_declines_with_its_answer(book: Book) -> None:
+    wish = await book.wants()
+    number = await book.ledger.ask(wish, "form", ACTOR)
+
+    worth = await book.ledger.answer(wish.refund_id, number, Reply.NO, 5.0, PERSON, "host 1")
+
+    assert (worth, (await book.found(wish)).status) == (Reply.NO, "declined")
+
+
+async def test_another_reason_after_a_question_is_another_revision(book: Book) -> None:
+    wish = await book.wants()
+    assert (await book.wants(reason="Never asked about")).revision == wish.revision
+    await book.ledger.ask(await book.found(wish), "form", ACTOR)
+
+    assert (await book.wants(reason="Asked about the other one")).revision == 2

@@ -199,7 +199,7 @@ async def test_the_limit_of_a_day_can_be_reached_and_not_passed(room: Room) -> N
         await room.refund(1, refund_daily_limit_in_cents=1000)
 
     assert refusal.value.happened == (
-        "No money was moved: $10.00 (1000 cents) went back in the last 24 hours, and with $0.01 it "
+        "No money was moved: $10.00 (1000 cents) was refunded, or may still be, in the last 24 hours, and with $0.01 it "
         "would be more than the limit of $10.00 (1000 cents)."
     )
     assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in refusal.value.next_step
@@ -221,7 +221,9 @@ async def test_the_limit_of_a_day_holds_at_the_very_last_moment(
         return await begin(*given)
 
     monkeypatch.setattr(room.ledger, "begin_send", after_another)
-    with pytest.raises(RefusedError, match=r"\$9.00 \(900 cents\) went back") as refusal:
+    with pytest.raises(
+        RefusedError, match=r"\$9.00 \(900 cents\) was refunded, or may still be"
+    ) as refusal:
         await room.refund(700, refund_daily_limit_in_cents=1000)
 
     assert isinstance(refusal.value.__cause__, DailyLimitError)

@@ -168,13 +168,18 @@ LOST_AFTER = [
 ]  # fmt: skip
 
 
+def patience(fault: str) -> float:
+    """Short only where the store keeps silent: a busy machine is slow to connect."""
+    return 0.8 if fault.startswith("hang") else 10.0
+
+
 @pytest.mark.parametrize("fault", LOST_AFTER)
 async def test_a_refund_whose_answer_was_lost_is_found_by_reading_the_order(
     connect: Connect, shop: Shop, fault: str
 ) -> None:
     sale = shop.sell(total_in_cents=2499)
     shop.add_fault(fault, method="POST", status=503, seconds=1.0)
-    async with connect(timeout_seconds=0.8) as client:
+    async with connect(timeout_seconds=patience(fault)) as client:
         answer = await call(
             client, "refund_order", order_id=sale["id"], amount_in_cents=700, reason="Smudged"
         )
@@ -193,7 +198,7 @@ async def test_a_refund_that_does_not_show_is_unknown_and_nothing_is_sent_again(
     sale = shop.sell(total_in_cents=2499)
     wanted = {"order_id": sale["id"], "amount_in_cents": 700, "reason": "Smudged"}
     shop.add_fault(fault, method="POST", status=503, seconds=1.0)
-    async with connect(timeout_seconds=0.8, refund_verify_seconds=90) as client:
+    async with connect(timeout_seconds=patience(fault), refund_verify_seconds=90) as client:
         answer = await call(client, "refund_order", **wanted)
         again = await call(client, "refund_order", **wanted | {"reason": "Print came smudged"})
         other = await call(client, "refund_order", **wanted | {"amount_in_cents": 800})
@@ -460,7 +465,10 @@ async def test_no_more_goes_back_in_a_day_than_the_limit(
         time.pass_by(86_401)
         later = await call(client, "refund_order", order_id=orders[2], **wanted)
 
-    assert "No money was moved: $20.00 (2000 cents) went back in the last 24 hours" in text
+    assert (
+        "No money was moved: $20.00 (2000 cents) was refunded, or may still be, in the last 24 hours"
+        in text
+    )
     assert "CLAWVER_REFUND_DAILY_LIMIT_CENTS" in text
     assert later["status"] == "refunded"
     assert len(posts(shop)) == 3

@@ -221,7 +221,9 @@ def decline(refund_id: str, yes: bool, sandbox: bool) -> None:
         approval = Approval(caller.grade, caller.channel, caller.person)
         outcome = await store.desk.decline(refund_id, approval, caller.client)
         if outcome.status == "declined":
-            refused = outcome.wish is not None and outcome.wish.attempts
+            refused = outcome.wish is not None and any(
+                attempt.status == "refused" for attempt in outcome.wish.attempts
+            )
             why = "Clawver had refused" if refused else "nothing was sent for"
             click.echo(f"declined: {why} {refund_id}")
             return 0

@@ -14,8 +14,6 @@ from clawver_orders.refunds.records import Preview, Wish
 
 Mode = Literal["ask", "human", "off"]
 """`CLAWVER_REFUND_APPROVAL`."""
-BY_PERSON = frozenset({Reply.YES, Reply.NO, Reply.DISMISSED})
-"""Answers for which somebody did something."""
 MOST_ITEMS = 10
 """How many of an order's items a person is shown."""
 BY_SETTING = "setting off"

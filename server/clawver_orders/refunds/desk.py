@@ -16,13 +16,12 @@ from math import ceil
 from clawver_orders.caller import BY_PROGRAM, Caller, Grade, Question, Reply
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order
-from clawver_orders.errors import NO_MONEY_MOVED, InvalidRequestError, SetupError
+from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, InvalidRequestError, SetupError
 from clawver_orders.money import display
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds import outcome as words
 from clawver_orders.refunds.approvals import (
     BY_AGENT,
-    BY_PERSON,
     BY_SETTING,
     grade_needed,
     preview_of,
@@ -185,10 +184,13 @@ class RefundDesk(RefundChecks):
             ClawverError: There is no such refund, or the ledger can't be written.
         """
         await self._known(refund_id)
-        wish = await self._ledger.decline(refund_id, approval, client)
+        return await self._declined(await self._ledger.decline(refund_id, approval, client))
+
+    async def _declined(self, wish: Wish) -> Outcome:
+        """How a wish stands that a person has declined."""
         outcome = await self._look_at(wish)
-        is_held = outcome.status == "busy" and wish.status == "declined"
-        return about("declined", wish) if is_held else outcome
+        held = outcome.status == "busy" and wish.status == "declined"
+        return about("declined", wish) if held else outcome
 
     # From what is wanted to a question, and from an approval to a request.
 
@@ -213,7 +215,7 @@ class RefundDesk(RefundChecks):
         reply = await caller.ask(asked)  # without the lock: they may take their time
         reply = await self._note_answer(asked.about, asked.number, reply, caller)
         if reply is Reply.NO:
-            return await self.decline(asked.about, _approval_of(caller), caller.client)
+            return await self._declined(await self._known(asked.about))
         if reply not in {Reply.YES, Reply.HOST_YES}:
             wish = await self._known(asked.about)
             return _dismissed(self._described(wish, told.order, None), reply, wanted)
@@ -283,7 +285,8 @@ class RefundDesk(RefundChecks):
                     order,
                 )
             case Refused(error):
-                error.begin_with(NO_MONEY_MOVED)
+                is_sure = not any(attempt.is_provisional for attempt in records.attempts)
+                error.begin_with(NO_MONEY_MOVED if is_sure else NOTHING_SENT)
                 raise error
             case "nothing to add to":
                 raise words.nothing_to_add_to(wanted.order_id, case.amount_in_cents)
@@ -346,16 +349,14 @@ class RefundDesk(RefundChecks):
         await self._known(refund_id)
         reply = await self._note_answer(refund_id, caller.answered_number, reply, caller)
         if reply is Reply.NO:
-            return await self.decline(refund_id, _approval_of(caller), caller.client)
+            return await self._declined(await self._known(refund_id))
         return Heard(reply, caller.answered_number, caller.answered_revision, inline=False)
 
     async def _note_answer(
         self, refund_id: str, number: int, reply: Reply, caller: Caller
     ) -> Reply:
-        who = caller.person if reply in BY_PERSON else ""
-        return await self._ledger.answer(
-            refund_id, number, reply, caller.answered_after_seconds, Actor(caller.client, who)
-        )
+        after, approval = caller.answered_after_seconds, _approval_of(caller)
+        return await self._ledger.answer(refund_id, number, reply, after, approval, caller.client)
 
 
 def _again(wish: Wish) -> Wanted:

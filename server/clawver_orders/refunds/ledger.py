@@ -35,6 +35,7 @@ from clawver_orders.refunds.ledger_wishes import (
     known,
 )
 from clawver_orders.refunds.records import (
+    MAY_HAVE_MOVED,
     OPEN,
     Actor,
     Approval,
@@ -200,6 +201,8 @@ class Ledger(Wishes):
         if spent + wish.amount_in_cents > daily_limit_in_cents:
             raise DailyLimitError(spent)
         if instead_of is not None:
+            if known(rows, instead_of).status in MAY_HAVE_MOVED:
+                raise MovedOnError
             decline(rows, instead_of, approval, client)
         actor = Actor(client, approval.who)
         detail = f"revision {wish.revision}, approved by {approval.who} ({approval.grade})"

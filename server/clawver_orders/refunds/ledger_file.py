@@ -91,8 +91,8 @@ class LedgerFile:
             if self.is_older(rows):
                 rows.note_restored(self.kept_number())
             yield rows
-            number = rows.last_number()
-        self._keep_number(number)
+            # While the file is held: else a slower program could keep a lower number than this one.
+            self._keep_number(rows.last_number())
 
     @contextmanager
     def noticing(self) -> Iterator[Rows]:

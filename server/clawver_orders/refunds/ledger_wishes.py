@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 
-from clawver_orders.caller import BY_PROGRAM, Reply
+from clawver_orders.caller import BY_PERSON, BY_PROGRAM, Reply
 from clawver_orders.refunds.ledger_file import LedgerFile, writes
 from clawver_orders.refunds.ledger_rows import Rows, as_text
 from clawver_orders.refunds.records import (
@@ -134,6 +134,7 @@ class Wishes(LedgerFile):
             raise MovedOnError
         shown = (wish.status, wish.shown, wish.grade_needed)
         is_new = shown != ("waiting", preview.shown, preview.grade_needed)
+        is_new |= reason != wish.reason and bool(wish.questions)  # they were asked with that reason
         rows.connection.execute(
             "UPDATE wish SET revision = ?, reason = ?, grade_needed = ?, shown = ?, previewed = ?"
             " WHERE refund_id = ?",
@@ -171,9 +172,10 @@ class Wishes(LedgerFile):
         number: int,
         reply: Reply,
         after_seconds: float,
-        actor: Actor,
+        approval: Approval,
+        client: str,
     ) -> Reply:
-        """Note an answer to a question.
+        """Note an answer to a question; a person's no declines in the same step.
 
         A program that answered by itself gives no person's answer to that question any more, however
         late it brings the same along again.
@@ -183,7 +185,8 @@ class Wishes(LedgerFile):
             number: Of the question; 0 where it isn't known.
             reply: The answer.
             after_seconds: How long it took.
-            actor: Through which program.
+            approval: What a person's word through this program is, where it is one.
+            client: The name and version of the program.
 
         Returns:
             What the answer is worth.
@@ -197,9 +200,11 @@ class Wishes(LedgerFile):
             "UPDATE question SET answer = ?, answered_after_seconds = ? WHERE number = ? AND subject = ?",
             (worth.value, after_seconds, number, refund_id),
         )
-        who = "" if worth in BY_PROGRAM else actor.who
+        who = approval.who if worth in BY_PERSON else ""
         detail = f"{worth.value} to question {number}, after {after_seconds:.3f} s"
-        rows.note(refund_id, "answered", Actor(actor.client, who), detail)
+        rows.note(refund_id, "answered", Actor(client, who), detail)
+        if worth is Reply.NO:
+            decline(rows, refund_id, approval, client)
         return worth
 
     @writes

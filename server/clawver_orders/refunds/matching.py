@@ -179,10 +179,11 @@ def doubts_of(records: OrderRecords, now: Instant, window_seconds: float) -> tup
         found += [Doubt("restored", seconds_left=left)] if left > 0 else []
     is_often = is_declined_often(records, now)
     for wish in records.wishes:
+        own_yes = max((d.number for d in wish.decisions if d.number in approved), default=0)
         found += [
             Doubt("declined", wish.refund_id, wish.amount_in_cents, wish.sent_at is not None)
             for decision in recent_declines(wish, records, now)
-            if is_often or decision.number > last_yes
+            if is_often or decision.number > own_yes
         ][:1]
         for attempt in wish.attempts:
             kind, left = _doubt_about(attempt, records, now, window_seconds)

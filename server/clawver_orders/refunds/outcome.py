@@ -167,7 +167,7 @@ def above_daily_limit(
 ) -> ClawverError:
     """It would be too much for 24 hours."""
     return RefusedError(
-        f"{display(spent_in_cents)} ({spent_in_cents} cents) went back in the "
+        f"{display(spent_in_cents)} ({spent_in_cents} cents) was refunded, or may still be, in the "
         f"last 24 hours, and with {display(amount_in_cents)} it would be more than the limit of "
         f"{display(limit_in_cents)} ({limit_in_cents} cents).",
         fact=NO_MONEY_MOVED,
@@ -326,8 +326,9 @@ def next_step(outcome: Outcome, settings: Settings) -> str:
     if outcome.status == "needs_confirmation" and outcome.wish is not None:
         return _approve(outcome, outcome.wish, settings)
     if outcome.status == "declined" and outcome.wish is not None:
+        told = "it is declined" if outcome.wish.is_provisional else "nothing was sent"
         return (
-            "Tell the person that nothing was sent. Do not ask again by yourself; if they want it after "
+            f"Tell the person that {told}. Do not ask again by yourself; if they want it after "
             f"all, they run in a terminal: {approve_command(outcome.wish, settings)}."
         )
     approval = "" if settings.refund_approval == "off" else "; a person has to approve it"

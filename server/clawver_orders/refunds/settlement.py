@@ -33,6 +33,7 @@ from clawver_orders.refunds.matching import (
     unexplained,
     united,
 )
+from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR
 from clawver_orders.refunds.reading import Bounds, OrderReader, log_unwritten
 from clawver_orders.refunds.records import (
     Actor,
@@ -179,7 +180,7 @@ class Settlement:
             pass
         except UnreachableError as error:
             await self._moved_if_possible(attempt, "not_sent", "it never left", actor)
-            error.begin_with(NO_MONEY_MOVED)
+            error.begin_with(NOT_LISTED_SO_FAR if wish.is_provisional else NO_MONEY_MOVED)
             raise
         except ClawverError as error:
             refusal = error  # believed when the order agrees
@@ -228,7 +229,9 @@ class Settlement:
         with anyio.move_on_after(self._bounds.look):
             for number in range(READS_AT_ONCE):
                 if number:
-                    await anyio.sleep(self._pause_in_seconds)
+                    await anyio.sleep(
+                        min(1.0, self.window_seconds / 900)
+                    )  # 1 with the usual window
                 read = await self._reader.read_urgent(attempt.order_id)
                 if read is not None:
                     evidence = evidence.with_read(read, before)
@@ -318,7 +321,7 @@ class Settlement:
     def needs_read(self, wish: Wish) -> bool:
         """Whether the order may tell more about a wish than the ledger does."""
         return any(
-            attempt.is_open or attempt.status == "not_recorded" or attempt.is_provisional
+            attempt.is_open or attempt.status in {"not_recorded", "refused"}
             or (attempt.status == "refunded" and attempt is wish.latest)
             for attempt in wish.attempts
         )  # fmt: skip
@@ -355,11 +358,6 @@ class Settlement:
     @property
     def _between_reads_in_seconds(self) -> float:
         return self.window_seconds / 60
-
-    @property
-    def _pause_in_seconds(self) -> float:
-        """Between the reads of one call: 1 with the usual verification window."""
-        return min(1.0, self.window_seconds / 900)
 
     # Once money may be on its way, what happened is told even where it cannot be noted.
 
