@@ -61,18 +61,18 @@ def seconds_at_least(then: Instant, now: Instant, first_look: Instant) -> float:
     """At least how many seconds have passed, whatever was done to the clock.
 
     Uptimes of another machine, or of an earlier start, say nothing here. Then only the time counts
-    since this start first looked, and no more than the clock allows.
+    since this start first looked. It's never more than the clock allows, unless that was put back
+    behind `then`.
 
     Args:
         then: The earlier instant.
         now: The current one.
         first_look: When this start of this machine first saw the record that holds `then`, or later.
     """
-    if _is_one_start(then, now):
-        return now.uptime - then.uptime
-    seen = uptime_passed(first_look.uptime, now.uptime)
+    known = then if _is_one_start(then, now) else first_look
+    passed = uptime_passed(known.uptime, now.uptime)
     by_clock = (now.at - then.at).total_seconds()
-    return seen if by_clock < 0 else min(seen, by_clock)
+    return passed if by_clock < 0 else min(passed, by_clock)
 
 
 def seconds_at_most(then: Instant, now: Instant) -> float:

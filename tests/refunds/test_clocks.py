@@ -55,7 +55,18 @@ async def test_a_clock_that_is_set_shortens_no_window(waits: Room, jump: timedel
     waits.at += jump
 
     assert await checked(waits, wish) == "unknown"
-    waits.up += WINDOW
+    waits.passes(WINDOW)
+    assert await checked(waits, wish) == "not_recorded"
+
+
+async def test_an_uptime_that_runs_ahead_of_the_clock_shortens_no_window(waits: Room) -> None:
+    """[A4] As in two containers of one machine that count otherwise."""
+    wish = await waits.lost()
+    waits.passes(10)
+    waits.up = 9e6
+
+    assert await checked(waits, wish) == "unknown"
+    waits.passes(WINDOW)
     assert await checked(waits, wish) == "not_recorded"
 
 
@@ -418,6 +429,15 @@ async def test_a_number_that_cannot_be_read_keeps_no_refund_back(
         number = (await book.ledger.history(last.refund_id))[-1].number
         assert book.path.with_suffix(".number").read_text() == f"{number:020d}"
         assert book.ledger.kept_number() == number
+
+
+async def test_whoever_is_late_to_keep_the_number_lowers_it_no_more(book: Book) -> None:
+    await book.at("refunded")
+    number = book.ledger.kept_number()
+
+    book.ledger._keep_number(number - 1)
+
+    assert book.ledger.kept_number() == number
 
 
 async def test_nothing_is_kept_of_what_was_undone(book: Book) -> None:

@@ -98,7 +98,7 @@ def test_what_is_listed_as_failed_by_now_is_no_refund_any_more() -> None:
 def test_an_older_copy_of_the_ledger_is_in_doubt_for_a_verification_window(
     passed: float, left: float | None
 ) -> None:
-    noticed = Instant(NOW, 5000.0 - passed, "this start")
+    noticed = Instant(NOW - timedelta(seconds=passed), 5000.0 - passed, "this start")
     records = OrderRecords("ord_1", (), 0, INSTANT, restored=noticed)
 
     doubts = doubts_of(records, INSTANT, 90)
