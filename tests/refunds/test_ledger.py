@@ -123,6 +123,8 @@ async def test_reading_goes_on_where_nothing_can_be_written(
     with closing(sqlite3.connect(book.path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         assert await book.found(wish) == wish
+        book.now.passes(seconds=5)
+        assert (await book.ledger.of_order("ord_1")).first_look == book.now()
         with pytest.raises(UnreachableError, match=r"Nothing was sent\. Another program holds"):
             await book.wants()
 
@@ -343,6 +345,10 @@ async def test_the_answer_to_a_question_about_another_refund_is_no_answer(book: 
             await book.ledger.answer(refund_id, asked, Reply.YES, 5.0, PERSON, "host 1")
             is Reply.YES
         )
+    by_host = await book.ledger.ask(other, "form", ACTOR)
+    await book.ledger.answer(other.refund_id, by_host, Reply.HOST_NO, 0.1, PERSON, "host 1")
+    said = await book.ledger.answer(wish.refund_id, by_host, Reply.YES, 5.0, PERSON, "host 1")
+    assert said is Reply.YES
 
     question = (await book.found(wish)).question
     assert question is not None

@@ -112,9 +112,7 @@ async def test_another_order_can_have_one_too(book: Book, by_hand: sqlite3.Conne
 async def test_a_revision_is_sent_once(book: Book, by_hand: sqlite3.Connection, verb: str) -> None:
     for status in ("refused", "not_sent"):
         sent = await book.at(status, f"ord_{status}")
-        for changed in ({}, {"id": sent.attempts[0].number}):
-            row = attempt(sent, **changed)
-            refused(by_hand, partial(add, by_hand, "attempt", row, verb), "moved already")
+        refused(by_hand, partial(add, by_hand, "attempt", attempt(sent), verb), "moved already")
     by_hand.execute("DROP TRIGGER attempts_are_not_replaced")
     refused(by_hand, partial(add, by_hand, "attempt", attempt(sent)), "UNIQUE.*revision")
 
@@ -268,10 +266,16 @@ async def test_no_attempt_is_put_in_the_place_of_another(
 ) -> None:
     await book.at("unknown")
     await book.at("sending", "ord_2")
+    other = await book.wants("ord_3")
+    add(by_hand, "decision", decision(other))
 
     for name in ("id", "rowid"):
         work = f"UPDATE OR REPLACE attempt SET {name} = 1 WHERE order_id = 'ord_2'"  # noqa: S608  # words of this test
         refused(by_hand, partial(by_hand.execute, work), "stays what it is")
+        row = attempt(other) | {name: 1}
+        refused(
+            by_hand, partial(add, by_hand, "attempt", row, "INSERT OR REPLACE"), "moved already"
+        )
 
 
 async def test_only_what_clawver_lists_is_claimed(book: Book, by_hand: sqlite3.Connection) -> None:
@@ -345,11 +349,11 @@ async def test_a_decision_makes_sense(
         "UPDATE wish SET revision = 0", "UPDATE wish SET amount_in_cents = 0",
         "INSERT OR REPLACE INTO wish SELECT refund_id, order_id, amount_in_cents, in_addition_to,"
         " 'sbx_a', reason, revision, grade_needed, shown, created_at, previewed FROM wish",
-        "INSERT OR REPLACE INTO wish SELECT 'rfi_other', order_id, amount_in_cents, in_addition_to,"
+        "INSERT OR REPLACE INTO wish SELECT 'rfi_' || rowid, order_id, amount_in_cents, in_addition_to,"
         " sandbox, reason, revision, 'setting', shown, created_at, previewed FROM wish",
         "INSERT OR REPLACE INTO wish (rowid, refund_id, order_id, amount_in_cents, in_addition_to,"
         " sandbox, reason, revision, grade_needed, shown, created_at, previewed) SELECT rowid,"
-        " 'rfi_' || rowid, 'ord_9', 1, '', '', '', 1, 'setting', '', 0, '' FROM wish",
+        " 'rfi_' || rowid, 'ord_9', rowid, '', '', '', 1, 'setting', '', 0, '' FROM wish",
         "INSERT OR REPLACE INTO history SELECT number, refund_id, order_id, at, process, 'else', who,"
         " client, detail FROM history",
     ],
