@@ -320,12 +320,12 @@ GUARDS = {
     ),
     "clock of another start": Guard(
         "instants.py",
-        "return seen if by_clock < 0 else min(seen, by_clock)",
-        "return seen",
+        "return passed if by_clock < 0 else min(passed, by_clock)",
+        "return passed",
     ),
     "first look": Guard(
         "instants.py",
-        "return seen if by_clock < 0 else min(seen, by_clock)",
+        "return passed if by_clock < 0 else min(passed, by_clock)",
         "return max(by_clock, 0.0)",
     ),
     "decline of this very refund": Guard(
