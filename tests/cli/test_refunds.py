@@ -385,8 +385,7 @@ def test_a_new_refund_that_may_be_the_lost_one_is_left_to_a_person(
     assert "then run: clawver-orders refunds resolve REFUND_ID\n" in looked[-1].stdout
     assert done.returncode == 0
     kept = row(store, refund_id)
-    # Which refund of another amount it is, nobody said; only one of its own amount is taken for it.
-    assert (kept["status"], kept["clawver_refund_id"]) == ("refunded", None)
+    assert (kept["status"], kept["clawver_refund_id"]) == ("refunded", listed["id"])
     assert len(posts(shop)) == 1
 
 

@@ -400,16 +400,16 @@ async def test_after_that_a_person_decides_about_the_order_once(room: Room, as_w
     assert (further.status, further.approver) == ("needs_confirmation", "agent")
 
 
-async def test_resolved_as_refunded_it_takes_the_one_refund_of_its_amount_that_nothing_explains(
+async def test_resolved_as_refunded_it_takes_the_one_refund_that_nothing_explains(
     room: Room,
 ) -> None:
     wish = await room.lost(1000)
-    room.lands(300)
-    ref = room.lands(1000, "In words of Clawver's own")
+    ref = room.lands(980)
 
     told = await resolve(room, wish, "refunded")
 
     assert (told.status, wish_of(told).clawver_refund_id) == ("refunded", ref)
+    assert warning(told) is None
     assert (await room.refund(1000)).status == "already_refunded"
 
 

@@ -115,11 +115,7 @@ class RefundChecks:
                     fact=NOTHING_SENT,
                     next_step=f"See what happened with: clawver-orders refunds show {refund_id}.",
                 )
-            new = [
-                refund
-                for refund in unexplained(attempt, records, order)
-                if refund.amount_in_cents == attempt.amount_in_cents
-            ]
+            new = unexplained(attempt, records, order)
             its_own = new[0].id if was_refunded and len(new) == 1 else None
             wish = await self._ledger.resolve(
                 attempt, "refunded" if was_refunded else "not_recorded", its_own, because, actor

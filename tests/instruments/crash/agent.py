@@ -85,13 +85,16 @@ class Agent:
         end, certain = now + seconds, now + VERIFY_SECONDS
         while True:
             self._call("check_refund", order_id=self._order_id)
-            if self._last is not None and self._last.status not in {"unknown", "busy"}:
+            last = self._last
+            # A server that ended while it asked leaves its question behind: nothing was sent.
+            is_asking = last is not None and "is being asked" in str(last.says.get("message"))
+            if is_asking or (last is not None and last.status not in {"unknown", "busy"}):
                 return
-            needs_person = self._last is not None and "refunds resolve" in self._last.next_step
-            if self._last is not None and needs_person and time.monotonic() > certain:
-                self._resolve(self._last.says["refund_id"])
+            needs_person = last is not None and "refunds resolve" in last.next_step
+            if last is not None and needs_person and time.monotonic() > certain:
+                self._resolve(last.says["refund_id"])
             if time.monotonic() > end:
-                self._judge.broken.append(f"never settled: {self._order_id}, {self._last}")
+                self._judge.broken.append(f"never settled: {self._order_id}, {last}")
                 return
             time.sleep(0.2)
 

@@ -2,20 +2,25 @@
 
 import os
 
+from clawver_orders import instants
 from clawver_orders.__main__ import main
 from clawver_orders.instants import Instant
 from clawver_orders.services import Services
 
 DAYS_LONGER = 10
-NUMBER = int(os.environ.get("CRASH_MACHINE", "0"))
 
 
-def instant(services: Services) -> Instant:
-    """The time there."""
-    uptime = services.uptime() + NUMBER * DAYS_LONGER * 86400
-    return Instant(services.now(), uptime, f"machine {NUMBER}")
+def instant_on(machine: int) -> Instant:
+    """The time on a machine; 0 for this one."""
+    here = instants.now()
+    if not machine:
+        return here
+    uptime = here.uptime + machine * DAYS_LONGER * 86400
+    return Instant(here.at, uptime, f"machine {machine}")
 
 
 if __name__ == "__main__":
-    Services.instant = instant  # type: ignore[assignment,method-assign]  # all that tells machines apart
+    number = int(os.environ["CRASH_MACHINE"])
+    # All that tells machines apart.
+    Services.instant = lambda _: instant_on(number)  # type: ignore[assignment,method-assign]
     main()

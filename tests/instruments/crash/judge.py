@@ -5,10 +5,10 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from tests.instruments.crash.elsewhere import instant_on
 from tests.instruments.crash.host import Answer
 from tests.instruments.crash.watch import BY_HAND, SHORT_BY_CENTS
 
-from clawver_orders import instants
 from clawver_orders.refunds.ledger import Ledger
 from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
@@ -96,8 +96,13 @@ class Judge:
         if answer.error and not any(words in answer.error for words in facts):
             self._complain("an error that says nothing about the money", answer)
 
-    def close(self, state: Path, api_url: str) -> str:
+    def close(self, state: Path, api_url: str, machine: int = 0) -> str:
         """Check the end: the store, and the ledger against it.
+
+        Args:
+            state: The state folder.
+            api_url: Where the store answers.
+            machine: The machine that works with the state: another one that looked would count.
 
         Returns:
             The outcome in a word.
@@ -107,7 +112,7 @@ class Judge:
             self._complain("refunded twice", Answer())
         elif len(now) > 1 and not all(each in self._warnings for each in now):
             self._complain(f"refunded twice, and not told: {self._warnings}", Answer())
-        wishes = wishes_of(state, api_url, self._order_id)
+        wishes = wishes_of(state, api_url, self._order_id, machine)
         attempts = [attempt for wish in wishes for attempt in wish.attempts]
         ours = {each.clawver_refund_id for each in attempts if each.clawver_refund_id}
         ours |= {each for attempt in attempts for each in attempt.unexpected_refunds}
@@ -124,12 +129,15 @@ class Judge:
             return "twice"
         return "refunded" if now else "not refunded"
 
-    def landed_late(self, state: Path, api_url: str, verify_seconds: float) -> bool:
+    def landed_late(
+        self, state: Path, api_url: str, verify_seconds: float, machine: int = 0
+    ) -> bool:
         """Whether the store recorded a refund later than the verification window of its attempt.
 
         That is the one thing the design cannot see, and a machine under heavy load may do it.
         """
-        attempts = [a for w in wishes_of(state, api_url, self._order_id) for a in w.attempts]
+        wishes = wishes_of(state, api_url, self._order_id, machine)
+        attempts = [attempt for wish in wishes for attempt in wish.attempts]
         for refund in self._shop.order(self._order_id)["refunds"]:
             at = datetime.fromisoformat(refund["createdAt"])
             sent = [a.sent.at for a in attempts if a.reason == refund["reason"]]
@@ -142,9 +150,9 @@ class Judge:
         self.broken.append(f"{what}: {self._order_id}, recorded {self.recorded}; {said}")
 
 
-def wishes_of(state: Path, api_url: str, order_id: str) -> tuple[Wish, ...]:
+def wishes_of(state: Path, api_url: str, order_id: str, machine: int = 0) -> tuple[Wish, ...]:
     """What the ledger in a state folder knows of an order."""
-    ledger = Ledger(ledger_file(state, api_url), instants.now)
+    ledger = Ledger(ledger_file(state, api_url), lambda: instant_on(machine))
     return asyncio.run(ledger.of_order(order_id)).wishes
 
 

@@ -17,7 +17,6 @@ from tests.instruments.crash.judge import Judge, ledger_file
 from tests.instruments.crash.trouble import MOMENTS, TIMEOUT_SECONDS, VERIFY_SECONDS, Plan, Trouble
 from tests.instruments.crash.watch import Point, WatchedShop
 
-from clawver_orders.caller import ANSWER_WITHIN_SECONDS
 from clawver_sandbox.serving import running
 
 LANES: tuple[tuple[str, bool], ...] = (
@@ -27,8 +26,8 @@ LANES: tuple[tuple[str, bool], ...] = (
     ("ask", False),
 )
 """Servers that run side by side: who approves, and whether a person sits at the host."""
-FIND_OUT_SECONDS = VERIFY_SECONDS + ANSWER_WITHIN_SECONDS + 30
-"""How long a refund may stay open: a server that ended while it asked leaves its question behind."""
+FIND_OUT_SECONDS = VERIFY_SECONDS + 60
+"""How long a refund may stay open."""
 
 
 @dataclass
@@ -93,7 +92,7 @@ class Lane:
             total_in_cents=plan.total_in_cents,
             payment_status="partially_refunded" if plan.carries else "paid",
         )["id"]
-        amount = plan.total_in_cents // 3 if plan.carries else plan.amount_in_cents
+        amount = plan.total_in_cents // 5 if plan.carries else plan.amount_in_cents
         judge = Judge(
             self._shop,
             order,
@@ -122,10 +121,10 @@ class Lane:
         agent.find_out(FIND_OUT_SECONDS)
         agent.insist_once_more()
         agent.find_out(FIND_OUT_SECONDS)
-        outcome = judge.close(self._state, self._gate.url)
+        outcome = judge.close(self._state, self._gate.url, self._machine)
         # On another machine the window begins again.
         late = plan.fault.state == "" and judge.landed_late(
-            self._state, self._gate.url, VERIFY_SECONDS
+            self._state, self._gate.url, VERIFY_SECONDS, self._machine
         )
         return Result(plan, outcome, reaper.ended, late, agent.statuses, judge.broken)
 

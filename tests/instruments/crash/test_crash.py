@@ -21,7 +21,7 @@ SEED = int(os.environ.get("CRASH_SEED", "3"))
     ("seed", "iterations"),
     [
         pytest.param(SEED, ROUNDS * len(FAULTS), marks=pytest.mark.slow),
-        pytest.param(SEED + 1, 10 * ROUNDS * len(FAULTS), marks=pytest.mark.long),
+        pytest.param(SEED + 1, 8 * ROUNDS * len(FAULTS), marks=pytest.mark.long),
     ],
 )
 def test_nobody_is_refunded_twice_whatever_crashes(
