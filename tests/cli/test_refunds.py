@@ -142,6 +142,15 @@ def test_a_program_at_the_terminal_is_no_person(
 
 
 @posix
+def test_what_is_not_in_the_ledger_is_not_resolved(store: dict[str, str]) -> None:
+    words = ("--as", "refunded", "--because", "seen in the dashboard")
+    done = person(store, "refunds", "resolve", "rfi_none", *words)
+
+    assert done.returncode == 1
+    assert "holds no refund rfi_none" in done.stdout + done.stderr
+
+
+@posix
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_a_program_at_the_terminal_settles_no_doubt(
     store: dict[str, str], shop: Shop, sale: str, kind: str
