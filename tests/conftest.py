@@ -12,17 +12,21 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpcore2
 import httpx2
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
+from hypothesis import HealthCheck
+from hypothesis import settings as generating
+from jsonschema import Draft202012Validator
 from mcp import Client
+from mcp.client import ClientExtension
 from tests.leftovers import (  # the hooks are found here by their names
     RUN,
     TEMPORARY,
@@ -42,15 +46,24 @@ from clawver_orders.services import Services, opened
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
+from clawver_orders.tools import offered
 from clawver_orders.webhooks.inbox import Inbox
 from clawver_sandbox.api import build_app
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
+if TYPE_CHECKING:
+    from tests.postgres import Schemas
+
 __all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
 KEY = "claw_sk_live_example_of_tests"
+DATABASE_URL = os.environ.get("CLAWVER_TEST_DATABASE_URL")  # no test sees it
 Configure = Callable[..., Settings]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+generating.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+generating.load_profile("ours")  # how long a value takes is the machine's affair
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -72,9 +85,33 @@ def pytest_xdist_setupnodes() -> None:
         compileall.compile_dir(server, quiet=1, invalidation_mode=by_content)
 
 
-def with_slow(now: Sequence[object], slow: Sequence[object]) -> list[object]:
-    """Parameters of which most are left to the run of the slow tests."""
-    return [*now, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is tried with many values is tried in the newer era now, and in the older one with the slow tests."""
+    for item in items:
+        given = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
+        is_ours = item.get_closest_marker("clients") is None
+        if given.get("era") == "legacy" and len(given) > 1 and is_ours:
+            item.add_marker(pytest.mark.slow)
+
+
+def slow(*values: object) -> object:
+    """Parameters that are left to the run of the slow tests."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def with_slow(now: Sequence[object], later: Sequence[object]) -> list[object]:
+    """Values of one parameter, of which most are left to the run of the slow tests."""
+    return [*now, *(slow(each) for each in later)]
+
+
+def offered_by_default() -> list[str]:
+    """The names of the tools that a server offers whose settings are the defaults."""
+    return [tool.name for tool in offered(Settings())]
 
 
 @pytest.fixture
@@ -104,6 +141,23 @@ def certificates_are_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def schemas_are_checked_once() -> Iterator[None]:
+    """A client checks the schema of a tool's answer for each connection, which takes it 12 ms."""
+    found_good: set[str] = set()
+
+    def check(schema: Any) -> None:
+        text = json.dumps(schema, sort_keys=True)
+        if text not in found_good:
+            once(schema)
+            found_good.add(text)
+
+    once = Draft202012Validator.check_schema
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setattr(Draft202012Validator, "check_schema", check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def interrupts_are_heard() -> None:
     """A shell that starts the suite with & has it ignore Ctrl+C, and so would every child."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,6 +168,7 @@ def fixtures_keep_to_themselves(tmp_path_factory: pytest.TempPathFactory) -> Ite
     """What fixtures for several tests start has a user's folder of its own."""
     with pytest.MonkeyPatch.context() as changes:
         move_to(tmp_path_factory.mktemp("home"), changes)
+        changes.setenv("TZ", "UTC")
         yield
 
 
@@ -130,6 +185,7 @@ def keeps_to_itself(
             monkeypatch.delenv(name)
     own = tmp_path.with_name(f"{tmp_path.name}-home")
     move_to(own, monkeypatch)
+    monkeypatch.setenv("TZ", "UTC")  # the days of a test are not those of the machine
     yield
     if request.node.get_closest_marker("clients") is None:  # other people's programs leave some
         forgotten = sorted(path.name for path in (own / "tmp").iterdir())
@@ -181,13 +237,27 @@ def configure(store_url: str, shop: Shop, tmp_path: Path) -> Configure:
             "requests_per_minute": 10**6,
             "requests_per_day": 10**6,
             "refund_approval": "off",
+            "toolsets": "all",
         }
         settings = Settings(**values | changed)
-        if not {"api_key", "api_url", "state_dir"} & set(changed):
+        if not {"api_key", "api_url", "state_dir", "database_url"} & set(changed):
             scopes.note(settings, shop.details()["id"], shop.details()["name"])
         return settings
 
     return make
+
+
+@pytest.fixture
+def machine(configure: Configure, shop: Shop, tmp_path: Path, schemas: "Schemas") -> Any:
+    """Settings of a machine by its name; one database keeps what belongs to the store."""
+
+    def of(name: str, **changed: Any) -> Settings:
+        there = {"state_dir": tmp_path / name, "database_url": schemas.url}
+        made = configure(**there | changed)
+        schemas.are_used_by(made, shop.details()["id"])
+        return made
+
+    return of
 
 
 def folder_of(settings: Settings) -> Path:
@@ -235,8 +305,11 @@ def connect(configure: Configure) -> Connect:
     """A real client, connected to a server for the shop."""
 
     @asynccontextmanager
-    async def to(era: str = "auto", **changed: Any) -> AsyncIterator[Client]:
-        async with Client(build_server(configure(**changed)), mode=era) as client:
+    async def to(
+        era: str = "auto", *, extensions: Sequence[ClientExtension] = (), **changed: Any
+    ) -> AsyncIterator[Client]:
+        server = build_server(configure(**changed))
+        async with Client(server, mode=era, extensions=extensions) as client:
             yield client
 
     return to
@@ -263,17 +336,22 @@ async def telling(answer: Answer) -> AsyncIterator[str]:
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610  # anyio's, not Django's
 
     async def say(stream: SocketStream) -> None:
-        async with stream:
-            path = (await stream.receive()).split(b" ")[1].decode()
-            headers, body = answer(path)
-            status = 200
-            if headers.startswith(b"X-Status: "):
-                status, headers = int(headers.split()[1]), b""
-            head = b"HTTP/1.1 %d x\r\nConnection: close\r\nContent-Length: %d\r\n" % (
-                status,
-                len(body),
-            )
-            await stream.send(head + headers + b"\r\n" + body)
+        gone = (anyio.EndOfStream, anyio.BrokenResourceError)  # the client has given up
+        with suppress(*gone):
+            async with stream:
+                await say_once(stream)
+
+    async def say_once(stream: SocketStream) -> None:
+        path = (await stream.receive()).split(b" ")[1].decode()
+        headers, body = answer(path)
+        status = 200
+        if headers.startswith(b"X-Status: "):
+            status, headers = int(headers.split()[1]), b""
+        head = b"HTTP/1.1 %d x\r\nConnection: close\r\nContent-Length: %d\r\n" % (
+            status,
+            len(body),
+        )
+        await stream.send(head + headers + b"\r\n" + body)
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, say)
@@ -281,9 +359,9 @@ async def telling(answer: Answer) -> AsyncIterator[str]:
         tasks.cancel_scope.cancel()
 
 
-def succeeding(data: object) -> tuple[bytes, bytes]:
-    """A successful answer of Clawver's form."""
-    return b"", json.dumps({"success": True, "data": data}).encode()
+def succeeding(data: object, **about: object) -> tuple[bytes, bytes]:
+    """A successful answer of Clawver's form, with what stands beside its data."""
+    return b"", json.dumps({"success": True, "data": data} | about).encode()
 
 
 @pytest.fixture
@@ -298,6 +376,33 @@ def another() -> Iterator[Start]:
     yield start
     for each in started:
         each.kill()
+
+
+@pytest.fixture(scope="session")
+def schemas() -> "Iterator[Schemas]":
+    """Schemas in a PostgreSQL server of this run, or in the one that is named for the tests."""
+    from tests.postgres import Schemas, shared  # which most processes of a run never need
+
+    with shared(DATABASE_URL) as url:
+        made = Schemas(url)
+        yield made
+        if DATABASE_URL:  # one of our own goes with all that is in it
+            made.drop()
+        made.server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a test keeps what it keeps. The time is the test's own."""
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    from clawver_orders.storage.postgres import PostgresDatabase
+
+    schemas: Schemas = request.getfixturevalue("schemas")
+    monkeypatch.setattr(PostgresDatabase, "_compare_clocks", lambda *_: None)
+    yield "postgres"
+    schemas.empty()
 
 
 @pytest.fixture

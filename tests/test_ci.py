@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.postgres import REQUIRED
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = (ROOT / ".ci" / "run").read_text("utf-8")
@@ -30,7 +31,13 @@ def project(tmp_path: Path) -> Path:
     for folder in (".ci", "bin"):
         (tmp_path / folder).mkdir()
     shutil.copy2(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
-    for name in ("uv", "python3"):
+    for name in (
+        "uv",
+        "python3",
+        "chromium",
+        "ssconvert",
+        "initdb",
+    ):  # with these there is nothing to install
         (tmp_path / "bin" / name).write_text(STAND_IN)
         (tmp_path / "bin" / name).chmod(0o755)
     return tmp_path
@@ -53,6 +60,10 @@ def selected(calls: list[str]) -> list[str]:
     """Which tests were run: a marker, or nothing for those that the plain command runs."""
     found = [re.fullmatch(r"uv run pytest(?: -m (\w+))?(?: -rs)?", call) for call in calls]
     return [match[1] or "" for match in found if match]
+
+
+def test_without_a_postgresql_the_tests_of_it_fail() -> None:
+    assert f"export {REQUIRED}=" in SCRIPT
 
 
 def test_the_plain_command_leaves_out_what_has_a_marker_and_ci_runs_it(project: Path) -> None:

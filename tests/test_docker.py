@@ -32,7 +32,7 @@ def test_what_the_image_copies_is_enough_to_build_from(tmp_path: Path) -> None:
 def test_nothing_else_of_a_checkout_reaches_the_engine() -> None:
     assert IGNORED[0] == "*"
     assert {line[1:] for line in IGNORED if line.startswith("!")} == {
-        "pyproject.toml", "README.md", "LICENSE", "server", "references",
+        "pyproject.toml", "README.md", "SKILL.md", "LICENSE", "server", "references",
     }  # fmt: skip
 
 

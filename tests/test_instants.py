@@ -46,6 +46,24 @@ def test_now_is_what_this_machine_says() -> None:
     assert now.boot == instants.this_boot()
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has that clock")
+def test_the_time_since_the_start_counts_a_suspension() -> None:
+    """https://man7.org/linux/man-pages/man2/clock_gettime.2.html: `CLOCK_MONOTONIC` leaves it out."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    assert before <= instants.seconds_since_boot() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@pytest.mark.parametrize("clock", [time.CLOCK_MONOTONIC, None])
+def test_the_time_since_the_start_never_goes_back(
+    monkeypatch: pytest.MonkeyPatch, clock: int | None
+) -> None:
+    monkeypatch.setattr(instants, "_SINCE_BOOT", clock)
+    before = time.monotonic()
+
+    assert before <= instants.seconds_since_boot() <= time.monotonic()
+
+
 def test_linux_names_each_start(
     unread: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_test_has_a_home_and_temporary_files_of_its_own(tmp_path: Path) -> Non
     assert any(path.name == "sandbox.sqlite3" for path in home.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_something_fails_and_names_it(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     (home / ".cursor").mkdir(parents=True)

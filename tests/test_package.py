@@ -51,12 +51,30 @@ def test_the_tests_of_the_source_archive_find_all_they_look_into(
     assert re.findall(r"^(tests/\S+): \d+$", done.stdout, re.MULTILINE) == here
 
 
+def test_the_source_archive_holds_every_page(built: Path, tmp_path: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    (project,) = tmp_path.iterdir()
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "references").glob("*.md")]
+
+    assert [page for page in pages if not (project / page.relative_to(ROOT)).is_file()] == []
+
+
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     tops = {name.split("/")[0] for name in names}
     assert tops == {"clawver_orders", "clawver_sandbox", f"clawver_orders-{__version__}.dist-info"}
     assert "clawver_orders/py.typed" in names
+    page = (ROOT / "server" / "clawver_orders" / "web").rglob("*.*")
+    parts = {path.relative_to(ROOT / "server").as_posix() for path in page if path.suffix != ".pyc"}
+    assert {
+        f"clawver_orders/web/{name}" for name in ("templates/base.html", "static/board.js")
+    } <= parts
+    assert parts <= set(names)
+    references = {f"references/{page.name}" for page in (ROOT / "references").glob("*.md")}
+    pages = {f"clawver_orders/skill/{path}" for path in {"SKILL.md"} | references}
+    assert {name for name in names if name.endswith(".md")} == pages
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.cli.test_main import run, run_process, serving_sandbox
 
-from clawver_orders.caller import Script
+from clawver_orders.caller import Approval, Script
 from clawver_orders.cli.main import commands
 from clawver_orders.errors import SetupError
 from clawver_orders.instants import now
-from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
-from clawver_orders.refunds.records import Actor, Approval, Preview, Wish
+from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.refunds.ledger_file import LEDGER_FILE
+from clawver_orders.refunds.records import Actor, Limits, Preview, Wish
 from clawver_orders.sandbox_store import SANDBOX_FILE, _put_aside, reset_sandbox
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
@@ -61,7 +62,7 @@ def ledger_of(settings: Settings) -> Ledger:
 
 
 async def noted(settings: Settings) -> tuple[Wish, ...]:
-    return await ledger_of(settings).all()
+    return await ledger_of(settings).latest(1000)
 
 
 async def note(settings: Settings, sandbox: str = "") -> Wish:
@@ -71,7 +72,9 @@ async def note(settings: Settings, sandbox: str = "") -> Wish:
         0, "ord_1", 500, [], "Torn", Preview("", "agent", sandbox), Actor("test")
     )
     approval = Approval("agent", "confirm_refund", "agent by confirm_refund")
-    return await ledger.begin_send(records.number, wish, approval, None, [], None, 10_000, "test")
+    return await ledger.begin_send(
+        records.number, wish, approval, None, [], None, Limits(10_000), "test"
+    )
 
 
 class Place:
@@ -138,7 +141,7 @@ async def test_a_server_that_runs_meanwhile_finds_an_empty_ledger(
                 "ord_shirt", 500, "Torn", [], Script()
             )
             reset_sandbox(services.settings)
-            assert await (await services.store()).ledger.all() == ()
+            assert await (await services.store()).ledger.latest(1000) == ()
             second = await (await services.store()).desk.refund(
                 "ord_shirt", 500, "Torn", [], Script()
             )
@@ -177,7 +180,7 @@ async def test_the_ledger_of_a_real_store_behind_the_port_is_kept(
         told["CLAWVER_STATE_DIR"] = str(state)
         shown = json.loads(run_process("call", "get_order", "order_id=ord_shirt", **told).stdout)
 
-    assert shown["refunded_in_cents"] == 0
+    assert shown["orders"][0]["refundable_in_cents"] == 3200
     assert await noted(tunnel) == before
     assert before[0].status == "refunded"
 
@@ -204,7 +207,7 @@ async def test_what_was_shown_on_the_sandbox_is_not_sent_to_a_real_store(
     state: Path, place: Place
 ) -> None:
     with place.open() as url:
-        async with opened(settings_for(state, api_url=url, refund_approval="ask")) as services:
+        async with opened(settings_for(state, api_url=url, refund_approval="agent")) as services:
             shown = await (await services.store()).desk.refund(
                 "ord_shirt", 500, "Torn", [], Script()
             )
@@ -219,9 +222,7 @@ async def test_what_was_shown_on_the_sandbox_is_not_sent_to_a_real_store(
             sent = place.shop.refunds()
             done = await (await services.store()).desk.confirm(on_store.refund_id, 1, Script())
 
-    assert [shown.status, confirmed.status, done.status] == ["needs_confirmation"] * 2 + [
-        "refunded"
-    ]
+    assert [shown.status, confirmed.status, done.status] == ["needs_approval"] * 2 + ["refunded"]
     assert sent == []
     assert [each.sandbox for each in (on_sandbox, on_store)] == [place.shop.id, ""]
     assert on_sandbox.refund_id != on_store.refund_id

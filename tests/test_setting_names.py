@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawver_orders.setting_names import is_ours, meant, shown
-from clawver_orders.settings import VARIABLES
+from clawver_orders.setting_names import VARIABLES, is_ours, meant, shown
 
 SETTINGS = tuple(VARIABLES.values())
 LETTERS = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -88,9 +87,9 @@ def test_a_name_that_is_nearly_a_settings_is_traced_to_it(name: str, setting: st
         ("CLAWVER_DAILYLIMIT", LIMITS), ("CLAW_UNLIMITED", LIMITS), ("CLAWVER_REFUNDSLIMIT", LIMITS),
         ("CLAWVER-APPROVAL-BY", ["CLAWVER_REFUND_APPROVAL"]), ("CLAWVER_APPROVE", ["CLAWVER_REFUND_APPROVAL"]),
         ("CLAWVER_REFUNDAPPROVAL_MODE", ["CLAWVER_REFUND_APPROVAL"]), ("CLAWVER_MASK_PII", ["CLAWVER_PII"]),
-        ("CLAWVER_PII_MODE", ["CLAWVER_PII"]), ("CLAWVER_PAGE_PIN", ["CLAWVER_REFUND_APPROVAL"]),
-        ("CLAWVER_PINS_FILE", ["CLAWVER_REFUND_APPROVAL"]),
-        ("CLAW_PIN", ["CLAWVER_REFUND_APPROVAL", "CLAWVER_PII"]),
+        ("CLAWVER_PII_MODE", ["CLAWVER_PII"]), ("CLAWVER_PAGE_PIN", ["CLAWVER_REFUND_PIN_ABOVE_CENTS"]),
+        ("CLAWVER_PINS_FILE", ["CLAWVER_REFUND_PIN_ABOVE_CENTS"]),
+        ("CLAW_PIN", ["CLAWVER_REFUND_PIN_ABOVE_CENTS", "CLAWVER_PII"]),
     ],
 )  # fmt: skip
 def test_a_name_that_speaks_of_protection_is_traced_to_all_that_protect_so(

@@ -1,6 +1,7 @@
 """A person's decisions, checked once and never repeated aloud."""
 
 import base64
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from platformdirs import user_state_path
 from clawver_orders.addresses import one_spelling
 from clawver_orders.errors import SetupError
 from clawver_orders.placeholders import is_no_secret
-from clawver_orders.settings import VARIABLES, Settings, ignored
+from clawver_orders.setting_names import VARIABLES
+from clawver_orders.settings import Settings, ignored
 
 KEY = "claw_sk_live_example_key"
 STEM = KEY.removesuffix("example_key")
@@ -70,6 +72,14 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
         read()
     with pytest.raises(SetupError, match="CLAWVER_STATE_DIR cannot be used"):
         read(CLAWVER_STATE_DIR="~/state")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="HOME is no variable of Windows")
+def test_a_home_that_depends_on_the_folder_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "rel")
+
+    with pytest.raises(SetupError, match="no home folder"):
+        read()
 
 
 @pytest.mark.parametrize("empty", ["", "  "])
@@ -218,9 +228,37 @@ def test_a_name_that_speaks_of_protection_is_refused_with_all_settings_it_may_be
         read(CLAWVER_MAX_REFUND="100")
 
     assert caught.value.happened.endswith(
-        "Did you mean CLAWVER_REFUND_LIMIT_CENTS, CLAWVER_REFUND_DAILY_LIMIT_CENTS, CLAWVER_REFUND_APPROVAL "
-        "or CLAWVER_REFUND_VERIFY_SECONDS?"
+        "Did you mean CLAWVER_REFUND_LIMIT_CENTS, CLAWVER_REFUND_DAILY_LIMIT_CENTS, CLAWVER_REFUND_APPROVAL, "
+        "CLAWVER_REFUND_PIN_ABOVE_CENTS, CLAWVER_REFUND_POLICY or CLAWVER_REFUND_VERIFY_SECONDS?"
     )
+
+
+@pytest.mark.parametrize(("former", "now"), [("ask", "agent"), ("human", "chat")])
+def test_a_former_word_for_the_approval_is_refused_with_the_new_one(former: str, now: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        read(CLAWVER_REFUND_APPROVAL=former)
+
+    assert caught.value.happened == (
+        f"CLAWVER_REFUND_APPROVAL cannot be used: {former} is called {now} now."
+    )
+
+
+def test_a_person_approves_unless_the_merchant_says_otherwise() -> None:
+    assert read().refund_grade == "chat"
+    assert read(CLAWVER_REFUND_APPROVAL="off").refund_grade == "setting"
+    assert read(CLAWVER_REFUND_APPROVAL="pin").refund_grade == "pin"
+
+
+@pytest.mark.parametrize("value", ["-1", "12.5", "ten", "$10", "true", "1000000001"])
+def test_an_amount_for_the_pin_that_is_none_is_refused(value: str) -> None:
+    with pytest.raises(SetupError, match="CLAWVER_REFUND_PIN_ABOVE_CENTS cannot be used"):
+        read(CLAWVER_REFUND_PIN_ABOVE_CENTS=value)
+
+
+def test_no_pin_is_needed_at_any_amount_unless_the_merchant_says_so() -> None:
+    assert read().refund_pin_above_in_cents is None
+    assert read(CLAWVER_REFUND_PIN_ABOVE_CENTS="").refund_pin_above_in_cents is None
+    assert read(CLAWVER_REFUND_PIN_ABOVE_CENTS="0").refund_pin_above_in_cents == 0
 
 
 def test_a_misspelt_name_without_a_value_does_no_harm() -> None:
@@ -289,6 +327,13 @@ def test_switches_understand_the_usual_words(said: str, on: bool) -> None:
         ("CLAWVER_WEBHOOK_HOSTS", "https://hooks.example"),
         ("CLAWVER_WEBHOOK_HOSTS", "hooks.example/path"),
         ("CLAWVER_WEBHOOK_HOSTS", "*.example"),
+        ("CLAWVER_HISTORY", "perhaps"),
+        ("CLAWVER_HISTORY_DAYS", "0"),
+        ("CLAWVER_TIME_ZONE", "Europe/Gotham"),
+        ("CLAWVER_TIME_ZONE", "../../etc/localtime"),
+        ("CLAWVER_TIME_ZONE", "/etc/localtime"),
+        ("CLAWVER_TIME_ZONE", "Africa"),
+        ("CLAWVER_TIME_ZONE", "UTC+1"),
         ("CLAWVER_INBOX_DAYS", "0"),
         ("CLAWVER_INBOX_DAYS", "forever"),
         ("CLAWVER_SANDBOX", "perhaps"),
@@ -475,3 +520,130 @@ def test_webhook_hosts_are_names_with_commas() -> None:
     hosts = read(CLAWVER_WEBHOOK_HOSTS="Hooks.example, other.example,").webhook_hosts
 
     assert hosts == ("hooks.example", "other.example")
+
+
+def test_a_toolset_that_is_none_is_refused() -> None:
+    with pytest.raises(SetupError, match="CLAWVER_TOOLSETS cannot be used: use orders"):
+        read(CLAWVER_TOOLSETS="orders, refnds")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://proxy.example:3128", "http://127.0.0.1:1/", "http://[::1]:65535", "HTTP://Proxy.Example:80",
+        "http://ada:a%40b!$@proxy.example:3128".replace("$", "%24"), "http://ada@proxy.example:3128",
+    ],
+)  # fmt: skip
+def test_a_proxy_is_taken_and_kept_as_a_secret(address: str) -> None:
+    settings = read(CLAWVER_PROXY=address)
+
+    assert settings.proxy is not None
+    assert settings.proxy.get_secret_value() == address
+    assert "proxy.example" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "proxy.example:3128", "https://proxy.example:3128", "socks5://proxy.example:3128", "http://proxy.example",
+        "http://proxy.example:0", "http://proxy.example:65536", "http://proxy.example:3128/path", "http://:3128",
+        "http://ada:s3cret@word@proxy.example:3128", "http://ada:s3cret$X@proxy.example:3128",
+        "http://ada:${s3cret}@proxy.example:3128", "http://ada:s3cret%4@proxy.example:3128",
+        "http://ada:s3cret@pr\u2100xy.example:3128", "http://ada:s3cret@proxy.example:\u0663",
+    ],
+)  # fmt: skip
+def test_a_proxy_that_cannot_be_used_is_refused_and_its_password_not_told(address: str) -> None:
+    with pytest.raises(SetupError) as caught:
+        read(CLAWVER_PROXY=address)
+
+    assert caught.value.happened.startswith(
+        "CLAWVER_PROXY cannot be used: must be http://HOST:PORT"
+    )
+    assert "s3cret" not in f"{caught.value!r} {caught.value}"
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "the file cannot be read (FileNotFoundError)"),
+        (b"", "the file holds no certificate in PEM form, or a damaged one"),
+        (b"\xff\xfe DER", "the file holds no certificate in PEM form, or a damaged one"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n",
+            "the file holds no certificate in PEM form, or a damaged one",
+        ),
+    ],
+)
+def test_a_file_without_certificates_is_refused(
+    content: bytes | None, says: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(SetupError) as caught:
+        read(CLAWVER_CA_FILE=str(file))
+    assert caught.value.happened == f"CLAWVER_CA_FILE cannot be used: {says}."
+
+
+def test_a_file_of_certificates_is_named_by_a_whole_path() -> None:
+    with pytest.raises(SetupError, match="CLAWVER_CA_FILE cannot be used: must be a whole path"):
+        read(CLAWVER_CA_FILE="ca.pem")
+    with pytest.raises(SetupError, match=r"cannot be read \(IsADirectoryError\)"):
+        read(CLAWVER_CA_FILE="/")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CLAWVER_HISTORY_DAYS", "0", "must be 1 or more."),
+        ("CLAWVER_HISTORY_DAYS", "soon", "must be a whole number."),
+        ("CLAWVER_REFUND_LIMIT_CENTS", "9999999999", "must be 100000000 or less."),
+        ("CLAWVER_REFUND_LIMIT_CENTS", "9" * 5000, "must be a smaller number."),
+        ("CLAWVER_REFUND_VERIFY_SECONDS", "0", "must be more than 0."),
+        ("CLAWVER_TIMEOUT_SECONDS", "long", "must be a number."),
+        ("CLAWVER_PII", "some", "must be 'full' or 'masked'."),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_plain_words(
+    name: str, value: str, says: str
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        Settings.from_environment({name: value})
+
+    assert caught.value.happened == f"{name} cannot be used: {says}"
+
+
+def test_a_refund_that_another_machine_sends_is_not_given_up_too_early() -> None:
+    given = {
+        "CLAW_API_KEY": KEY, "CLAWVER_REFUND_VERIFY_SECONDS": "59",
+        "CLAWVER_DATABASE_URL": "postgresql://clawver@db.example/orders",
+    }  # fmt: skip
+    with pytest.raises(SetupError) as raised:
+        Settings.from_environment(given)
+
+    assert str(raised.value) == (
+        "CLAWVER_REFUND_VERIFY_SECONDS is too short where several machines share a database. Set "
+        "CLAWVER_REFUND_VERIFY_SECONDS to 60 or more where this server is configured, or leave it out for its default."
+    )
+    assert Settings.from_environment(given | {"CLAWVER_REFUND_VERIFY_SECONDS": "60"}).has_database
+    assert Settings.from_environment(given | {"CLAWVER_SANDBOX": "on"}).sandbox
+    del given["CLAWVER_DATABASE_URL"]
+    assert not Settings.from_environment(given).has_database
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "seal_key_example_0123456789",
+        "seal_key_example_0123456789" * 10,
+        "seal key example of 32 or more signs",
+    ],
+)
+def test_a_seal_key_that_is_too_short_or_odd_is_refused_without_its_value(key: str) -> None:
+    with pytest.raises(SetupError) as raised:
+        Settings.from_environment({"CLAW_API_KEY": KEY, "CLAWVER_SEAL_KEY": key})
+
+    assert "CLAWVER_SEAL_KEY cannot be used: must be 32 to 256 visible ASCII" in str(raised.value)
+    assert key not in str(raised.value)

@@ -1,16 +1,48 @@
 """Who calls, and how a person is asked through it. No protocol: whoever calls does the asking."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Grade = Literal["setting", "agent", "chat", "console", "pin"]
 """What an approval proves, from the least to the most: a setting of the merchant's; a program said
 so; a person, as their host reports it; somebody at this machine; a person who knows the PIN.
 """
 
+GRADES: tuple[Grade, ...] = get_args(Grade)
+"""From what proves least to what proves most."""
+Verdict = Literal["approve", "decline"]
+LIFETIME = timedelta(minutes=15)
+"""How long a preview or a form can be approved by whoever was shown it."""
+WAITS = timedelta(hours=72)
+"""How long something waits for a person who decides in a terminal or on the page."""
+DECLINES_COUNT = timedelta(hours=24)
+"""How long a person's decline keeps the same from being asked about again."""
 ANSWER_WITHIN_SECONDS = 120.0
 """How long an open question keeps an agent from going on without an answer."""
+
+
+def suffices(grade: Grade, needed: Grade) -> bool:
+    """Whether an approval of a grade is one where another grade is needed."""
+    return GRADES.index(grade) >= GRADES.index(needed)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """An approval: what it is worth, and whose it is.
+
+    Args:
+        grade: What it proves.
+        channel: Through what it came.
+        who: Who gave it.
+        policy: The digest of the refund policy that held then; nothing where there was none.
+    """
+
+    grade: Grade
+    channel: str
+    who: str
+    policy: str = ""
 
 
 A_PERSON_TAKES_SECONDS = 1.0
@@ -25,11 +57,11 @@ class Reply(Enum):
     HOST_YES = "yes of the program itself"
     """It came too soon for a person: worth an agent's word, and no more."""
     HOST_NO = "no of the program itself"
-    """Anything but a yes that came too soon for a person: nobody declined anything."""
+    """Anything but an approval, too soon for a person: nobody declined anything."""
     DISMISSED = "dismissed"
-    """Put aside without a choice."""
+    """Dismissed without a choice."""
     UNCLEAR = "unclear"
-    """Answered with something that is neither a yes nor a no."""
+    """Answered with something that neither approves nor declines."""
     SILENT = "silent"
     """Nobody answered in time."""
     FAILED = "failed"
@@ -57,12 +89,13 @@ class Question:
     """What a person is asked.
 
     Args:
-        about: What a yes lets go: the intent of a refund, or the tool that waits.
+        about: What an approval lets go: the intent of a refund, or the tool that waits.
         text: All that they need to decide, in lines.
-        yes: What a yes does, as the caption of a button.
-        choice: What a yes does, and what a no.
+        yes: What approving does, as the caption of a button.
+        choice: What approving does, and what declining.
         number: Which one it is, where the same may be asked again.
         revision: Which revision of it was shown; 0 where it has none.
+        needs: The lowest grade of approval that suffices.
     """
 
     about: str
@@ -71,10 +104,49 @@ class Question:
     choice: str
     number: int
     revision: int = 0
+    needs: Grade = "agent"
+
+
+class PageOpener(Protocol):
+    """A program that can show a person an address to open. What they do there, it never tells."""
+
+    @property
+    def opened(self) -> str | None:
+        """What the page was about that it was asked to open in an earlier round of this call."""
+
+    @property
+    def did_open(self) -> bool:
+        """Whether it says that it did."""
+
+    async def open(self, about: str, text: str, url: str) -> bool:
+        """Have the person open a page. It may also leave, to come back in another round.
+
+        Args:
+            about: What is decided there.
+            text: Why, in a sentence.
+            url: The page. It carries no secret and nothing about a customer.
+
+        Returns:
+            Whether the program says that it was opened: no more than that, and no approval.
+        """
+
+    async def close(self) -> None:
+        """Say that the page that was opened isn't waited for any more."""
 
 
 class Caller(Protocol):
     """The program that called, and whether a person can be asked through it."""
+
+    @property
+    def opener(self) -> PageOpener | None:
+        """The program, where it can show an address; None where it can't."""
+
+    @property
+    def card(self) -> dict[str, object] | None:
+        """What goes to a card in the chat beside the answer, and never to a model: a tool adds to it.
+
+        None where the program shows no cards.
+        """
 
     @property
     def client(self) -> str:
@@ -94,7 +166,7 @@ class Caller(Protocol):
 
     @property
     def grade(self) -> Grade:
-        """What a person's yes through it is worth."""
+        """What a person's approval through it is worth."""
 
     @property
     def channel(self) -> str:
@@ -133,6 +205,8 @@ class Script:
     client: str = "command line"
     is_person: bool = False
     can_ask: bool = False
+    opener: PageOpener | None = None
+    card: dict[str, object] | None = None
     person: str = ""
     grade: Grade = "agent"
     channel: str = "confirm_refund"

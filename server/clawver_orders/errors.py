@@ -2,9 +2,11 @@
 
 ClawverError
 ├── SetupError             a person must change the configuration
+│   └── SeveralStoresError name the store
 ├── InvalidRequestError    change the arguments
 ├── NotFoundError          look the id up
 ├── RefusedError           Clawver said no, and will say no again
+│   └── DeclinedError      a person said no: only they can begin again
 ├── RateLimitedError       wait, then repeat the same call
 ├── UnreachableError       nothing changed: repeating is safe
 ├── OutcomeUnknownError    it may have happened: look, do not repeat
@@ -13,6 +15,11 @@ ClawverError
 Every sentence is ours: no text from the network or from a customer stands in one, because an
 agent may obey what an error says. Ids and numbers do, after they passed their checks.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NO_MONEY_MOVED = "No money was moved"
 NOTHING_SENT = "Nothing was sent"
@@ -48,6 +55,21 @@ class SetupError(ClawverError):
     """A person must change the configuration before this call can work."""
 
 
+class SeveralStoresError(SetupError):
+    """There are several stores, and which one is meant was not said.
+
+    Args:
+        happened: See `ClawverError`, as for the others.
+        aliases: What the stores are called.
+    """
+
+    def __init__(
+        self, happened: str, *, next_step: str, fact: str, aliases: "Sequence[str]"
+    ) -> None:
+        self.aliases = aliases
+        super().__init__(happened, next_step=next_step, fact=fact)
+
+
 class InvalidRequestError(ClawverError):
     """The arguments are wrong. Nothing was sent."""
 
@@ -58,6 +80,10 @@ class NotFoundError(ClawverError):
 
 class RefusedError(ClawverError):
     """Clawver understood and said no. Nothing changed."""
+
+
+class DeclinedError(RefusedError):
+    """A person said no. Nothing changed."""
 
 
 class RateLimitedError(ClawverError):

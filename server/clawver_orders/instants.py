@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""The clock that goes on while the machine is suspended; Linux has one, and the other one does elsewhere."""
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -44,6 +46,11 @@ def now() -> Instant:
     return Instant(datetime.now(UTC), time.monotonic(), this_boot())
 
 
+def seconds_since_boot() -> float:
+    """Seconds since this machine started, those in which it was suspended too."""
+    return time.monotonic() if _SINCE_BOOT is None else time.clock_gettime(_SINCE_BOOT)
+
+
 def uptime_passed(then: float, now: float) -> float:
     """At least how many seconds lie between two uptimes of one machine.
 
@@ -73,6 +80,24 @@ def seconds_at_least(then: Instant, now: Instant, first_look: Instant) -> float:
     passed = uptime_passed(known.uptime, now.uptime)
     by_clock = (now.at - then.at).total_seconds()
     return passed if by_clock < 0 else min(passed, by_clock)
+
+
+def seconds_between(then: Instant, now: Instant) -> float:
+    """How many seconds lie between two instants, whichever machines they are of.
+
+    The uptime counts where it can, since nobody changes it; else the time of day.
+
+    Args:
+        then: The earlier instant.
+        now: The later one. Where it's of another machine, both tell the time of day by the clock of
+            the database that they share.
+
+    Returns:
+        The seconds; fewer than 0 where the clock was put back.
+    """
+    if _is_one_start(then, now):
+        return now.uptime - then.uptime
+    return (now.at - then.at).total_seconds()
 
 
 def seconds_at_most(then: Instant, now: Instant) -> float:

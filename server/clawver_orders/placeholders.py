@@ -1,4 +1,4 @@
-"""Tells a value from what stands where a value belongs. No I/O.
+"""Tells a value from a placeholder. No I/O.
 
 A host may pass on a placeholder that it did not resolve, and a person may copy an example as it is.
 """

@@ -4,13 +4,15 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.history.mirror import HISTORY_FILE, Mirror
 from clawver_orders.instants import now
-from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
+from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.refunds.ledger_file import LEDGER_FILE
 from clawver_orders.settings import Settings
 from clawver_orders.storage.folders import make_private
 
@@ -58,9 +60,9 @@ def open_sandbox(settings: Settings, now: Callable[[], datetime] | None = None) 
 
 
 def reset_sandbox(settings: Settings) -> list[str]:
-    """Take the sandbox store back to its opening catalogue, and forget the refunds noted for it.
+    """Take the sandbox store back to its opening catalogue, and forget its orders and the refunds noted for it.
 
-    A refund is forgotten only where the ledger says that this sandbox store answered for its
+    A refund or an order is forgotten only where the ledger says that this sandbox store answered for its
     order. No file is deleted.
 
     Args:
@@ -94,7 +96,9 @@ def reset_sandbox(settings: Settings) -> list[str]:
     for folder in (within, *served):
         try:
             # Within a process it is this folder's own store, even where its file was put aside.
-            kept = Ledger(folder / LEDGER_FILE, now).forget(None if folder == within else sandbox)
+            whose = None if folder == within else sandbox
+            Mirror(folder / HISTORY_FILE, timedelta(0)).forget_sandbox(whose)
+            kept = Ledger(folder / LEDGER_FILE, now).forget(whose)
         except ClawverError as error:
             said.append(f"The refunds noted in {folder} were not forgotten. {error}")
         else:

@@ -6,17 +6,19 @@ nothing.
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx2
-from anyio import to_thread
 
-from clawver_orders.clawver.client import Clawver
+from clawver_orders.clawver.client import Clawver, Seen
+from clawver_orders.clawver.reaching import connections, trusted
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.clawver.transport import Transport
 from clawver_orders.errors import (
@@ -26,33 +28,43 @@ from clawver_orders.errors import (
     SetupError,
     UnreachableError,
 )
+from clawver_orders.history.knowledge import Sighting, kept
+from clawver_orders.history.mirror import Mirror
+from clawver_orders.history.recording import Recorder
+from clawver_orders.history.syncing import HowFar, Sync
 from clawver_orders.instants import Instant, this_boot
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.refunds.desk import RefundDesk
-from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
-from clawver_orders.refunds.order_locks import OrderLocks
+from clawver_orders.refunds.ledger import Ledger
 from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
-from clawver_orders.storage import scopes
+from clawver_orders.storage import folders, scopes
+from clawver_orders.storage.database import off_thread
+from clawver_orders.storage.engine import server_of
+from clawver_orders.time_limit import not_in_time, while_there_is_time
 from clawver_orders.webhooks.inbox import Inbox
+
+if TYPE_CHECKING:
+    from clawver_orders.refunds.desk import RefundDesk
+    from clawver_orders.refunds.order_locks import Locks
+    from clawver_orders.storage.pin import Pin
+    from clawver_orders.webhooks.changes import Changes
+    from clawver_orders.webhooks.desk import WebhookDesk
 
 SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
 TEST_NOTICE = "This is a test key: no real money moves."
-LEDGER, INBOX = "ledger.", "inbox."
-"""What the files of a store's refunds and of its events begin with."""
+LEDGER, INBOX, HISTORY = folders.LEDGER, folders.INBOX, folders.HISTORY
 ASK_AGAIN_SECONDS = 60.0
 """How long orders are read without asking again which store it is, once that could not be read."""
+FOLLOW_EVERY_SECONDS = 60.0
+"""How often orders are read again that events were about."""
+MOST_UNKEPT = 1000
+"""How many orders wait to be kept while it is not known of which store they are."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
 def utc_now() -> datetime:
     """The current time."""
     return datetime.now(UTC)
-
-
-def _no_cookies() -> CookieJar:
-    """A jar that takes nothing: a session from an owner's call must not join a customer's."""
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
 
 
 log = logging.getLogger(__name__)
@@ -67,6 +79,7 @@ class Services:
         uptime: Seconds since this machine started, for all its processes alike; no change of the
             clock changes it.
         boot: Which start of which machine that is.
+        page: Where a person decides in a browser.
     """
 
     def __init__(
@@ -75,7 +88,9 @@ class Services:
         now: Callable[[], datetime] = utc_now,
         uptime: Callable[[], float] = time.monotonic,
         boot: Callable[[], str] = this_boot,
+        page: "PageOf | None" = None,
     ) -> None:
+        self._page = page
         self.settings = settings
         self.now = now
         self.uptime = uptime
@@ -83,6 +98,7 @@ class Services:
         self._open = AsyncExitStack()
         self._store: Store | None = None
         self._ask_again_at = -ASK_AGAIN_SECONDS
+        self._unkept: deque[Sighting] = deque(maxlen=MOST_UNKEPT)
 
     @property
     def notice(self) -> str | None:
@@ -100,28 +116,51 @@ class Services:
         """The current time, and how long the machine has been up."""
         return Instant(self.now(), self.uptime(), self.boot())
 
+    def shared_instant(self) -> Instant:
+        """The same, with the time of day by the clock of the database that several machines share."""
+        instant, server = self.instant(), server_of(self.settings)
+        return instant if server is None else replace(instant, at=instant.at + server.clock_ahead)
+
     @cached_property
     def clawver(self) -> Clawver:
         """The store's API: the real one, or the sandbox within this process."""
-        if self.settings.sandbox:
-            return self._sandbox_store()
-        http, fresh = (
-            httpx2.AsyncClient(trust_env=False, cookies=_no_cookies(), limits=limits)
-            for limits in (httpx2.Limits(), httpx2.Limits(max_keepalive_connections=0))
-        )
-        self._open.push_async_callback(http.aclose)
-        self._open.push_async_callback(fresh.aclose)
-        return Clawver(
-            Transport(self.settings, http, fresh=fresh, budget=self._budget(), now=self.now)
-        )
+        return self._client()
 
-    def _budget(self) -> Budget:
-        budget = Budget(
-            self.settings.key_dir / "requests.sqlite3",
-            self.settings.requests_per_minute,
-            self.settings.requests_per_day,
-            lambda: self.now().timestamp(),
+    @cached_property
+    def clawver_in_spare_time(self) -> Clawver:
+        """The same, with requests that nobody waits for: they take what others leave of the allowance."""
+        return self._client(spare=True)
+
+    def _client(self, *, spare: bool = False) -> Clawver:
+        settings, api_key = self.settings, None
+        if self.settings.sandbox:
+            from clawver_sandbox.shop import API_KEY
+
+            settings = self.settings.model_copy(update={"api_url": _IN_PROCESS_URL})
+            api_key = API_KEY
+        http, fresh = self._connections
+        transport = Transport(
+            settings, http, fresh=fresh, budget=self._budget(spare), api_key=api_key, now=self.now
         )
+        return Clawver(transport, self._saw)
+
+    @cached_property
+    def _connections(self) -> tuple[httpx2.AsyncClient, httpx2.AsyncClient]:
+        """What opens connections: for reads, and for what writes."""
+        if self.settings.sandbox:
+            http = fresh = self._sandbox_connections()
+        else:
+            trust = trusted(self.settings)
+            http, fresh = (
+                connections(self.settings, limits, trust)
+                for limits in (httpx2.Limits(), httpx2.Limits(max_keepalive_connections=0))
+            )
+            self._open.push_async_callback(fresh.aclose)
+        self._open.push_async_callback(http.aclose)
+        return http, fresh
+
+    def _budget(self, spare: bool) -> Budget:
+        budget = Budget.of(self.settings, lambda: self.now().timestamp(), spare=spare)
         self._open.callback(budget.close)
         return budget
 
@@ -143,8 +182,11 @@ class Services:
             UnreachableError: It cannot be read now; nothing was sent.
             RateLimitedError: The same.
         """
-        async with self._identifying:
-            return self.known_store() or await self.identify()
+        with while_there_is_time():
+            async with self._identifying:
+                known = self._store or await off_thread(self.known_store)
+                return known or await self.identify()
+        raise not_in_time()
 
     async def identify(self) -> "Store":
         """Ask the store who it is, even where that is noted, and note its name as it is now.
@@ -160,8 +202,9 @@ class Services:
                 error.begin_with(NOTHING_SENT)
                 raise
             raise _not_known(error) from error
-        scope = await to_thread.run_sync(scopes.note, self.settings, details.id, details.name)
-        self._store = Store(self, scope)
+        scope = await off_thread(lambda: scopes.note(self.settings, details.id, details.name))
+        if self._store is None or self._store.scope != scope:
+            self._store = Store(self, scope)
         return self._store
 
     async def kept(self, beginning: str) -> "Store":
@@ -179,7 +222,8 @@ class Services:
 
     def _empty(self, beginning: str) -> "Store | None":
         """A store of which nothing is kept, where no store can have kept any of it."""
-        if self._store is not None or scopes.may_hold(self.settings, beginning):
+        is_asked = self._store is not None or self.settings.has_database
+        if is_asked or scopes.may_hold(self.settings, beginning):
             return None
         nobody = Store(self, scopes.Scope(self.settings.key_dir, "none was used here yet"))
         try:
@@ -197,7 +241,8 @@ class Services:
         if store is None and self.uptime() < self._ask_again_at:
             return None
         try:
-            return await (store or await self.store()).desk.open_refunds(order_id)
+            ledger = (store or await self.store()).ledger
+            return await ledger.all_open(order_id) if ledger.exists else ()
         except ClawverError as error:
             log.warning("open refunds are not known: %s", type(error).__name__)
             return None
@@ -205,42 +250,103 @@ class Services:
     async def recover(self) -> None:
         """Look once for every refund that another process left open. Never raises."""
         try:
-            store = self.known_store()
+            store = await off_thread(self.known_store)
         except ClawverError as error:
-            log.warning("open refunds could not be looked up: %s", type(error).__name__)
+            if self.settings.api_key is not None:  # otherwise every call says what is missing
+                log.warning("open refunds could not be looked up: %s", type(error).__name__)
             return
         if store is not None and store.ledger.exists:
             await store.desk.recover()
-
-    @cached_property
-    def own_answers(self) -> set[int]:
-        """The numbers of the questions about webhooks that a host answered by itself."""
-        return set()
 
     @cached_property
     def _identifying(self) -> anyio.Lock:
         """Held while the store is asked who it is."""
         return anyio.Lock()
 
-    @cached_property
-    def registering(self) -> anyio.Lock:
-        """Held from looking for a webhook until it is made: hosts that repeat calls do so at once."""
-        return anyio.Lock()
+    async def page_of(self, path: str) -> str | None:
+        """Where a person can decide about something in a browser; None where no page is up.
 
-    def _sandbox_store(self) -> Clawver:
+        Args:
+            path: What it is about, such as `refund/` and its id.
+        """
+        try:
+            return await self._page(self, path) if self._page else None
+        except ClawverError as error:
+            log.warning("there is no page to approve on: %s", error)
+            return None
+
+    def _saw(self, seen: Seen) -> None:
+        if not self.settings.history:
+            return
+        try:
+            body = None if seen.sent is None else kept(seen.sent)
+            sighting = Sighting(
+                seen.order_id, body, seen.source, seen.asked_at.timestamp(), sandbox=seen.sandbox
+            )
+            if self._store is None:
+                self._unkept.append(sighting)
+            else:
+                self._store.recorder.saw(sighting)
+        except Exception:  # it was read, or refunded, whatever becomes of its copy
+            log.exception("an order is not in the history")
+
+    async def keep_what_was_read(self) -> None:
+        """See to it that orders that were read are kept, for which it has to be known whose they are. Never raises."""
+        if not self._unkept or self.uptime() < self._ask_again_at:
+            return
+        try:
+            store = await self.store()
+        except ClawverError as error:
+            log.warning("what was read is not in the history: %s", type(error).__name__)
+            return
+        while self._unkept:
+            store.recorder.saw(self._unkept.popleft())
+
+    async def follow_events(self, wait: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
+        """Read orders again that events were about, now and then, with what others leave of the allowance.
+
+        Args:
+            wait: Waits for so many seconds.
+        """
+        while True:
+            await wait(FOLLOW_EVERY_SECONDS)
+            store = self._store
+            if store is None or not self.settings.history:
+                continue
+            await store.recorder.all_kept()
+            if not store.mirror.exists:
+                continue
+            try:
+                await store.syncing(lambda *_: None).catch_up()
+            except ClawverError as error:
+                log.warning("orders that changed are read later: %s", type(error).__name__)
+
+    async def history(self) -> Mirror | None:
+        """What is kept of the store's orders, with all that was read so far; None where nothing can be.
+
+        Its errors come up where it is read.
+        """
+        await self.keep_what_was_read()
+        if not self.settings.history or self._store is None:
+            return None
+        await self._store.recorder.all_kept()
+        return self._store.mirror
+
+    def _sandbox_connections(self) -> httpx2.AsyncClient:
         from clawver_orders.sandbox_store import open_sandbox
         from clawver_sandbox.api import build_app
-        from clawver_sandbox.shop import API_KEY
 
         shop = open_sandbox(self.settings, self.now)
-        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
-        self._open.push_async_callback(http.aclose)
         self._open.callback(shop.close)
-        settings = self.settings.model_copy(update={"api_url": _IN_PROCESS_URL})
-        budget = self._budget()
-        return Clawver(
-            Transport(settings, http, fresh=http, budget=budget, api_key=API_KEY, now=self.now)
-        )
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(shop)))
+
+    def on_close(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Have something ended before the parts that it works with.
+
+        Args:
+            end: What ends it.
+        """
+        self._open.push_async_callback(end)
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -267,7 +373,7 @@ class Store:
     @cached_property
     def ledger(self) -> Ledger:
         """Every refund of this store."""
-        return Ledger(self.scope.folder / LEDGER_FILE, self._services.instant)
+        return Ledger.of(self._services.settings, self.scope, self._services.instant)
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -275,13 +381,62 @@ class Store:
         return Inbox.of(self._services.settings, self.scope)
 
     @cached_property
-    def locks(self) -> OrderLocks:
-        """One lock for each order, over all processes of this machine."""
-        return OrderLocks(self.scope.folder / "locks")
+    def mirror(self) -> Mirror:
+        """Its orders as they were last seen."""
+        return Mirror.of(self._services.settings, self.scope)
 
     @cached_property
-    def desk(self) -> RefundDesk:
-        """The refund desk."""
+    def recorder(self) -> Recorder:
+        """Keeps what is read of its orders."""
+        recorder = Recorder(self.mirror, self._services.now)
+        self._services.on_close(recorder.close)
+        return recorder
+
+    def syncing(self, progress: HowFar) -> Sync:
+        """A pass over everything that Clawver gives of its orders."""
+        services = self._services
+        clawver = services.clawver_in_spare_time
+        return Sync(clawver, self.recorder, self.inbox, services.now, progress)
+
+    @cached_property
+    def pin(self) -> "Pin":
+        """What a person who approves refunds knows, and no agent."""
+        from clawver_orders.storage.pin import Pin
+
+        return Pin.of(self._services.settings, self.scope, self._services.instant)
+
+    @cached_property
+    def changes(self) -> "Changes":
+        """The changes of where its events go that wait."""
+        from clawver_orders.webhooks.changes import Changes
+
+        return Changes.of(self._services.settings, self.scope, self._services.instant)
+
+    @cached_property
+    def webhooks(self) -> "WebhookDesk":
+        """Where its events go."""
+        from clawver_orders.webhooks.desk import WebhookDesk
+
+        services = self._services
+        return WebhookDesk(services.clawver, self.changes, services.settings, self.title)
+
+    @cached_property
+    def locks(self) -> "Locks":
+        """One lock for each order, over all processes that work on the ledger."""
+        server = server_of(self._services.settings)
+        if server is None:
+            from clawver_orders.refunds.order_locks import OrderLocks
+
+            return OrderLocks(self.scope.folder / "locks")
+        from clawver_orders.refunds.order_locks_postgres import PostgresOrderLocks
+
+        return PostgresOrderLocks(server, self.scope.schema)
+
+    @cached_property
+    def desk(self) -> "RefundDesk":
+        """Decides about refunds."""
+        from clawver_orders.refunds.desk import RefundDesk
+
         services = self._services
         return RefundDesk(
             services.clawver,
@@ -308,6 +463,15 @@ def _not_known(error: ClawverError) -> ClawverError:
     )
 
 
+PageOf = Callable[[Services, str], Awaitable[str | None]]
+"""Finds the page on which something is decided, or starts it."""
+
+
+def may_have_events(settings: Settings) -> bool:
+    """Whether events may have arrived, from any store of the address: here, or on another machine of the same database."""
+    return settings.has_database or scopes.may_hold(settings, INBOX)
+
+
 Available = Services | SetupError
 """What calls work with; or, where the settings cannot be used, the error that answers them all."""
 
@@ -328,9 +492,10 @@ async def opened(
     settings: Settings,
     now: Callable[[], datetime] = utc_now,
     uptime: Callable[[], float] = time.monotonic,
+    page: PageOf | None = None,
 ) -> AsyncIterator[Services]:
     """Services for as long as the block lasts."""
-    services = Services(settings, now, uptime)
+    services = Services(settings, now, uptime, page=page)
     try:
         yield services
     finally:

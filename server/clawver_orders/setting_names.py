@@ -1,4 +1,4 @@
-"""Which settings a variable with an unknown name may have been meant for. No I/O.
+"""The names of the settings, and which of them an unknown name may have been meant for. No I/O.
 
 No check of a value finds a misspelt name: the merchant believes that the server is read-only, and
 nothing says otherwise.
@@ -7,6 +7,48 @@ nothing says otherwise.
 import re
 from collections.abc import Iterable
 
+VARIABLES = {
+    "api_key": "CLAW_API_KEY",
+    "api_url": "CLAWVER_API_URL",
+    "stores": "CLAWVER_STORES",
+    "store": "CLAWVER_STORE",
+    "sandbox": "CLAWVER_SANDBOX",
+    "read_only": "CLAWVER_READ_ONLY",
+    "toolsets": "CLAWVER_TOOLSETS",
+    "refund_limit_in_cents": "CLAWVER_REFUND_LIMIT_CENTS",
+    "refund_daily_limit_in_cents": "CLAWVER_REFUND_DAILY_LIMIT_CENTS",
+    "refund_approval": "CLAWVER_REFUND_APPROVAL",
+    "refund_pin_above_in_cents": "CLAWVER_REFUND_PIN_ABOVE_CENTS",
+    "refund_policy": "CLAWVER_REFUND_POLICY",
+    "refund_verify_seconds": "CLAWVER_REFUND_VERIFY_SECONDS",
+    "requests_per_minute": "CLAWVER_REQUESTS_PER_MINUTE",
+    "requests_per_day": "CLAWVER_REQUESTS_PER_DAY",
+    "state_dir": "CLAWVER_STATE_DIR",
+    "database_url": "CLAWVER_DATABASE_URL",
+    "allow_host": "CLAWVER_ALLOW_HOST",
+    "seal_key": "CLAWVER_SEAL_KEY",
+    "http_token": "CLAWVER_HTTP_TOKEN",
+    "http_hosts": "CLAWVER_HTTP_HOSTS",
+    "board_url": "CLAWVER_BOARD_URL",
+    "webhook_secret": "CLAWVER_WEBHOOK_SECRET",
+    "webhook_hosts": "CLAWVER_WEBHOOK_HOSTS",
+    "inbox_days": "CLAWVER_INBOX_DAYS",
+    "history": "CLAWVER_HISTORY",
+    "history_days": "CLAWVER_HISTORY_DAYS",
+    "time_zone": "CLAWVER_TIME_ZONE",
+    "pii": "CLAWVER_PII",
+    "timeout_seconds": "CLAWVER_TIMEOUT_SECONDS",
+    "proxy": "CLAWVER_PROXY",
+    "ca_certificates": "CLAWVER_CA_FILE",
+    "log_level": "CLAWVER_LOG_LEVEL",
+    "opener": "CLAWVER_OPENER",
+}
+"""Each setting and the environment variable that carries it."""
+SWITCHES = {
+    "1": True, "true": True, "yes": True, "on": True,
+    "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
+"""What says on and off."""
 _OURS = frozenset("CLAWVER")
 _PREFIX = re.compile("^CLAW(?:VER)?")
 _GUARDS = {
@@ -14,7 +56,7 @@ _GUARDS = {
     "REFUND": "REFUND",
     "APPROV": "APPROV",
     "LIMIT": "LIMIT",
-    "(?<![A-Z])PINS?(?![A-Z])": "APPROV",  # a word of its own: SHIPPING and SPINNER have it too
+    "(?<![A-Z])PINS?(?![A-Z])": "_PIN_",  # a word of its own: SHIPPING and SPINNER have it too
     "PII": "PII",
     "MASK": "PII",
 }
@@ -36,9 +78,9 @@ def meant(name: str, settings: Iterable[str]) -> list[str]:
         name speaks of protection, the settings that protect so: those among the first that do, if any
         do, else all of them as well. Empty for a name that was meant for none.
     """
-    ours, upper = is_ours(name), name.upper()
-    if not ours and not upper.startswith("CL"):  # somebody else's: most variables end here
+    if not may_be_meant(name):
         return []
+    ours, upper = is_ours(name), name.upper()
     names = list(settings)
     near = {each for each in names if _is_near(name, each)}
     words = {word for sign, word in _GUARDS.items() if ours and re.search(sign, upper)}
@@ -47,6 +89,11 @@ def meant(name: str, settings: Iterable[str]) -> list[str]:
     similar = {each for each in names if most and found[each] == most}
     chosen = near & similar or near | similar
     return [each for each in names if each in chosen]
+
+
+def may_be_meant(name: str) -> bool:
+    """Whether a variable may be one of ours or meant for one. Most variables are somebody else's."""
+    return name.upper().startswith("CL") or is_ours(name)
 
 
 def is_ours(name: str) -> bool:

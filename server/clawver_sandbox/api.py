@@ -115,16 +115,25 @@ class _Desk:
     async def get_store(self, _: Request) -> Response:
         return success({"store": self._shop.details()})
 
+    async def analytics(self, request: Request) -> Response:
+        period = request.query_params.get("period", "30d")
+        return success({"analytics": self._shop.figures(period, **request.path_params)})
+
+    async def list_reviews(self, request: Request) -> Response:
+        limit = _limit(request)
+        found, cursor = self._shop.reviews(request.query_params.get("cursor"), limit)
+        pagination = {"cursor": cursor, "hasMore": cursor is not None, "limit": limit}
+        return success({"reviews": found}, pagination=pagination)
+
+    async def list_products(self, request: Request) -> Response:
+        goods = self._shop.all_products(request.query_params.get("status"))
+        return success({"products": goods})
+
     async def list_orders(self, request: Request) -> Response:
-        text = request.query_params.get("limit", "20")
-        limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
-        if not 1 <= limit <= _MOST_LISTED:
-            raise ShopError("VALIDATION_ERROR", f"limit must be between 1 and {_MOST_LISTED}.")
-        status = request.query_params.get("status")
-        fitting = [o for o in self._shop.orders() if status is None or o["status"] == status]
-        more = len(fitting) > limit
-        pagination = {"cursor": None, "hasMore": more, "limit": limit}
-        return success({"orders": fitting[:limit]}, meta={"pagination": pagination})
+        limit = _limit(request)
+        found = self._shop.newest(request.query_params.get("status"), limit + 1)
+        pagination = {"cursor": None, "hasMore": len(found) > limit, "limit": limit}
+        return success({"orders": found[:limit]}, meta={"pagination": pagination})
 
     async def get_order(self, request: Request) -> Response:
         return success({"order": self._shop.order(request.path_params["order_id"])})
@@ -181,10 +190,14 @@ class _Desk:
 def _owner_routes(desk: _Desk, keys: Collection[str]) -> list[Route]:
     table: tuple[tuple[str, str, _Handler], ...] = (
         ("GET", "/v1/stores/me", desk.get_store),
+        ("GET", "/v1/stores/me/analytics", desk.analytics),
+        ("GET", "/v1/stores/me/products/{product_id}/analytics", desk.analytics),
+        ("GET", "/v1/stores/me/reviews", desk.list_reviews),
         ("GET", "/v1/orders", desk.list_orders),
         ("GET", "/v1/orders/{order_id}", desk.get_order),
         ("POST", "/v1/orders/{order_id}/refund", desk.refund),
         ("GET", "/v1/orders/{order_id}/download/{item_id}", desk.download),
+        ("GET", "/v1/products", desk.list_products),
         ("GET", "/v1/products/{product_id}", desk.get_product),
         ("POST", "/v1/webhooks", desk.add_webhook),
         ("GET", "/v1/webhooks", desk.list_webhooks),
@@ -297,6 +310,15 @@ async def _arranged(request: Request, arrange: Callable[[dict[str, Any]], _T]) -
         return arrange(await _json(request))
     except (TypeError, ValueError) as error:
         raise ShopError("VALIDATION_ERROR", str(error)) from error
+
+
+def _limit(request: Request) -> int:
+    """How many rows of a list are asked for."""
+    text = request.query_params.get("limit", "20")
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not 1 <= limit <= _MOST_LISTED:
+        raise ShopError("VALIDATION_ERROR", f"limit must be between 1 and {_MOST_LISTED}.")
+    return limit
 
 
 def _needed(request: Request, name: str) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 Wire = dict[str, Any]
 """A JSON object as Clawver sends it."""
 
-_ORDERS = 120
+OPENING_ORDERS = 120
+"""How many orders a store opens with: those of the last sixty days."""
 _DAYS = 60
 
 
@@ -74,7 +75,7 @@ CUSTOMERS = (
     Customer(
         "zoe@example.com", "Zoë Núñez-Łuczak", "Rua São João 4", "Porto", "", "4050-552", "PT"
     ),
-    Customer("sam@example.com", "Sam 🦀 Rivers", "9 Harbor Way", "Portland", "OR", "97201", "US"),
+    Customer("ada@example.com", "Ada 🦀 Rivers", "9 Harbor Way", "Portland", "OR", "97201", "US"),
 )
 
 HOSTILE = Customer(
@@ -122,6 +123,12 @@ _PRINTED = (  # id, name, make, prices by size, sizes that cannot be had
     ("prod_mug", "Kraken mug", "Ceramic", {"11 oz": 1600, "15 oz": 1900}, ("15 oz",)),
     ("prod_cap", "Sold-out cap", "Yupoong 6245", {"One size": 2600}, ("One size",)),
 )
+_GARMENTS = [
+    (product_id, size)
+    for product_id, _, _, prices, missing in _PRINTED
+    for size in prices
+    if size not in missing
+]
 
 
 def products() -> dict[str, Wire]:
@@ -239,8 +246,10 @@ def sales(now: datetime, seed: int) -> list[Sale]:
     known = list(_known(goods, now))
     # Chance only has to look lively and be the same every time.
     dice = random.Random(seed)  # noqa: S311
+    today, before = range(1, 600), range(1440, _DAYS * 1440)
     return known + [
-        _chance(dice, goods, now, today=number < 6) for number in range(_ORDERS - len(known))
+        chance(dice, goods, now, today if number < 6 else before, CUSTOMERS)
+        for number in range(OPENING_ORDERS - len(known))
     ]
 
 
@@ -277,14 +286,14 @@ def _today(now: datetime, minutes: int) -> datetime:
 
 def _known(goods: dict[str, Wire], now: datetime) -> Iterable[Sale]:
     """The orders that documents and tests call by name."""
-    layla, noam, wei, haruka, priya, olena, zoe, sam = CUSTOMERS
+    layla, noam, wei, haruka, priya, olena, zoe, ada = CUSTOMERS
     fonts, brushes, wallpapers = (
         Line(goods[f"prod_{name}"]) for name in ("fonts", "brushes", "wallpapers")
     )
     tee = goods["prod_tee"]
     hostile_tee = Line({**tee, "name": HOSTILE_PRODUCT_NAME}, "M")
     rows: tuple[tuple[str, list[Line], Customer, float, str, str, list[tuple[int, str]]], ...] = (
-        ("digital", [fonts], sam, 0, "delivered", "paid", []),
+        ("digital", [fonts], ada, 0, "delivered", "paid", []),
         ("digital_pair", [brushes, wallpapers], zoe, 2, "delivered", "paid", []),
         ("shirt", [Line(tee, "M")], noam, 9, "shipped", "paid", []),
         ("mixed", [wallpapers, Line(tee, "L")], wei, 4, "processing", "paid", []),
@@ -320,7 +329,7 @@ def _known(goods: dict[str, Wire], now: datetime) -> Iterable[Sale]:
         (
             "cancelled_refunded",
             [Line(goods["prod_mug"], "15 oz")],
-            sam,
+            ada,
             16,
             "cancelled",
             "refunded",
@@ -369,26 +378,36 @@ def _known(goods: dict[str, Wire], now: datetime) -> Iterable[Sale]:
         )
 
 
-def _chance(dice: random.Random, goods: dict[str, Wire], now: datetime, *, today: bool) -> Sale:
-    """One of the crowd."""
+def chance(
+    dice: random.Random,
+    goods: dict[str, Wire],
+    now: datetime,
+    minutes_ago: range,
+    customers: Sequence[Customer],
+) -> Sale:
+    """One of the crowd.
+
+    Args:
+        dice: Decide about all of it.
+        goods: What the store sells, by id.
+        now: The present.
+        minutes_ago: How long ago it may have been placed; below a day it is of today.
+        customers: One of them bought it.
+    """
     stem = base64.b32encode(dice.randbytes(7)).decode().lower()[:10]
-    minutes = dice.randrange(1, 600) if today else dice.randrange(1440, _DAYS * 1440)
-    placed = _today(now, minutes) if today else now - timedelta(minutes=minutes)
+    minutes = dice.randrange(minutes_ago.start, minutes_ago.stop)
+    placed = _today(now, minutes) if minutes < 1440 else now - timedelta(minutes=minutes)
     digital = [Line(goods[product_id]) for product_id, _, _ in _DIGITAL]
-    printed = [
-        Line(goods[product_id], size, dice.choice((1, 1, 1, 2)))
-        for product_id, _, _, prices, missing in _PRINTED
-        for size in prices
-        if size not in missing
-    ]
+    quantities = [dice.choice((1, 1, 1, 2)) for _ in _GARMENTS]
     kind = dice.choice(("digital", "digital", "printed", "printed", "mixed"))
     lines = dice.sample(digital, dice.choice((1, 1, 2, 3))) if kind != "printed" else []
-    lines += [dice.choice(printed)] if kind != "digital" else []
+    if kind != "digital":
+        garment = dice.randrange(len(_GARMENTS))
+        product_id, size = _GARMENTS[garment]
+        lines.append(Line(goods[product_id], size, quantities[garment]))
     status = "delivered" if kind == "digital" else _usual_status(minutes / 1440)
     payment_status = "paid"
-    total = place(
-        stem, lines, customer=CUSTOMERS[0], placed=placed, status="", payment_status=""
-    ).order["totalInCents"]
+    total = sum(_item("", line)["totalInCents"] for line in lines)
     refunds: list[tuple[int, str, datetime]] = []
     luck = dice.random()
     when = placed + (now - placed) / 2
@@ -404,7 +423,7 @@ def _chance(dice: random.Random, goods: dict[str, Wire], now: datetime, *, today
     return place(
         stem,
         lines,
-        customer=dice.choice(CUSTOMERS),
+        customer=dice.choice(customers),
         placed=placed,
         status=status,
         payment_status=payment_status,

@@ -160,7 +160,7 @@ class Outbox:
             )
 
     def resend(self) -> None:
-        """Begin again with whatever was given up."""
+        """Begin again with whatever was abandoned."""
         with self._transaction() as db:
             db.execute(
                 "UPDATE delivery SET state = 'waiting', tries = 0, next_at = ? WHERE state = 'given_up'",

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import anyio
+from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,6 +22,8 @@ from clawver_sandbox.answers import answer, failure
 
 _MEBIBYTE = 1 << 20
 _HUGE_MEBIBYTES = 50
+LARGEST_PAGE = 50
+"""The most orders that a page has where it is refused or too large otherwise."""
 _BOMB_MEBIBYTES = 320
 
 
@@ -285,6 +288,40 @@ def _wrong_types(_: Fault, __: Exchange, response: Response) -> Response:
     return answer({**payload, "data": _mistyped(payload.get("data"))}, response.status_code)
 
 
+def _repaged(change: Callable[[list[Any]], list[Any]], *, says_so: bool = True) -> _Afterwards:
+    """Change the rows of a page of orders; it may keep to itself that there are more."""
+
+    def repage(_: Fault, __: Exchange, response: Response) -> Response:
+        payload = _payload(response)
+        if "orders" in payload.get("data", {}):
+            payload["data"]["orders"] = change(payload["data"]["orders"])
+            if not says_so:
+                del payload["meta"]
+        return answer(payload, response.status_code)
+
+    return repage
+
+
+def _thin(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("id", "status", "totalInCents", "createdAt")}
+
+
+def _is_large(exchange: Exchange) -> bool:
+    """Whether more orders are asked for than a strict store allows."""
+    asked = QueryParams(exchange.scope["query_string"]).get("limit", "")
+    return asked.isdigit() and int(asked) > LARGEST_PAGE
+
+
+def _page_refused(fault: Fault, exchange: Exchange, response: Response) -> Response:
+    return _refused(fault, exchange) if _is_large(exchange) else response
+
+
+def _page_huge(_: Fault, exchange: Exchange, response: Response) -> Response:
+    if not _is_large(exchange):
+        return response
+    return answer(_payload(response) | {"notes": "x" * (5 * _MEBIBYTE)}, response.status_code)
+
+
 def _huge(*_: object) -> Response:
     def body() -> Iterator[bytes]:
         yield b'{"success": true, "data": {"order": {"id": "'
@@ -327,6 +364,11 @@ _AFTER: dict[str, _Afterwards] = {
     "stale_read": _reshaped(_forget_latest_refund),
     "no_refunds_listed": _reshaped(_forget_latest_refund),
     "foreign_order": _reshaped(lambda order: order.update(id="ord_foreign")),
+    "page_cut": _repaged(lambda rows: rows[: len(rows) // 2], says_so=False),
+    "page_thin": _repaged(lambda rows: [_thin(row) for row in rows]),
+    "page_unsorted": _repaged(lambda rows: [*rows[-1:], *rows[:-1]]),
+    "page_refused": _page_refused,
+    "page_huge": _page_huge,
     "refunds_unreadable": _reshaped(lambda order: order.update(refunds="unreadable")),
 }
 

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -87,12 +88,12 @@ def running(
         try:
             yield base
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join()
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and delivers for as long as it serves."""
+    """Says when it is ready, delivers for as long as it serves, and ends at once: a line is cut anyway."""
 
     def __init__(
         self, config: uvicorn.Config, deliverer: Deliverer, on_ready: Callable[[], None]
@@ -100,16 +101,33 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._deliverer = deliverer
         self._on_ready = on_ready
+        self._stopped: Future[None] = Future()
+
+    def stop(self) -> None:
+        """End it, from whatever thread."""
+        self._stopped.set_result(None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._delivering = asyncio.create_task(self._deliverer.run())
         self._on_ready()
 
+    async def main_loop(self) -> None:
+        until_signal = asyncio.create_task(super().main_loop())
+        stopped = asyncio.wrap_future(self._stopped)
+        await asyncio.wait([until_signal, stopped], return_when=asyncio.FIRST_COMPLETED)
+        until_signal.cancel()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._delivering.cancel()
-        await asyncio.wait([self._delivering])
-        await super().shutdown(sockets=sockets)
+        del sockets  # they are closed by whoever opened them
+        for server in self.servers:
+            server.close()
+        for line in list(self.server_state.connections):
+            line.shutdown()
+        ending = [self._delivering, *self.server_state.tasks]
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
 
 
 class _Line(H11Protocol):

@@ -13,13 +13,14 @@ import json
 import math
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from clawver_sandbox.catalogue import (
     CUSTOMERS,
+    OPENING_ORDERS,
     Line,
     Sale,
     Wire,
@@ -32,6 +33,8 @@ from clawver_sandbox.catalogue import (
 from clawver_sandbox.deliveries import TABLES as DELIVERY_TABLES
 from clawver_sandbox.deliveries import Outbox
 from clawver_sandbox.faults import Fault
+from clawver_sandbox.figures import PERIODS, analytics, of_product
+from clawver_sandbox.past import past_sales, review_of
 
 API_KEY = "claw_sk_test_example_sandbox"
 """The one key a sandbox accepts."""
@@ -64,6 +67,8 @@ _TABLES = {
     "product": "id TEXT PRIMARY KEY, body TEXT NOT NULL",
     "sale": "id TEXT PRIMARY KEY, placed REAL NOT NULL, body TEXT NOT NULL, "
     "checkout_id TEXT NOT NULL UNIQUE, status_token TEXT NOT NULL, download_tokens TEXT NOT NULL",
+    "review": "n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, written REAL NOT NULL, "
+    "body TEXT NOT NULL",
     "payout": "n INTEGER PRIMARY KEY, order_id TEXT NOT NULL, amount_in_cents INTEGER NOT NULL",
     "webhook": "n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, "
     "secret TEXT NOT NULL",
@@ -73,9 +78,12 @@ _TABLES = {
     "hit": "at REAL NOT NULL",
     **DELIVERY_TABLES,
 }
-_STATEMENTS = [f"CREATE TABLE {table} ({columns})" for table, columns in _TABLES.items()]
+_STATEMENTS = [
+    *(f"CREATE TABLE {table} ({columns})" for table, columns in _TABLES.items()),
+    "CREATE INDEX sale_by_age ON sale (placed)",
+]
 """What makes the tables, as SQLite keeps it in a file."""
-_KIND = {"application_id": 0x636C7362, "user_version": 3}
+_KIND = {"application_id": 0x636C7362, "user_version": 4}
 """What the header of a file says of it. Where it says something else, the file is not ours."""
 
 
@@ -140,6 +148,25 @@ class Shop:
             for table in _TABLES.keys() - {"setting"}:
                 db.execute(f"DELETE FROM {table}")  # noqa: S608  a name from the table above
             self._fill(db)
+
+    def add_past(self, orders: int) -> int:
+        """Have so many orders in all, by adding older ones than the opening catalogue's.
+
+        They are of the year before, so the list reaches few of them. What is there stays.
+
+        Args:
+            orders: How many there should be; a store that has more keeps them.
+
+        Returns:
+            How many there are.
+        """
+        with self._transaction() as db:
+            first, missing = int(_get(db, "next_number")), orders - _count(db)
+            if missing > 0:
+                numbers = range(first, first + missing)
+                self._add_all(db, past_sales(self._now(), self._seed, numbers))
+                _set(db, "next_number", str(numbers.stop))
+            return _count(db)
 
     # What tests and demonstrations arrange and look at
 
@@ -374,8 +401,16 @@ class Shop:
 
     def orders(self) -> list[Wire]:
         """Every order, newest first."""
+        return self.newest(None, -1)
+
+    def newest(self, status: str | None, limit: int) -> list[Wire]:
+        """The newest orders, in one status where one is given; -1 is no limit."""
         with self._transaction() as db:
-            rows = db.execute("SELECT body FROM sale ORDER BY placed DESC, rowid DESC")
+            rows = db.execute(
+                "SELECT body FROM sale WHERE ?1 IS NULL OR json_extract(body, '$.status') = ?1"
+                " ORDER BY placed DESC, rowid DESC LIMIT ?2",
+                (status, limit),
+            )
             return [json.loads(body) for (body,) in rows]
 
     def product(self, product_id: str) -> Wire:
@@ -386,6 +421,45 @@ class Shop:
             raise ShopError("RESOURCE_NOT_FOUND", "Product not found.")
         product: Wire = json.loads(row[0])
         return product
+
+    def all_products(self, status: str | None) -> list[Wire]:
+        """Everything the store sells, in one status where one is given."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT body FROM product ORDER BY rowid").fetchall()
+        goods = [json.loads(body) for (body,) in rows]
+        return [each for each in goods if status in {None, each["status"]}]
+
+    def figures(self, period: str, product_id: str | None = None) -> Wire:
+        """The store in numbers, or one product."""
+        if period not in PERIODS:
+            raise ShopError("VALIDATION_ERROR", f"period must be one of {', '.join(PERIODS)}.")
+        orders = self.orders()
+        if product_id is not None:
+            orders = of_product(orders, self.product(product_id)["id"])
+        return analytics(orders, self._now(), PERIODS[period])
+
+    def reviews(self, cursor: str | None, limit: int) -> tuple[list[Wire], str | None]:
+        """What customers wrote, newest first, and where the next page begins.
+
+        Args:
+            cursor: As the page before gave it.
+            limit: The most to give.
+        """
+        with self._transaction() as db:
+            after = ("", ())
+            if cursor is not None:
+                last = db.execute(
+                    "SELECT written, n FROM review WHERE id = ?", (cursor,)
+                ).fetchone()
+                if last is None:
+                    raise ShopError("VALIDATION_ERROR", "cursor is not one of ours.")
+                after = ("WHERE (written, n) < (?, ?)", last)
+            rows = db.execute(
+                f"SELECT body FROM review {after[0]} ORDER BY written DESC, n DESC LIMIT ?",  # noqa: S608
+                (*after[1], limit + 1),
+            ).fetchall()
+        found = [json.loads(body) for (body,) in rows]
+        return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
     def refund(self, order_id: str, amount_in_cents: object, reason: object) -> Wire:
         """Give money back and return the order with its new refund."""
@@ -557,8 +631,20 @@ class Shop:
     def _fill(self, db: sqlite3.Connection) -> None:
         for product_id, product in products().items():
             db.execute("INSERT INTO product VALUES (?, ?)", (product_id, json.dumps(product)))
-        for sale in sales(self._now(), self._seed):
+        self._add_all(db, sales(self._now(), self._seed))
+        _set(db, "next_number", str(OPENING_ORDERS))
+
+    def _add_all(self, db: sqlite3.Connection, sold: Iterable[Sale]) -> None:
+        """Orders, and what was written about them."""
+        for sale in sold:
             _add(db, sale)
+            review = review_of(sale.order, self._now())
+            if review is not None:
+                written = datetime.fromisoformat(review["createdAt"]).timestamp()
+                db.execute(
+                    "INSERT INTO review (id, written, body) VALUES (?, ?, ?)",
+                    (review["id"], written, json.dumps(review)),
+                )
 
     def _sale(self, db: sqlite3.Connection, order_id: str) -> Sale:
         row = db.execute(
@@ -581,6 +667,11 @@ def _get(db: sqlite3.Connection, name: str) -> str:
 
 def _set(db: sqlite3.Connection, name: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+
+def _count(db: sqlite3.Connection) -> int:
+    found: int = db.execute("SELECT COUNT(*) FROM sale").fetchone()[0]
+    return found
 
 
 def _add(db: sqlite3.Connection, sale: Sale) -> None:

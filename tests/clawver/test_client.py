@@ -1,5 +1,6 @@
 """Each endpoint of Clawver's API: what it asks for, and which answers it takes."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -102,7 +103,7 @@ def test_only_an_id_becomes_part_of_a_path(value: str) -> None:
         "órd",
         "-a",
         "a-",
-        "a" * 65,
+        "a" * 256,
     ],
 )
 async def test_an_id_that_is_none_reaches_nobody(clawver: Clawver, shop: Shop, value: str) -> None:
@@ -235,3 +236,38 @@ async def test_a_yes_to_a_refund_is_one_whatever_is_only_shown(http: httpx2.Asyn
         read = await clawver.send_refund("ord_1", 1, "x", "rfi_1")
 
     assert [each.id for each in read.refunds or ()] == ["ref_1"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "cursor"),
+    [
+        ({"cursor": "next", "hasMore": True}, "next"),
+        ({"cursor": "next", "hasMore": False}, ""),
+        ({"cursor": None, "hasMore": True}, ""),
+        ({"cursor": "x" * 1001, "hasMore": True}, ""),
+        (None, ""),
+    ],
+)
+async def test_odd_reviews_hide_no_others_and_pages_go_on_only_with_a_cursor(
+    pages: object, cursor: str, http: httpx2.AsyncClient
+) -> None:
+    rows = [
+        {"orderId": "ord_1", "rating": 4},
+        None,
+        {"orderId": 7, "rating": "*", "response": "Hi"},
+    ]
+    body = {"success": True, "data": {"reviews": rows}, "pagination": pages}
+    async with telling(lambda _: (b"", json.dumps(body).encode())) as url:
+        read, following = await client_of(Settings(api_key=API_KEY, api_url=url), http).reviews()
+
+    assert [(each.order_id, each.rating, each.response) for each in read] == [
+        ("ord_1", 4, None), (None, None, None),
+    ]  # fmt: skip
+    assert following == cursor
+
+
+async def test_a_list_of_reviews_that_is_none_is_an_error(http: httpx2.AsyncClient) -> None:
+    async with telling(lambda _: succeeding({"reviews": 3})) as url:
+        clawver = client_of(Settings(api_key=API_KEY, api_url=url), http)
+        with pytest.raises(UnexpectedAnswerError, match="list of reviews cannot be read"):
+            await clawver.reviews()

@@ -1,8 +1,10 @@
 """The request allowance is one for all processes, and a part of it is kept for refunds."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -38,11 +40,15 @@ def path(tmp_path: Path) -> Path:
 
 async def taken(budget: Budget, *, urgent: bool, at_most: int = 100) -> int:
     """How many requests it gives without waiting."""
-    with closing(budget):
+
+    async def would_wait(_: float) -> None:
+        raise TimeoutError
+
+    with closing(budget), pytest.MonkeyPatch.context() as changes:
+        changes.setattr(anyio, "sleep", would_wait)
         for count in range(at_most):
             try:
-                with anyio.fail_after(0):
-                    await budget.take(urgent=urgent)
+                await budget.take(urgent=urgent)
             except (RateLimitedError, TimeoutError):
                 return count
     return at_most
@@ -272,16 +278,54 @@ async def test_a_file_that_is_damaged_in_use_does_not_end_the_work(path: Path, n
     budget.close()
 
 
-async def test_a_file_that_another_program_holds_does_not_end_the_work(
-    path: Path, now: Clock, monkeypatch: pytest.MonkeyPatch
+def noted(path: Path) -> int:
+    """How many requests the shared file counts."""
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM request").fetchone()
+    return int(count)
+
+
+async def test_while_another_program_holds_the_file_only_that_request_is_counted_alone(
+    path: Path, now: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(request_budget, "_BUSY_SECONDS", 0.05)
     budget = Budget(path, 6, 1000, now)
     await budget.take(urgent=False)
+    longest, last = 0.0, anyio.current_time()
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        with anyio.fail_after(5):
-            await budget.take(urgent=False)
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: budget.take(urgent=False))
+            while anyio.current_time() < begun + 0.9 * request_budget._BUSY_SECONDS:
+                await anyio.sleep(0.01)
+                longest = max(longest, anyio.current_time() - last)
+                last = anyio.current_time()
+        waited = anyio.current_time() - begun
+        holder.execute("ROLLBACK")
+    assert waited >= 0.9 * request_budget._BUSY_SECONDS
+    assert longest < 0.5 * request_budget._BUSY_SECONDS  # others went on meanwhile
+    assert [record.getMessage() for record in caplog.records] == [
+        "the request allowance cannot be shared now (OperationalError): a request counts for this "
+        "process alone"
+    ]
+    assert noted(path) == 1
+
+    await budget.take(urgent=False)
+    assert noted(path) == 2
+    assert len(caplog.records) == 1
+    budget.close()
+
+
+async def test_many_requests_of_one_process_at_once_are_each_counted(
+    path: Path, now: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = Budget(path, 60, 1000, now)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(lambda: budget.take(urgent=False))
+
+    assert noted(path) == 20
+    assert caplog.records == []
     budget.close()
 
 
@@ -292,3 +336,29 @@ async def test_a_budget_that_was_closed_can_be_used_again(path: Path, now: Clock
     budget.close()
 
     assert await taken(budget, urgent=True) == 5
+
+
+async def test_what_can_wait_takes_half_of_the_allowance_and_never_waits(
+    path: Path, now: Clock
+) -> None:
+    spare = Budget(path, 12, 1000, now, spare=True)
+
+    assert await taken(spare, urgent=False) == 6
+    assert await taken(spare, urgent=True) == 0
+    with pytest.raises(RateLimitedError) as raised:
+        await spare.take(urgent=False)
+    assert 0 < raised.value.seconds <= 60
+    assert await taken(Budget(path, 12, 1000, now), urgent=False) == 4
+    assert await taken(Budget(path, 12, 1000, now), urgent=True) == 2
+
+
+async def test_many_requests_at_once_wait_for_the_file_in_one_thread(
+    path: Path, now: Clock
+) -> None:
+    before = set(threading.enumerate())
+    with closing(Budget(path, 60, 1000, now)) as budget:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(40):
+                tasks.start_soon(partial(budget.take, urgent=True))
+
+    assert len(set(threading.enumerate()) - before) <= 1

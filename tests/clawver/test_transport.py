@@ -1,5 +1,6 @@
 """Requests over HTTP: what leaves this machine, and what is made of what comes back."""
 
+import gzip
 import socket
 import tracemalloc
 from collections.abc import Callable
@@ -154,6 +155,25 @@ async def test_a_refusal_without_the_envelope_is_no_refusal_of_a_refund(
 
     with pytest.raises(OutcomeUnknownError):
         await clawver.send_refund("ord_shirt", 100, "test", "rfi_1")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("", bytes), ("Identity", bytes), ("gzip", gzip.compress), ("x-gzip", gzip.compress),
+        ("gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(b"") + gzip.compress(body[9:])),
+    ],
+)  # fmt: skip
+async def test_an_answer_is_read_in_every_form_that_http_has_for_it(
+    encoding: str, packed: Callable[[bytes], bytes], http: httpx2.AsyncClient
+) -> None:
+    order = {"id": "ord_1", "totalInCents": 100, "paymentStatus": "paid", "refunds": []}
+    _, body = succeeding({"order": order})
+    headers = f"Content-Encoding: {encoding}\r\n".encode()
+    async with telling(lambda _: (headers, packed(body))) as url:
+        read = await client_of(Settings(api_url=url, api_key=API_KEY), http).order("ord_1")
+
+    assert read.id == "ord_1"
 
 
 async def test_a_bomb_does_not_fill_the_memory(talk: Talk, shop: Shop) -> None:

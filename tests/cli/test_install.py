@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from mcp import Client, StdioServerParameters
 from tests.cli.test_main import run, run_process
+from tests.documents.bare_names import bare_names
+from tests.install.test_hosts import understood
 
 from clawver_orders.cli.main import commands
 from clawver_orders.install import installation
@@ -59,7 +61,7 @@ def test_the_help_names_every_host_and_those_that_can_be_written() -> None:
 
     assert f"one of {', '.join(HOSTS)}." in text.replace(" or ", ", ")
     assert {name for name, host in HOSTS.items() if host.file} == SAFE
-    assert f"file of {', '.join(sorted(SAFE))} is" in text.replace(" or ", ", ")
+    assert f"in the file of {', '.join(sorted(SAFE))}; with" in text.replace(" or ", ", ")
 
 
 def test_the_key_of_the_environment_is_printed_only_on_demand() -> None:
@@ -75,7 +77,7 @@ def test_the_key_of_the_environment_is_printed_only_on_demand() -> None:
 @pytest.mark.parametrize(
     ("words", "environment", "code", "why"),
     [
-        (["emacs"], {}, 2, "Hosts: claude-desktop, "), (["cursor", "--yes"], {}, 2, "go with --write"),
+        (["emacs"], {}, 2, "Hosts: claude-desktop, "), (["--write"], {}, 2, "Which host?"), (["cursor", "--yes"], {}, 2, "go with --write"),
         (["cursor", "--file", "x"], {}, 2, "go with --write"),
         (["cursor", "--inline-key", "--sandbox"], {}, 2, "needs no key"),
         (["cursor", "--inline-key"], {}, 1, "CLAW_API_KEY is not set"),
@@ -125,6 +127,7 @@ def test_a_file_of_ones_own_choice_is_kept_beside_before_it_is_changed(tmp_path:
     assert servers["other"] == {"env": {"TOKEN": "example"}}
     assert servers["clawver-orders"]["env"] == {"CLAW_API_KEY": KEY}
     assert "mine.json.before-clawver-orders" in done.stderr
+    assert "The store's key is in it, so it is for its owner alone (mode 600)." in done.stderr
     for each in (dry, done, rotated):
         assert "example" not in each.stdout + each.stderr
     assert rotated.stdout == "(only the key changes)\n"
@@ -250,6 +253,28 @@ def test_what_came_from_the_index_is_started_at_the_published_version(
     assert installation.lasting()[1:] == ("--from", "clawver-orders==0.1.0", "clawver-orders")
 
 
+def test_a_host_is_known_by_its_other_name_too() -> None:
+    assert config("gemini-cli").stdout == config("gemini").stdout
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("options", [(), ("--sandbox",)], ids=["live", "sandbox"])
+def test_once_published_config_pins_the_version_for_every_host(
+    host: str,
+    options: tuple[str, ...],
+    thrown_away: Path,
+    published: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made_from(monkeypatch, None)
+    printed = run("config", host, *options).stdout
+    words, _ = understood(HOSTS[host], printed)
+    start = (str(thrown_away), "--from", "clawver-orders==0.1.0", "clawver-orders")
+
+    assert tuple(words) == (*start, *(("serve", "--sandbox") if options else ()))
+    assert bare_names(printed) == []
+
+
 @pytest.mark.parametrize(
     ("noted", "path"),
     [
@@ -270,7 +295,10 @@ def test_without_a_command_that_lasts_nothing_is_printed_and_the_way_is_named(
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert "Nothing was changed" in done.stderr
-    assert "run `uv tool install .` in a checkout of clawver-orders, then" in done.stderr
+    assert (
+        "run `uv tool install .` in your copy of the repository of clawver-orders, then"
+        in done.stderr
+    )
 
 
 def test_once_published_no_checkout_is_needed_to_install_it(

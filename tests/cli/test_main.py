@@ -13,12 +13,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
+import click
 import httpx2
 import pytest
 from click.testing import CliRunner
 from tests.conftest import Connect
+from tests.terminals import at_terminal
 
 from clawver_orders import __version__
 from clawver_orders.cli.call import _given
@@ -110,10 +113,11 @@ def test_nothing_but_the_answer_is_written_where_structlog_is_installed(
         "def get_logger(name): return Logger()\n"
     )
     shop.add_fault("status_before", method="GET", status=503)
-    done = run_process("call", "get_order", "order_id=ord_shirt", PYTHONPATH=str(tmp_path), **store)
+    alone = {"PYTHONPATH": str(tmp_path), "CLAWVER_HISTORY": "off"}
+    done = run_process("call", "get_order", "order_id=ord_shirt", **alone, **store)
 
     assert len(shop.requests()) == 2
-    assert json.loads(done.stdout)["order_id"] == "ord_shirt"
+    assert json.loads(done.stdout)["orders"][0]["order_id"] == "ord_shirt"
 
 
 def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) -> None:
@@ -134,6 +138,65 @@ def test_the_version_and_the_help_are_there() -> None:
     for command in ("serve", "call", "demo", "sandbox", "doctor"):
         assert command in text
         assert run(command, "--help").returncode == 0
+
+
+def paths_of(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    """All commands, with those of the groups."""
+    for name, command in group.commands.items():
+        yield (*before, name)
+        if isinstance(command, click.Group):
+            yield from paths_of(command, *before, name)
+
+
+@pytest.mark.parametrize("words", [(), *paths_of(commands)], ids=" ".join)
+def test_each_command_has_its_help_by_the_short_option_too(words: tuple[str, ...]) -> None:
+    short, long = run(*words, "-h"), run(*words, "--help")
+
+    assert (short.returncode, short.stderr) == (0, "")
+    assert short.stdout == long.stdout
+    assert "Usage: clawver-orders" in short.stdout
+
+
+def test_the_main_help_lists_each_command_once_by_what_it_is_for() -> None:
+    _, *sections = re.split(
+        r"^(\S.*):\n", run("-h").stdout.partition("exit.\n")[2], flags=re.MULTILINE
+    )
+    titles, bodies = sections[::2], sections[1::2]
+    listed = {
+        title: re.findall(r"^  ([a-z]+)", body, re.MULTILINE)
+        for title, body in zip(titles, bodies, strict=True)
+    }
+
+    assert listed["Refunds"] == ["refunds", "approve", "decline", "board"]
+    assert listed["Try it without a key"] == ["demo", "sandbox"]
+    assert sorted(chain(*listed.values())) == sorted(commands.commands)
+    assert "..." not in "".join(bodies)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_who_types_the_bare_command_is_told_what_to_run(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    done = at_terminal(environment=keyless() | {"CLAWVER_STATE_DIR": str(state)})
+    piped_on = at_terminal(is_piped_on=True, environment=keyless())
+
+    assert done.returncode == piped_on.returncode == 2
+    assert done.stdout.startswith("clawver-orders gives AI agents the orders and refunds")
+    assert "This is a\nterminal, so nothing was started." in done.stdout
+    assert in_one_line(run("-h").stdout) in in_one_line(done.stdout)
+    assert not state.exists()
+    for command in re.findall("^  clawver-orders ([a-z]+) ", done.stdout, re.MULTILINE):
+        assert command in commands.commands
+
+
+def test_nothing_changes_for_a_host_that_starts_the_bare_command() -> None:
+    hello = {
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}},
+    }  # fmt: skip
+    done = run_process(stdin=f"{json.dumps(hello)}\n")
+
+    assert (done.returncode, "terminal" in done.stderr) == (0, False)
+    assert json.loads(done.stdout)["result"]["serverInfo"]["version"] == __version__
 
 
 def help_of(*words: str) -> str:
@@ -159,13 +222,13 @@ def test_the_help_of_call_lists_the_tools_with_their_first_sentence() -> None:
 @pytest.mark.parametrize("tool", SURFACE, ids=lambda tool: str(tool.name))
 def test_the_help_of_a_tool_says_what_it_takes_and_shows_a_call_that_works(tool: Tool) -> None:
     text = help_of(tool.name)
-    (example,) = re.findall("^  clawver-orders (.*)$", text, re.MULTILINE)
+    (example,) = re.findall(r"^  clawver-orders (.*)$", text.replace("\\\n", ""), re.MULTILINE)
     command, name, *words, sandbox = shlex.split(example)
 
     assert in_one_line(tool.description) in in_one_line(text)
     for argument, about in tool.input_schema["properties"].items():
         required = "Required. " if argument in tool.input_schema.get("required", []) else ""
-        assert f"{argument} {required}{about['description']}" in in_one_line(text)
+        assert f"{argument} {required}{about.get('description', '')}" in in_one_line(text)
         for value in about.get("enum", []):
             assert value in text
     assert ("It takes none." in text) == (not tool.input_schema["properties"])
@@ -176,8 +239,10 @@ def test_the_help_of_a_tool_says_what_it_takes_and_shows_a_call_that_works(tool:
 def test_the_help_of_a_tool_says_how_to_write_what_is_no_text() -> None:
     listing, webhook = (in_one_line(help_of(name)) for name in ("list_orders", "register_webhook"))
 
-    assert "limit At most this many, 1 to 100. A whole number. When left out: 20." in listing
-    assert "status Order status. One of: any, pending, " in listing
+    assert "limit A whole number, 1 to 100. When left out: 20." in listing
+    assert "status One of: pending, " in listing
+    assert "order_id Required. A text." in in_one_line(help_of("refund_order"))
+    assert "A whole number, 1 or more." in in_one_line(help_of("refund_order"))
     assert "A list, with commas in between. One of: order.created, " in webhook
 
 
@@ -201,7 +266,8 @@ def test_a_call_prints_the_answer_as_json(store: dict[str, str], shop: Shop) -> 
     done = run_process("call", "get_order", "order_id=ord_shirt", **store)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["total_in_cents"] == shop.order("ord_shirt")["totalInCents"]
+    (order,) = json.loads(done.stdout)["orders"]
+    assert order["refundable_in_cents"] == shop.order("ord_shirt")["totalInCents"]
 
 
 def test_numbers_and_lists_are_read_from_words(store: dict[str, str], shop: Shop) -> None:
@@ -224,7 +290,7 @@ def test_numbers_and_lists_are_read_from_words(store: dict[str, str], shop: Shop
 
 
 def test_arguments_may_come_as_one_json_object(store: dict[str, str]) -> None:
-    done = run("call", "list_orders", "--json", '{"limit": 2, "status": null}', **store)
+    done = run("call", "list_orders", "--arguments", '{"limit": 2, "status": null}', **store)
 
     assert len(json.loads(done.stdout)["orders"]) == 2
 
@@ -235,8 +301,8 @@ def test_arguments_may_come_as_one_json_object(store: dict[str, str]) -> None:
         ("no_such_tool",), ("get_order",), ("get_order", "ord_shirt"), ("get_order", "order_id=a/b"),
         ("get_order", "order_id=ord_1", "order_id=ord_2"), ("get_order", "order_id=ord_1", "dry_run=1"),
         ("list_orders", "limit=ten"), ("list_orders", "limit=1.0"), ("list_orders", "limit=" + "9" * 30),
-        ("list_orders", "--json", "[]"), ("list_orders", "--json", "{"), ("list_orders", "limit=1", "--json", "{}"),
-        ("list_orders", "--json", ""),
+        ("list_orders", "--arguments", "[]"), ("list_orders", "--arguments", "{"), ("list_orders", "limit=1", "--arguments", "{}"),
+        ("list_orders", "--arguments", ""),
         ("refund_order", "order_id=ord_shirt", "amount_in_cents=-1", "reason=x"), ("--no-such-option",),
     ],
 )  # fmt: skip
@@ -341,12 +407,13 @@ def test_the_doctor_names_variables_that_are_no_settings(store: dict[str, str]) 
 def test_a_call_on_the_sandbox_needs_no_key_and_no_port(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     sale = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Goodwill")
-    asked = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+    agent = {"CLAWVER_STATE_DIR": state, "CLAWVER_REFUND_APPROVAL": "agent"}
+    asked = run("call", "refund_order", *sale, "--sandbox", **agent)
     shown = [f"{name}={json.loads(asked.stdout)[name]}" for name in ("refund_id", "revision")]
-    done = run("call", "confirm_refund", *shown, "--sandbox", CLAWVER_STATE_DIR=state)
-    again = run("call", "refund_order", *sale, "--sandbox", CLAWVER_STATE_DIR=state)
+    done = run("call", "confirm_refund", *shown, "--sandbox", **agent)
+    again = run("call", "refund_order", *sale, "--sandbox", **agent)
 
-    assert json.loads(asked.stdout)["status"] == "needs_confirmation"
+    assert json.loads(asked.stdout)["status"] == "needs_approval"
     assert json.loads(done.stdout)["status"] == "refunded"
     assert json.loads(again.stdout)["status"] == "already_refunded"
     assert "Sandbox store" in json.loads(again.stdout)["sandbox"]
@@ -357,7 +424,7 @@ def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
         "import sys; from clawver_orders.cli.main import commands\n"
         "try: commands(['call', 'get_order', 'order_id=ord_shirt'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mcp', 'mcp_types', 'starlette', 'uvicorn', 'clawver_sandbox', 'filelock'}))"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mcp', 'mcp_types', 'rich', 'starlette', 'uvicorn', 'clawver_sandbox', 'filelock'}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -370,6 +437,50 @@ def test_a_call_imports_no_protocol(store: dict[str, str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_call_loads_the_tool_that_is_called_and_no_other(store: dict[str, str]) -> None:
+    code = (
+        "import sys; from clawver_orders.cli.main import commands\n"
+        "try: commands(['call', 'get_receipt', 'checkout_id=chk_mixed'])\n"
+        "except SystemExit: pass\n"
+        "print(*{m.rpartition('.')[2] for m in sys.modules if m.startswith('clawver_orders.tools.')})\n"
+        "print('clawver_orders.refunds.desk' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=keyless() | store, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    tools, desk = done.stdout.splitlines()[-2:]
+
+    assert set(tools.split()) == {"answers", "arguments", "contract", "customers"}
+    assert desk == "False"
+
+
+def test_a_plugin_of_another_package_sees_no_order(store: dict[str, str], tmp_path: Path) -> None:
+    about = tmp_path / "curious-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: curious\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pydantic]\ncurious = curious\n")
+    (tmp_path / "curious.py").write_text("raise SystemExit('loaded')")
+    call = [sys.executable, "-m", "clawver_orders", "call", "get_order", "order_id=ord_shirt"]
+    there = keyless() | store | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(call, env=there, capture_output=True, text=True, check=False)
+    wanted = there | {"PYDANTIC_DISABLE_PLUGINS": ""}
+    asked_for = subprocess.run(call, env=wanted, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0
+    assert asked_for.stderr == "loaded\n"
+
+
+def test_a_server_loads_a_tool_when_it_is_called_or_described() -> None:
+    code = (
+        "import sys; from clawver_orders.serving.server import build_server\n"
+        "print(*{m.rpartition('.')[2] for m in sys.modules if m.startswith('clawver_orders.tools.')})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert set(done.stdout.split()) == {"answers", "arguments", "contract"}
+
+
 def test_the_help_loads_nothing_but_the_commands() -> None:
     code = (
         "import sys; from clawver_orders.cli.main import commands\n"
@@ -380,8 +491,8 @@ def test_the_help_loads_nothing_but_the_commands() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert set(done.stdout.splitlines()[-1].split()) == {
-        "call", "clawver_orders.cli", "doctor", "events", "install", "main", "options", "refunds", "sandbox",
-        "serve", "tables",
+        "board", "call", "clawver_orders.cli", "completion", "digest", "doctor", "events", "export", "history", "install", "ledger", "main", "options",
+        "other_ledgers", "output", "person", "pin", "refunds", "running", "sandbox", "serve", "tables", "webhooks",
     }  # fmt: skip
 
 
@@ -407,7 +518,7 @@ def serving_sandbox(
             yield dict(re.findall(r"(CLAW\w+)=(\S+)", said))
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=120)
 
 
 def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
@@ -423,7 +534,9 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
         **state,
     )
     with serving_sandbox(state) as told:
-        order = json.loads(run("call", "get_order", "order_id=ord_shirt", **told).stdout)
+        (order,) = json.loads(run("call", "get_order", "order_id=ord_shirt", **told).stdout)[
+            "orders"
+        ]
         link = json.loads(
             run(
                 "call", "generate_download_link", "order_id=ord_digital", "--sandbox", **state
@@ -431,8 +544,26 @@ def test_the_sandbox_serves_one_store_to_everybody(tmp_path: Path) -> None:
         )
         fetched = httpx2.get(link["download_url"], trust_env=False)
 
-    assert order["refunded_in_cents"] == 500
+    assert order["refundable_in_cents"] == 2700
     assert len(fetched.content) == link["file_size_bytes"]
+
+
+@pytest.mark.slow
+def test_the_sandbox_can_have_a_year_of_orders(tmp_path: Path) -> None:
+    state = {"CLAWVER_STATE_DIR": str(tmp_path / "state")}
+
+    with serving_sandbox(state, "--orders", "150"):
+        first = Shop.open(tmp_path / "state" / "sandbox.sqlite3").orders()
+    with serving_sandbox(state, "--orders", "130") as told:
+        newest = httpx2.get(
+            f"{told['CLAWVER_API_URL']}/orders",
+            params={"limit": 100},
+            headers={"authorization": f"Bearer {told['CLAW_API_KEY']}"},
+            trust_env=False,
+        )
+
+    assert len(first) == 150
+    assert newest.json()["data"]["orders"] == first[:100]
 
 
 def test_the_sandbox_tells_each_shell_how_to_set_its_variables() -> None:
@@ -459,11 +590,11 @@ def test_the_sandbox_can_start_again_from_its_catalogue(tmp_path: Path) -> None:
         **state,
     )
     with serving_sandbox(state, "--reset"):
-        order = json.loads(
+        (order,) = json.loads(
             run("call", "get_order", "order_id=ord_shirt", "--sandbox", **state).stdout
-        )
+        )["orders"]
 
-    assert order["refunded_in_cents"] == 0
+    assert order["refundable_in_cents"] == 3200
 
 
 def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
@@ -476,8 +607,9 @@ def test_the_demo_walks_through_the_main_job(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert heading in done.stdout
     assert "fetched 48" in done.stdout
-    assert "needs_confirmation: No money was moved" in done.stdout
-    assert ", revision=1)" in done.stdout
+    assert "  | Refund $5.00 on order ord_shirt? Money cannot be called back.\n" in done.stdout
+    assert "The demo plays the person here, and says yes." in done.stdout
+    assert "Approved by: person by elicitation (chat)." in done.stdout
     assert "refunded: $5.00 was refunded on ord_shirt." in done.stdout
     assert "already_refunded: Nothing was sent" in done.stdout
     assert [line.strip() for line in done.stdout.splitlines() if line.startswith("    ")][-3:] == [
@@ -573,7 +705,7 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(store: dict[str, str], l
 
     *chatter, last = done.stderr.splitlines()
     assert done.returncode == 1
-    assert last.startswith("get_order failed. Clawver could not be reached.")
+    assert last.startswith("get_order failed. Clawver could not be reached: no connection")
     assert bool(chatter) == (level == "debug")
 
 
@@ -642,5 +774,6 @@ def test_a_defect_of_our_own_is_a_sentence_too(store: dict[str, str]) -> None:
     )
 
     assert done.returncode == 1
-    assert "get_order failed because of a defect in this server." in done.stderr
+    assert "clawver-orders call failed because of a defect in this program." in done.stderr
+    assert "no money was moved" in done.stderr
     assert "secret detail" not in done.stderr

@@ -1,6 +1,7 @@
 """The installed command: the one that `.ci/run` built and installed, or this environment's own."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,24 @@ def on_path(folder: Path) -> str:
         folder: Where the link to it goes.
     """
     (folder / "clawver-orders").symlink_to(INSTALLED)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+STARTS_LATE_BY_SECONDS = 8
+"""Longer than several frameworks wait by themselves."""
+
+
+def on_path_late(folder: Path) -> str:
+    """A search path on which the command is found, and starts late, as on a busy machine.
+
+    Args:
+        folder: Where the program that waits goes.
+    """
+    late = folder / "clawver-orders"
+    late.write_text(
+        f'#!/bin/sh\nsleep {STARTS_LATE_BY_SECONDS}\nexec {shlex.quote(INSTALLED)} "$@"\n', "utf-8"
+    )
+    late.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 

@@ -14,7 +14,7 @@ def refund(talk: Talk, order_id: str, amount_in_cents: int) -> dict[str, Any]:
     answer = talk.call(
         "refund_order", order_id=order_id, amount_in_cents=amount_in_cents, reason="Smudged"
     ).data
-    if answer["status"] == "needs_confirmation":
+    if answer["status"] == "needs_approval":
         shown = {"refund_id": answer["refund_id"], "revision": answer["revision"]}
         answer = talk.call("confirm_refund", **shown).data
     return answer

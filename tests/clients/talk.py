@@ -78,7 +78,7 @@ def talking(command: list[str], entry: dict[str, Any], folder: Path) -> Iterator
             talk = Talk(process, complaints)
             talk.say(entry)
             yield talk
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
         finally:
             limit.cancel()
             process.kill()

@@ -10,14 +10,14 @@ import pytest
 from tests.clients.command import newcomer
 from tests.clients.conftest import Install
 from tests.clients.environments import UNREACHABLE
+from tests.conftest import offered_by_default
 from tests.install.traps import sprung, tools, trapped
-
-from clawver_orders.tools import SURFACE
 
 pytestmark = pytest.mark.clients
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+HOSTS = (ROOT / "docs" / "hosts.md").read_text("utf-8")
 CLAUDE = ("@anthropic-ai/claude-code@2",)
 
 
@@ -68,9 +68,7 @@ async def test_the_readmes_words_install_a_command_that_starts_in_any_folder(
     printed = typed(f"{config.replace('HOST', 'generic')} --sandbox")
     entry = json.loads(printed)["mcpServers"]["clawver-orders"]
     assert Path(entry["command"]).is_absolute()
-    assert await tools([entry["command"], *entry["args"]], workspace, home) == [
-        tool.name for tool in SURFACE
-    ]
+    assert await tools([entry["command"], *entry["args"]], workspace, home) == offered_by_default()
     assert "BAD" not in typed("clawver-orders doctor --sandbox")
     assert sprung(workspace) == []
 
@@ -84,7 +82,7 @@ def add_to_path(checkout: Path, home: dict[str, str]) -> None:
 def test_the_readmes_first_command_needs_only_uv_and_a_checkout_and_ends_with_what_to_type(
     checkout: Path, workspace: Path, home: dict[str, str]
 ) -> None:
-    shown = said(["sh", "-c", block("See it work")], checkout, home)
+    shown = said(["sh", "-c", block("Try it")], checkout, home)
     end = shown.split("That was the main job")[1]
     install, *then = re.findall("^ {4}(.+)$", end, re.MULTILINE)
 
@@ -103,13 +101,18 @@ async def test_what_uvx_runs_from_a_checkout_prints_a_command_that_starts_it_aga
 
     assert Path(entry["command"]).is_absolute()
     assert entry["args"] == ["--from", str(checkout), "clawver-orders", "serve", "--sandbox"]
-    assert await tools([entry["command"], *entry["args"]], workspace, home) == [
-        tool.name for tool in SURFACE
-    ]
+    assert await tools([entry["command"], *entry["args"]], workspace, home) == offered_by_default()
     assert sprung(workspace) == []
 
 
-@pytest.mark.parametrize("name", ["server/clawver_orders/__init__.py", "references/refunds.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "server/clawver_orders/__init__.py",
+        "server/clawver_orders/web/static/board.css",
+        "references/refunds.md",
+    ],
+)
 def test_what_uvx_runs_from_a_checkout_or_an_unpacked_archive_is_what_lies_there(
     name: str, checkout: Path, home: dict[str, str]
 ) -> None:
@@ -129,7 +132,7 @@ def test_claude_code_starts_the_plugins_own_copy(
 ) -> None:
     claude = with_node(CLAUDE).interpreter.parent
     home |= {"PATH": f"{claude}{os.pathsep}{home['PATH']}"}
-    for words in re.findall("`/(plugin [^`]+)`", chapter("Connect a host")):
+    for words in re.findall("`/(plugin [^`]+)`", HOSTS):
         said(["sh", "-c", f"claude {words}"], checkout, home)
     listed = said(["claude", "mcp", "list"], workspace, home)
 

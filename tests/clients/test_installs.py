@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters
-from tests.clients.command import INSTALLED
+from tests.clients.command import INSTALLED, on_path, on_path_late
 from tests.clients.conftest import Install
 from tests.clients.environments import Environment
-from tests.install.test_install_paths import answered
+from tests.conftest import offered_by_default
+from tests.documents.printed import block
+from tests.install.test_install_paths import answered, on_the_sandbox
 from tests.install.traps import sprung, trapped
 
 from clawver_orders.install import bundle
-from clawver_orders.tools import SURFACE
 
 pytestmark = pytest.mark.clients
 
@@ -27,6 +28,7 @@ MCPB = ("@anthropic-ai/mcpb@2",)
 CLAUDE = ("@anthropic-ai/claude-code@2",)
 CODEX = ("@openai/codex",)
 GEMINI = ("@google/gemini-cli",)
+OPENCODE = ("opencode-ai",)
 KEY = "claw_sk_example_of_installs"
 
 
@@ -99,29 +101,58 @@ async def test_the_bundle_is_valid_packs_and_starts_with_its_own_command(
     server = StdioServerParameters(
         command=command["command"],
         args=[word.replace("${__dirname}", str(folder)) for word in command["args"]],
-        env=quiet() | answered(manifest, sandbox="true", state_dir=str(tmp_path / "state")),
+        env=quiet() | answered(manifest) | on_the_sandbox(tmp_path),
         cwd=trapped(tmp_path / "work"),
     )
     async with Client(server) as client:
         tools = (await client.list_tools()).tools
         order = await client.call_tool("get_order", {"order_id": "ord_shirt"})
 
-    assert [tool.name for tool in tools] == [tool.name for tool in SURFACE]
+    assert [tool.name for tool in tools] == offered_by_default()
     assert order.structured_content is not None
-    assert order.structured_content["order_id"] == "ord_shirt"
+    assert order.structured_content["orders"][0]["order_id"] == "ord_shirt"
     assert sprung(tmp_path) == []
 
 
-def test_claude_code_takes_the_marketplace_and_the_command(
+def test_claude_code_takes_the_marketplace(
     with_node: Install, checkout: Path, tmp_path: Path
 ) -> None:
-    claude = with_node(CLAUDE)
+    use(with_node(CLAUDE), "claude", "plugin", "validate", "--strict", str(checkout), home=tmp_path)
 
-    use(claude, "claude", "plugin", "validate", "--strict", str(checkout), home=tmp_path)
-    use(claude, "/bin/sh", "-c", printed("claude-code"), home=tmp_path)
+
+@pytest.mark.parametrize("is_of_the_page", [False, True], ids=["config", "docs/hosts.md"])
+def test_claude_code_takes_the_command(
+    is_of_the_page: bool, with_node: Install, tmp_path: Path
+) -> None:
+    on_path(tmp_path)
+    claude = with_node(CLAUDE)
+    line = block("docs/hosts.md", "Claude Code") if is_of_the_page else printed("claude-code")
+    use(claude, "/bin/sh", "-c", line, home=tmp_path)
     listed = use(claude, "claude", "mcp", "list", home=tmp_path, CLAW_API_KEY=KEY)
 
-    assert re.search(rf"clawver-orders: {re.escape(INSTALLED)}\s+- ✔ Connected", listed)
+    command = "clawver-orders" if is_of_the_page else INSTALLED
+    assert re.search(rf"clawver-orders: {re.escape(command)}\s+- ✔ Connected", listed)
+
+
+def test_claude_code_connects_over_http_with_the_line_of_the_page(
+    with_node: Install, tmp_path: Path
+) -> None:
+    claude = with_node(CLAUDE)
+    token = "example-token-of-installs"
+    state = {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_HTTP_TOKEN": token}
+    with subprocess.Popen(
+        [INSTALLED, "serve", "--http", "--sandbox"],
+        env=quiet() | state, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        assert "http://127.0.0.1:8788/mcp" in server.stdout.readline()
+        use(claude, "/bin/sh", "-c", block("docs/http.md", "Connect a client"), home=tmp_path)
+        listed = use(claude, "claude", "mcp", "list", home=tmp_path, CLAWVER_HTTP_TOKEN=token)
+        refused = use(claude, "claude", "mcp", "list", home=tmp_path, CLAWVER_HTTP_TOKEN=token[1:])
+        server.terminate()
+
+    assert "clawver-orders: http://127.0.0.1:8788/mcp (HTTP) - ✔ Connected" in listed
+    assert "✔ Connected" not in refused
 
 
 def test_codex_takes_the_text(with_node: Install, tmp_path: Path) -> None:
@@ -129,7 +160,9 @@ def test_codex_takes_the_text(with_node: Install, tmp_path: Path) -> None:
     (tmp_path / ".codex" / "config.toml").write_text(printed("codex"), "utf-8")
     said = use(with_node(CODEX), "codex", "mcp", "get", "clawver-orders", "--json", home=tmp_path)
 
-    transport = json.loads(said[said.index("{") : said.rindex("}") + 1])["transport"]
+    noted = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    transport = noted["transport"]
+    assert noted["startup_timeout_sec"] == 60
     assert (transport["command"], transport["args"]) == (INSTALLED, [])
     assert transport["env_vars"] == ["CLAW_API_KEY"]
     assert tomllib.loads(printed("codex"))
@@ -145,3 +178,16 @@ def test_gemini_takes_the_file_that_was_written(with_node: Install, tmp_path: Pa
     listed = use(gemini, "gemini", "mcp", "list", home=tmp_path)
 
     assert re.search(rf"clawver-orders: {re.escape(INSTALLED)}\s+\(stdio\)", listed)
+
+
+def test_opencode_takes_the_text_and_waits_for_a_late_start(
+    with_node: Install, tmp_path: Path
+) -> None:
+    on_path_late(tmp_path)
+    file = tmp_path / ".config" / "opencode" / "opencode.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(block("docs/hosts.md", "OpenCode"), "utf-8")
+    code = with_node(OPENCODE)
+    listed = use(code, "opencode", "mcp", "list", home=tmp_path, CLAW_API_KEY=KEY)
+
+    assert re.search("clawver-orders.*connected", listed)

@@ -16,10 +16,11 @@ from tests.terminals import at_terminal
 
 from clawver_orders.cli.main import commands
 from clawver_orders.install import installation
-from clawver_orders.refunds.approvals import Mode
+from clawver_orders.serving import skills
 from clawver_orders.serving.prompts import JOBS
-from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER, REFERENCE
-from clawver_orders.settings import VARIABLES
+from clawver_orders.serving.resources import OPEN_REFUNDS, ORDER
+from clawver_orders.setting_names import VARIABLES
+from clawver_orders.settings import Settings
 from clawver_orders.tools import TOOLS
 from clawver_sandbox.api import build_app
 from clawver_sandbox.serving import running
@@ -29,12 +30,15 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 SKILL = (ROOT / "SKILL.md").read_text("utf-8")
 REFERENCES = sorted((ROOT / "references").glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
     ROOT / "SKILL.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
     *REFERENCES,
+    *DOCS,
 ]
 
 
@@ -52,21 +56,31 @@ def test_every_prompt_is_in_the_readme_with_what_it_is_given() -> None:
 def test_every_resource_is_in_the_readme() -> None:
     part = README.split("\nResources, ", 1)[1].split("\nThe same tools", 1)[0]
 
-    assert re.findall("^- `([^`]+)`", part, re.MULTILINE) == [ORDER, OPEN_REFUNDS, REFERENCE]
+    assert re.findall("^- `([^`]+)`", part, re.MULTILINE) == [
+        ORDER,
+        OPEN_REFUNDS,
+        skills.MAIN,
+        skills.REFERENCE,
+    ]
+
+
+OTHER_WORDS = {
+    "refundable_in_cents", "each_in_cents", "already_refunded", "needs_approval", "next_step",
+    "payment_status", "as_of",
+}  # fmt: skip
+"""What the skill names beside tools."""
 
 
 def test_every_tool_is_in_the_skill() -> None:
-    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL)) - {
-        "refundable_in_cents",
-        "already_refunded",
-        "needs_confirmation",
-        "next_step",
-        "refund_id",
-    } - {"payment_status", "partially_refunded"} == set(TOOLS)
+    named = {
+        word for word in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", SKILL) if word not in OTHER_WORDS
+    }
+
+    assert named == set(TOOLS)
 
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
-    said = README + SKILL + "".join(page.read_text("utf-8") for page in REFERENCES)
+    said = README + SKILL + "".join(page.read_text("utf-8") for page in (*REFERENCES, *DOCS))
     named = set(re.findall(r"`?clawver-orders ([a-z]+)[ `\n.;]", said))
 
     assert named == set(commands.commands)
@@ -80,10 +94,28 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def anchor(heading: str) -> str:
+    """What a heading is called in an address."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links_to_a_section_lead_to_its_heading(page: Path) -> None:
+    for target, section in re.findall(
+        r"\]\((?!https://)([^)#]*)#([^)]+)\)", page.read_text("utf-8")
+    ):
+        text = (page.parent / target if target else page).read_text("utf-8")
+        assert section in {anchor(each) for each in re.findall("^#+ (.+)$", text, re.MULTILINE)}
+
+
 @pytest.mark.parametrize("page", REFERENCES, ids=lambda page: str(page.name))
-def test_a_reference_is_short_and_the_skill_says_when_to_open_it(page: Path) -> None:
-    assert len(page.read_text("utf-8").splitlines()) < 200
-    assert f"references/{page.name}" in SKILL
+def test_the_skill_leads_to_a_reference(page: Path) -> None:
+    assert f"](references/{page.name})" in SKILL
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.name))
+def test_the_readme_leads_to_a_page(page: Path) -> None:
+    assert f"](docs/{page.name})" in README
 
 
 def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
@@ -107,14 +139,9 @@ def test_the_skill_is_short_and_its_front_matter_keeps_the_rules() -> None:
     assert len(body.split()) < 1500
 
 
-def test_the_shell_examples_of_the_readme_run(tmp_path: Path) -> None:
-    examples = re.findall(r"^clawver-orders (call .*)$", README, re.MULTILINE)
-
-    assert len(examples) == 2
-    for example in examples:
-        done = run(*shlex.split(example), CLAWVER_STATE_DIR=str(tmp_path))
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["sandbox"]
+def test_the_skill_calls_no_answer_current_that_the_history_may_be_in() -> None:
+    assert "An answer without `as_of` is current" in SKILL
+    assert SKILL.count("current") == 1
 
 
 def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
@@ -122,7 +149,7 @@ def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
         f"clawver-orders call get_order order_id={TOOLS['get_order'].example['order_id']} --sandbox"
     )
 
-    for page in ("README.md", "references/setup.md"):
+    for page in ("README.md", "docs/setup.md"):
         calls = re.findall(
             "^clawver-orders call .*$", (ROOT / page).read_text("utf-8"), re.MULTILINE
         )
@@ -131,13 +158,14 @@ def test_the_first_call_of_a_page_is_the_tools_own_example() -> None:
 
 def test_who_approves_is_said_for_every_mode() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", README, re.MULTILINE)
-    said = {mode: who for mode, who, _ in rows if mode in get_args(Mode)}
+    modes = get_args(Settings.model_fields["refund_approval"].annotation)
+    said = {mode: who for mode, who, _ in rows if mode in modes}
 
-    assert set(said) == set(get_args(Mode))
-    assert said["human"].startswith("only you")
+    assert list(said) == list(modes)
     assert said["off"] == "nobody"
 
 
+@pytest.mark.slow  # starts a process for each command
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_the_commands_of_a_person_do_what_the_readme_says(tmp_path: Path) -> None:
     """As printed, in order, by a person who says yes; each on a refund of its own."""
@@ -145,7 +173,7 @@ def test_the_commands_of_a_person_do_what_the_readme_says(tmp_path: Path) -> Non
         closing(Shop.open(tmp_path / "shop.sqlite3")) as shop,
         running(shop, app=build_app(shop, keys=(KEY,))) as url,
     ):
-        live = leading_to(url, tmp_path / "state") | {"CLAWVER_REFUND_APPROVAL": "human"}
+        live = leading_to(url, tmp_path / "state") | {"CLAWVER_REFUND_APPROVAL": "chat"}
         (block,) = re.findall(r"```sh\n(clawver-orders approve .*?)```", README, re.DOTALL)
         ended = []
         for line in block.splitlines():
@@ -175,6 +203,20 @@ def test_the_commands_of_a_person_do_what_the_readme_says(tmp_path: Path) -> Non
     ]
 
 
+def test_the_check_of_the_readme_says_ok_or_bad_in_each_line(live: dict[str, str]) -> None:
+    (block,) = re.findall(
+        r"```sh\n(.*?)```", README.split("\n## Check it\n")[1].split("\n## ")[0], re.DOTALL
+    )
+    for line in block.splitlines():
+        command, *words = shlex.split(line, comments=True)
+        done = run(*words, **live)
+        assert command == "clawver-orders"
+        assert done.returncode == 0, done.stdout
+        assert {each.split()[0] for each in done.stdout.splitlines()} == {"ok"}
+    bad = run("doctor", CLAWVER_STATE_DIR=live["CLAWVER_STATE_DIR"])
+    assert re.search("^BAD key: .*\n.*Set it to the store's key", bad.stdout, re.MULTILINE)
+
+
 def test_ci_runs_the_readmes_own_test_command() -> None:
     command = "python3 -m pip install uv && uv run pytest"
 
@@ -185,10 +227,14 @@ def test_ci_runs_the_readmes_own_test_command() -> None:
 
 
 def test_a_terminal_is_told_which_variables_decide_what_it_sees() -> None:
-    (said,) = re.findall("^Give your terminal (.*)$", README, re.MULTILINE)
-    deciding = {"api_key", "api_url", "state_dir"}
+    """All of them; what each kind decides is shown by tests/cli/test_refunds.py."""
+    for page in (README, (ROOT / "docs" / "refunds.md").read_text("utf-8")):
+        (said,) = re.findall("^Set every variable of your host (.*)$", page, re.MULTILINE)
+        deciding = {"api_key", "api_url", "state_dir"}
 
-    assert set(re.findall("CLAW[A-Z_]+", said)) == {VARIABLES[field] for field in deciding}
+        assert "`approve` goes by the defaults." in said
+        named = set(re.findall("CLAW[A-Z_]+", said)) - {"CLAWVER_REFUND_"}
+        assert named == {VARIABLES[field] for field in deciding}
 
 
 def test_nothing_published_holds_what_registries_flag() -> None:

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 from tests.cli.test_main import keyless
+from tests.conftest import offered_by_default, with_slow
 from tests.install.test_hosts import openclaw, understood
 from tests.install.traps import sprung, tools, trapped
 
 import clawver_orders
 from clawver_orders.install.hosts import HOSTS
 from clawver_orders.install.installation import documented
-from clawver_orders.tools import SURFACE
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-SETUP = (ROOT / "references" / "setup.md").read_text("utf-8")
-PAGES = [ROOT / "README.md", ROOT / "SKILL.md", *sorted((ROOT / "references").glob("*.md"))]
+HOSTS_PAGE = (ROOT / "docs" / "hosts.md").read_text("utf-8")
+SETUP = (ROOT / "docs" / "setup.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "SKILL.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPT = Path(sys.executable).with_name("clawver-orders")
 ON_PATH = f"{SCRIPT.parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -38,7 +38,7 @@ def without_script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return (str(folder / "bin" / "python"), "-E", "-P", "-m", "clawver_orders")
 
 
-@pytest.fixture(params=["script", "module"])
+@pytest.fixture(params=with_slow(["script"], ["module"]))
 def installed(request: pytest.FixtureRequest, without_script: tuple[str, ...]) -> tuple[str, ...]:
     """What starts an installation, with and without a script."""
     return (str(SCRIPT),) if request.param == "script" else without_script
@@ -68,6 +68,7 @@ def ran(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--sandbox",)], ids=["live", "sandbox"])
 async def test_what_config_prints_for_a_host_starts_this_installation(
     options: tuple[str, ...], installed: tuple[str, ...], workspace: Path, home: dict[str, str]
@@ -80,7 +81,7 @@ async def test_what_config_prints_for_a_host_starts_this_installation(
 
     assert printed == {(*installed, *(("serve", "--sandbox") if options else ()))}
     for words in printed:
-        assert await tools(words, workspace, home) == [tool.name for tool in SURFACE]
+        assert await tools(words, workspace, home) == offered_by_default()
     assert sprung(workspace) == []
 
 
@@ -105,6 +106,7 @@ def test_the_setup_page_warns_of_a_pythonpath_with_an_empty_entry(
     assert sprung(workspace) != []
 
 
+@pytest.mark.slow
 def test_the_demo_starts_its_own_server(
     installed: tuple[str, ...], workspace: Path, home: dict[str, str]
 ) -> None:
@@ -118,10 +120,11 @@ def test_the_demo_starts_its_own_server(
 def documented_servers() -> set[tuple[str, ...]]:
     """Every command that a document gives a host."""
     found = set()
+    assert HOSTS_PAGE.count("```") == 2 * (len(HOSTS) - 1), "a block that is no host's"
     for host in HOSTS.values():
         if host.name != "generic":
-            fold = README.split(f"<summary>{host.title}</summary>")[1]
-            words, _ = understood(host, fold.split("```")[1].partition("\n")[2])
+            section = HOSTS_PAGE.split(f"\n## {host.title}\n")[1]
+            words, _ = understood(host, section.split("```")[1].partition("\n")[2])
             found.add(tuple(words))
     for page in PAGES:
         text = page.read_text("utf-8")
@@ -143,11 +146,11 @@ async def test_what_the_documents_give_a_host_starts_the_installed_command(
     assert found == {documented(), (*documented(), "serve", "--sandbox")}
     for words in found:
         installed = ("clawver-orders", *words[len(documented()) :])  # what uvx runs, once published
-        assert await tools(installed, workspace, home) == [tool.name for tool in SURFACE]
+        assert await tools(installed, workspace, home) == offered_by_default()
     assert sprung(workspace) == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "references/setup.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/setup.md"])
 async def test_the_full_path_that_the_documents_name_first_is_not_looked_for_in_the_folder(
     page: str, workspace: Path, home: dict[str, str]
 ) -> None:

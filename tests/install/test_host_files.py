@@ -49,6 +49,32 @@ def test_the_entry_is_added_and_the_file_before_is_kept_beside(file: Path) -> No
     assert names(file.parent) == ["mcp.json", "mcp.json.before-clawver-orders"]
 
 
+def test_a_file_with_the_key_is_for_its_owner_alone(file: Path) -> None:
+    planned = plan(file, ENTRY | {"env": {"CLAW_API_KEY": "claw_sk_example_of_files"}})
+    backup = apply(planned)
+
+    assert planned.holds_key
+    assert backup is not None
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (file, backup)} == {0o600}
+    assert plan(file, ENTRY).holds_key  # it stays there
+    assert not plan(file.with_name("other.json"), ENTRY).holds_key
+
+
+def test_the_files_stay_with_their_owner(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda path, *who: given.append((path.suffix, *who)))
+    really = Path.stat
+
+    def of_another(path: Path, **how: bool) -> os.stat_result:
+        found = really(path, **how)
+        return os.stat_result((*found[:4], 54321, 54322, *found[6:])) if path == file else found
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    apply(plan(file, ENTRY))
+
+    assert [each[1:] for each in given] == [(54321, 54322)] * 2
+
+
 def test_the_same_again_is_no_change(file: Path) -> None:
     apply(plan(file, ENTRY))
 

@@ -42,12 +42,21 @@ def understood(host: Host, text: str) -> tuple[list[str], dict[str, str]]:
         kept = dict.fromkeys(entry["env_keys"], "from the keyring")
         return [entry["cmd"], *entry["args"]], entry["envs"] | kept
     whole = json.loads(text)
+    if host.name == "opencode":
+        entry = whole["mcp"]["clawver-orders"]
+        assert entry["type"] == "local"
+        return entry["command"], entry["environment"]
     entry = whole[SECTIONS.get(host.name, "mcpServers")]["clawver-orders"]
     return [entry["command"], *entry["args"]], entry["env"]
 
 
 def openclaw(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    given: dict[str, list[str]] = {"--command": [], "--arg": [], "--env": []}
+    given: dict[str, list[str]] = {
+        "--command": [],
+        "--arg": [],
+        "--env": [],
+        "--connect-timeout": [],
+    }
     waiting = list(words)
     while waiting:
         option, joined, value = waiting.pop(0).partition("=")
@@ -123,6 +132,15 @@ def test_the_install_links_carry_the_same_as_the_text(start: Start) -> None:
     assert json.loads(in_vscode["config"]) == start.entry(vscode.reference)
     assert json.loads(in_vscode.get("inputs", "null")) == whole.get("inputs")
     assert in_cursor["name"] == in_vscode["name"] == "clawver-orders"
+
+
+def test_hosts_that_wait_a_short_time_are_told_to_wait_longer() -> None:
+    codex = tomllib.loads(HOSTS["codex"].text(Start()))["mcp_servers"]["clawver-orders"]
+
+    assert (codex["startup_timeout_sec"], codex["required"]) == (60, True)
+    assert HOSTS["openclaw"].text(Start()).endswith(" --connect-timeout 60")
+    opencode = json.loads(HOSTS["opencode"].text(Start()))["mcp"]["clawver-orders"]
+    assert opencode["timeout"] == 60_000
 
 
 def test_the_files_are_where_the_hosts_look() -> None:

@@ -11,18 +11,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import TextResourceContents
 from tests.cli.test_main import run_process
+from tests.conftest import offered_by_default
 from tests.install.traps import sprung, trapped
 from trove_classifiers import classifiers
 
-from clawver_orders import __version__
+from clawver_orders import __version__, skill
 from clawver_orders.install import bundle, installation
 from clawver_orders.install.installation import documented
-from clawver_orders.settings import VARIABLES, Settings
-from clawver_orders.tools import SURFACE
+from clawver_orders.setting_names import VARIABLES
+from clawver_orders.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -36,14 +38,18 @@ def unpacked(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def answered(manifest: dict[str, Any], **answers: str) -> dict[str, str]:
-    """The environment as a host makes it from the defaults and what a person answered."""
+def answered(manifest: dict[str, Any]) -> dict[str, str]:
+    """The environment as a host makes it where a person left every answer at its default."""
     words: dict[str, str] = {}
     for name, value in manifest["server"]["mcp_config"]["env"].items():
         field = value.removeprefix("${user_config.").removesuffix("}")
-        given = answers.get(field, manifest["user_config"][field]["default"])
+        given = manifest["user_config"][field]["default"]
         words[name] = given if isinstance(given, str) else json.dumps(given)
     return words
+
+
+def on_the_sandbox(folder: Path) -> dict[str, str]:
+    return {"CLAWVER_SANDBOX": "on", "CLAWVER_STATE_DIR": str(folder / "state")}
 
 
 async def test_the_unpacked_bundle_starts_and_answers(unpacked: Path, tmp_path: Path) -> None:
@@ -53,21 +59,30 @@ async def test_the_unpacked_bundle_starts_and_answers(unpacked: Path, tmp_path: 
     server = StdioServerParameters(
         command=command["command"],
         args=[word.replace("${__dirname}", str(unpacked)) for word in command["args"]],
-        env=installed | answered(manifest, sandbox="true", state_dir=str(tmp_path / "state")),
+        env=installed | answered(manifest) | on_the_sandbox(tmp_path),
         cwd=trapped(tmp_path / "work"),
     )
 
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         order = await client.call_tool("get_order", {"order_id": "ord_shirt"})
-        page = (await client.read_resource("clawver://references/refunds")).contents[0]
+        page = (
+            await client.read_resource("skill://clawver-orders/references/refunds.md")
+        ).contents[0]
+        wanted = {"order_id": "ord_digital", "amount_in_cents": 500, "reason": "Damaged"}
+        preview = (await client.call_tool("refund_order", wanted)).structured_content
+        assert preview is not None
+        async with httpx2.AsyncClient(trust_env=False, follow_redirects=True) as browser:
+            shown = await browser.get(preview["approve_at"])
 
+    assert shown.status_code == 200, shown.text
+    assert "PIN" in shown.text
     assert sprung(tmp_path) == []
     assert isinstance(page, TextResourceContents)
     assert page.text == (ROOT / "references" / "refunds.md").read_text("utf-8")
-    assert names == [tool["name"] for tool in manifest["tools"]] == [tool.name for tool in SURFACE]
+    assert names == [tool["name"] for tool in manifest["tools"]] == offered_by_default()
     assert order.structured_content is not None
-    assert order.structured_content["order_id"] == "ord_shirt"
+    assert order.structured_content["orders"][0]["order_id"] == "ord_shirt"
 
 
 def test_the_bundle_runs_its_own_source_and_not_what_is_installed(unpacked: Path) -> None:
@@ -88,12 +103,10 @@ def test_the_bundle_holds_the_source_and_nothing_else(unpacked: Path) -> None:
     }
     source = {
         p.relative_to(ROOT / "server").as_posix()
-        for p in (ROOT / "server").rglob("*") if p.suffix == ".py" or p.name == "py.typed"
+        for p in (ROOT / "server").rglob("*") if p.suffix in {".py", ".html", ".css", ".js"} or p.name == "py.typed"
     }  # fmt: skip
 
-    pages = {
-        f"clawver_orders/references/{page.name}" for page in (ROOT / "references").glob("*.md")
-    }
+    pages = {f"clawver_orders/skill/{path}" for path in skill.files()}
 
     assert files == source | pages | {"main.py"}
     assert {path.name for path in unpacked.iterdir()} == {
@@ -117,15 +130,16 @@ def test_the_same_source_makes_the_same_bundle() -> None:
     assert bundle.packed() == bundle.packed()
 
 
-def test_the_bundle_asks_for_every_setting_and_hides_secrets() -> None:
+def test_the_bundle_asks_for_five_settings_and_hides_the_key() -> None:
     manifest = bundle.manifest()
     asked = manifest["user_config"]
 
-    assert set(asked) == set(VARIABLES) == set(Settings.model_fields)
-    assert set(manifest["server"]["mcp_config"]["env"]) == set(VARIABLES.values())
-    for field, about in Settings.model_fields.items():
-        assert ("SecretStr" in str(about.annotation)) == asked[field].get("sensitive", False)
-        assert asked[field]["default"] is not None
+    assert list(asked) == [
+        "api_key", "refund_approval", "refund_limit_in_cents", "refund_daily_limit_in_cents", "read_only",
+    ]  # fmt: skip
+    assert set(manifest["server"]["mcp_config"]["env"]) == {VARIABLES[field] for field in asked}
+    assert [field for field, about in asked.items() if about.get("sensitive")] == ["api_key"]
+    assert all(about["default"] is not None for about in asked.values())
     assert asked["refund_limit_in_cents"] == {
         "type": "number",
         "title": "Refund limit in cents",
@@ -136,9 +150,7 @@ def test_the_bundle_asks_for_every_setting_and_hides_secrets() -> None:
         "max": 100_000_000,
     }
     assert (asked["read_only"]["type"], asked["read_only"]["default"]) == ("boolean", False)
-    assert asked["pii"]["description"].endswith("One of full, masked.")
     assert asked["api_key"]["title"] == "API key"
-    assert asked["state_dir"] == asked["state_dir"] | {"type": "string", "default": ""}
 
 
 def test_a_bundle_in_which_nothing_was_answered_has_the_defaults() -> None:
@@ -160,7 +172,8 @@ def test_the_registry_entry_says_what_the_package_says(published: None) -> None:
         "isRequired": False, "isSecret": True, "format": "string",
     }  # fmt: skip
     assert {name for name, about in variables.items() if about["isSecret"]} == {
-        "CLAW_API_KEY", "CLAWVER_HTTP_TOKEN", "CLAWVER_WEBHOOK_SECRET",
+        "CLAW_API_KEY", "CLAWVER_DATABASE_URL", "CLAWVER_HTTP_TOKEN", "CLAWVER_PROXY",
+            "CLAWVER_SEAL_KEY", "CLAWVER_WEBHOOK_SECRET",
     }  # fmt: skip
     assert variables["CLAWVER_STATE_DIR"]["format"] == "filepath"
     assert variables["CLAWVER_READ_ONLY"]["default"] == "false"

@@ -10,16 +10,18 @@ from urllib.parse import unquote
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 from tests.documents.bare_names import bare_names, homes
-from tests.documents.test_readme import made
+from tests.documents.made import as_made, documents, made
+from tests.documents.test_references import LARGEST_SKILL
 
 from clawver_orders.cli.main import commands
 from clawver_orders.install import bundle, installation
 from clawver_orders.install.hosts import HOSTS
 
 ROOT = Path(__file__).parents[2]
-USER_PAGES = ["README.md", "SKILL.md", *(f"references/{p.name}" for p in (ROOT / "references").glob("*.md"))]  # fmt: skip
+USER_PAGES = ["README.md", "SKILL.md", "SECURITY.md", *(f"{folder}/{p.name}" for folder in ("references", "docs") for p in (ROOT / folder).glob("*.md"))]  # fmt: skip
 FILES = [
     *USER_PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "pyproject.toml", ".claude-plugin/marketplace.json",
     ".docker/Dockerfile", ".clawhubignore",
@@ -36,7 +38,7 @@ def linked(text: str) -> str:
 
 def helps(command: click.Command, name: str) -> str:
     inner = command.commands if isinstance(command, click.Group) else {}
-    said = command.get_help(click.Context(command, info_name=name))
+    said = command.get_help(click.Context(command, info_name=name, **commands.context_settings))
     return "\n".join([said, *(helps(each, word) for word, each in inner.items())])
 
 
@@ -118,17 +120,27 @@ def test_python_and_uv_read_a_folder_only_where_that_is_the_checkout() -> None:
     for name in USER_PAGES:
         text = (ROOT / name).read_text("utf-8")
         reading = re.findall(r"\bpy(?:thon3?)? -m .*|uv (?:run|sync|pip) .*", text)
-        in_checkout = re.findall(r"In a checkout of this repository:?\n\n```sh\n(.+)\n```", text)
+        in_checkout = re.findall(
+            r"(?:in its folder, and run:|of this repository)\n\n```sh\n(.+)\n```", text
+        )
         assert set(reading) <= set(in_checkout), name
 
 
-@pytest.mark.parametrize("name", ["README.md", "SKILL.md", "references/setup.md"])
+@pytest.mark.parametrize("name", ["README.md", "SKILL.md", "references/setup.md", "docs/setup.md"])
 def test_the_way_to_install_is_named(name: str) -> None:
     assert installation.to_install() in (ROOT / name).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "SKILL.md", "references/setup.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    "name",
+    [
+        "README.md",
+        "SKILL.md",
+        "references/setup.md",
+        "docs/setup.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_a_page_says_that_the_package_is_on_no_index_exactly_while_that_is_so(name: str) -> None:
     says_so = "is on no package index" in (ROOT / name).read_text("utf-8")
@@ -146,6 +158,35 @@ def test_once_published_the_readme_pins_the_version(published: None) -> None:
     assert f"<!-- mcp-name: {installation.REGISTRY_NAME} -->" in parts["buttons"]
     for text in parts.values():
         assert bare_names(text + linked(text)) == []
+
+
+@pytest.mark.parametrize("name", [*USER_PAGES, ".claude-plugin/marketplace.json"])
+def test_once_published_no_document_starts_or_installs_anything_but_the_version(
+    name: str, published: None
+) -> None:
+    path = ROOT / name
+    text = as_made(path) if path in documents() else path.read_text("utf-8")
+
+    assert bare_names(text + linked(text)) == []
+    assert not re.search(
+        "package index|uv tool install [.]|never install a package", text, re.IGNORECASE
+    )
+    assert ("clawver-orders==0.1.0" in text) is (path in documents() and name != "SECURITY.md")
+    if path.suffix == ".json":
+        assert json.loads(text)["plugins"][0]["mcpServers"]["orders"]["args"] == [
+            "clawver-orders==0.1.0"
+        ]
+
+
+def test_once_published_the_skill_says_how_it_is_installed_and_is_short_enough(
+    published: None,
+) -> None:
+    text = as_made(ROOT / "SKILL.md")
+    about = yaml.safe_load(text.split("---\n")[1])["metadata"]["openclaw"]
+
+    assert about["install"] == [{"kind": "uv", "package": "clawver-orders==0.1.0"}]
+    assert about["requires"] == {"anyBins": ["clawver-orders"]}
+    assert len(text.encode()) <= LARGEST_SKILL
 
 
 def test_there_is_no_name_in_a_registry_without_a_home(

@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path("server/clawver_orders")
 _REFUNDS = (
     "ledger", "ledger_file", "decision", "matching", "settlement", "refusals", "unexplained", "clocks",
-    "declines", "approving", "refunding", "migration", "found_by_stories", "failing_ledger", "damage",
-    "order_locks", "races",
+    "taking_turns", "declines", "grades", "policy", "customers", "approving", "refunding", "migration",
+    "found_by_stories", "failing_ledger", "damage", "order_locks", "races", "ledger_postgres",
+    "order_locks_postgres", "interleavings",
 )  # fmt: skip
 TESTS = (
     *(f"tests/refunds/test_{name}.py" for name in _REFUNDS),
@@ -27,6 +28,17 @@ TESTS = (
     "tests/serving/test_what_answers_prove.py",
     "tests/tools/test_refunds.py",
     "tests/cli/test_refunds.py",
+    "tests/cli/test_pin.py",
+    "tests/serving/test_page_link.py",
+    "tests/serving/test_card.py",
+    "tests/refunds/test_cards.py",
+    "tests/web/test_card_adversary.py",
+    "tests/web/test_page.py",
+    "tests/webhooks/test_changes.py",
+    "tests/tools/test_webhook_approvals.py",
+    "tests/web/test_webhooks.py",
+    "tests/storage/test_postgres.py",
+    "tests/clawver/test_request_budget_postgres.py",
     "tests/refunds/test_machine.py",
 )
 """Where a guard has to be missed. The stories come last: they take longest."""
@@ -35,14 +47,35 @@ FIRST = {
     "refunds/matching.py": "tests/refunds/test_matching.py",
     "refunds/settlement.py": "tests/refunds/test_settlement.py",
     "refunds/gathering.py": "tests/refunds/test_declines.py",
+    "refunds/policy.py": "tests/refunds/test_customers.py",
+    "refunds/customers.py": "tests/refunds/test_customers.py",
     "refunds/ledger_file.py": "tests/refunds/test_clocks.py",
-    "refunds/ledger_rows.py": "tests/refunds/test_clocks.py",
+    "refunds/ledger_rows.py": "tests/refunds/test_taking_turns.py",
     "refunds/ledger_wishes.py": "tests/refunds/test_declines.py",
     "refunds/order_locks.py": "tests/refunds/test_order_locks.py",
+    "refunds/order_locks_postgres.py": "tests/refunds/test_order_locks_postgres.py",
     "refunds/outcome.py": "tests/refunds/test_found_by_stories.py",
+    "clawver/request_budget.py": "tests/clawver/test_request_budget_postgres.py",
     "instants.py": "tests/test_instants.py",
     "cli/refunds.py": "tests/cli/test_refunds.py",
+    "cli/options.py": "tests/cli/test_refunds.py",
+    "cli/person.py": "tests/cli/test_refunds.py",
+    "refunds/approvals.py": "tests/refunds/test_grades.py",
+    "refunds/ledger.py": "tests/refunds/test_grades.py",
+    "refunds/ledger_postgres.py": "tests/refunds/test_ledger_postgres.py",
+    "storage/postgres.py": "tests/storage/test_postgres.py",
+    "storage/postgres_server.py": "tests/storage/test_postgres.py",
+    "storage/pin.py": "tests/storage/test_pin.py",
+    "web/page.py": "tests/web/test_page.py",
+    "web/deciding.py": "tests/web/test_page.py",
+    "tools/approving.py": "tests/serving/test_page_link.py",
+    "webhooks/changes.py": "tests/webhooks/test_changes.py",
+    "webhooks/desk.py": "tests/tools/test_webhook_approvals.py",
     "caller.py": "tests/serving/test_what_answers_prove.py",
+    "refunds/cards.py": "tests/serving/test_card.py",
+    "tools/cards.py": "tests/serving/test_card.py",
+    "serving/card.py": "tests/serving/test_card.py",
+    "serving/server.py": "tests/serving/test_card.py",
     "serving/elicitation.py": "tests/serving/test_what_answers_prove.py",
 }
 """The tests that are the likeliest to notice, by file: the rest is not run any more."""
@@ -68,6 +101,51 @@ GUARDS = {
         "CREATE UNIQUE INDEX one_attempt_per_clawver_refund",
         "CREATE INDEX one_attempt_per_clawver_refund",
     ),
+    "index of open attempts in PostgreSQL": Guard(
+        "refunds/ledger_postgres.py",
+        "CREATE UNIQUE INDEX one_open_attempt_per_order",
+        "CREATE INDEX one_open_attempt_per_order",
+    ),
+    "index of claims in PostgreSQL": Guard(
+        "refunds/ledger_postgres.py",
+        "CREATE UNIQUE INDEX one_attempt_per_clawver_refund",
+        "CREATE INDEX one_attempt_per_clawver_refund",
+    ),
+    "tables that are never emptied": Guard(
+        "storage/postgres.py",
+        '{refusing}"""',
+        '"""',
+    ),
+    "one writer at a time in PostgreSQL": Guard(
+        "storage/postgres.py",
+        "UPDATE store SET seq = seq + 1 WHERE part = {part} RETURNING seq, version),",
+        "SELECT seq + 1 AS seq, version FROM store WHERE part = {part}),",
+    ),
+    "writer that sees what those before it wrote": Guard(
+        "storage/postgres.py",
+        '_WRITING = "READ COMMITTED READ WRITE"',
+        '_WRITING = "REPEATABLE READ READ WRITE"',
+    ),
+    "commit that is in doubt": Guard(
+        "storage/postgres.py",
+        "if lost is not None and not self._was_kept(seq, token, lost):",
+        "if False:",
+    ),
+    "look that waits for the commit in doubt": Guard(
+        "storage/postgres.py",
+        "                    self._begin(inner, _WRITING)\n",
+        "                    self._begin(inner, _READING)\n",
+    ),
+    "commit that was none": Guard(
+        "storage/postgres.py",
+        'if inner.execute("COMMIT").statusmessage != "COMMIT":',
+        'if not inner.execute("COMMIT").statusmessage:',
+    ),
+    "end of all waiting": Guard(
+        "storage/postgres_server.py",
+        "        timer.start()\n",
+        "",
+    ),
     "decision before an attempt": Guard(
         "refunds/ledger_schema.py",
         "WHEN NEW.status <> 'sending' OR NOT EXISTS (",
@@ -75,7 +153,7 @@ GUARDS = {
     ),
     "grade of that decision": Guard(
         "refunds/ledger_schema.py",
-        ' AND {_rank("grade")} >= {_rank("grade_needed")})',
+        ' AND {rank("grade")} >= {rank("grade_needed")})',
         ")",
     ),
     "revision of a decision": Guard(
@@ -120,7 +198,7 @@ GUARDS = {
     ),
     "daily limit in the transaction": Guard(
         "refunds/ledger.py",
-        "if spent + wish.amount_in_cents > daily_limit_in_cents:",
+        "if spent + wish.amount_in_cents > limits.daily_in_cents:",
         "if False:",
     ),
     "daily limit": Guard(
@@ -140,13 +218,13 @@ GUARDS = {
     ),
     "daily limit of another start": Guard(
         "refunds/ledger_rows.py",
-        "    AND (sent_at > :at - {_DAY_IN_SECONDS}\n        OR (sent_boot = :boot AND",
-        "    AND (FALSE\n        OR (sent_boot = :boot AND",
+        "sent_at > ? OR order_id",
+        "(? IS NULL AND FALSE) OR order_id",
     ),
     "daily limit of a clock that went ahead": Guard(
         "refunds/ledger_rows.py",
-        "        OR (sent_boot = :boot AND sent_uptime > :uptime - {_DAY_IN_SECONDS}))",
-        "        OR FALSE)",
+        "OR (sent_boot = ? AND sent_uptime > ?))",
+        "OR (sent_boot = ? AND sent_uptime > ? AND FALSE))",
     ),
     "sends in the future of the clock": Guard(
         "instants.py",
@@ -157,6 +235,36 @@ GUARDS = {
         "refunds/order_locks.py",
         "while not _taken(lock):",
         "while False:",
+    ),
+    "standstill before the request": Guard(
+        "refunds/order_locks.py",
+        " and seconds_since_boot() - since <= LONGEST_STANDSTILL_SECONDS",
+        "",
+    ),
+    "lock that is asked before the request": Guard(
+        "refunds/order_locks.py",
+        "    is_held = await locks.still_held(order_id)\n",
+        "    is_held = True\n",
+    ),
+    "lock in PostgreSQL": Guard(
+        "refunds/order_locks_postgres.py",
+        "            return _only(connection, self._key(order_id))\n",
+        "            return _only(connection, self._key(order_id)) or True\n",
+    ),
+    "lock in PostgreSQL that was lost": Guard(
+        "refunds/order_locks_postgres.py",
+        "        return await to_thread.run_sync(self._is_there, order_id)\n",
+        "        return True\n",
+    ),
+    "allowance of a server that hears of the time late": Guard(
+        "clawver/request_budget.py",
+        "            (now - DAY_SECONDS, now + _LATE_SECONDS),\n",
+        "            (now - DAY_SECONDS, now),\n",
+    ),
+    "check before the request": Guard(
+        "refunds/settlement.py",
+        "                await check_still_alone(self._locks, wish.order_id, since)\n",
+        "",
     ),
     "shield": Guard(
         "refunds/settlement.py",
@@ -170,7 +278,7 @@ GUARDS = {
     ),
     "repeat check": Guard(
         "refunds/decision.py",
-        "if case.earlier.names and case.named != set(case.earlier.names):",
+        "if case.earlier.is_repeated_by(case.named):",
         "if False:",
     ),
     "open refund": Guard(
@@ -180,7 +288,7 @@ GUARDS = {
     ),
     "verification window": Guard(
         "refunds/settlement.py",
-        "if seconds_at_least(attempt.sent, now, look) < self.window_seconds:",
+        "if not self._is_window_over(attempt, records, now):",
         "if False:",
     ),
     "second look": Guard(
@@ -200,12 +308,12 @@ GUARDS = {
     ),
     "reads after a refusal": Guard(
         "refunds/settlement.py",
-        "is_refused = refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE",
-        "is_refused = refusal is not None",
+        "if refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE:\n            kept",
+        "if refusal is not None:\n            kept",
     ),
     "person while a refusal may take effect": Guard(
         "refunds/matching.py",
-        'return ("refused", left) if attempt.is_provisional and left > 0 else (None, 0.0)',
+        'return "refused" if attempt.is_provisional and left > 0 else None, left',
         "return None, 0.0",
     ),
     "refusal that lands": Guard(
@@ -220,8 +328,8 @@ GUARDS = {
     ),
     "fact of a preview after a refusal": Guard(
         "refunds/outcome.py",
-        "fact = NO_MONEY_MOVED if is_sure else NOT_LISTED_SO_FAR",
-        "fact = NO_MONEY_MOVED",
+        "return NO_MONEY_MOVED if wish is None or not wish.is_provisional else NOT_LISTED_SO_FAR",
+        "return NO_MONEY_MOVED",
     ),
     "person after not_recorded": Guard(
         "refunds/matching.py",
@@ -255,8 +363,8 @@ GUARDS = {
     ),
     "restore that is only read": Guard(
         "refunds/ledger_file.py",
-        "is_noted = not self.exists or (rows.knows_boot() and not self.is_older(rows))",
-        "is_noted = not self.exists or rows.knows_boot()",
+        "is_noted = not self.exists or (rows.is_all_seen() and not self.is_older(rows))",
+        "is_noted = not self.exists or rows.is_all_seen()",
     ),
     "restore that cannot be noted": Guard(
         "refunds/ledger.py",
@@ -328,6 +436,76 @@ GUARDS = {
         "return passed if by_clock < 0 else min(passed, by_clock)",
         "return max(by_clock, 0.0)",
     ),
+    "look at what others wrote since": Guard(
+        "refunds/ledger_rows.py",
+        "if covered == last and uptime <= self.now.uptime:",
+        "if covered is not None and uptime <= self.now.uptime:",
+    ),
+    "look after a restart without a name": Guard(
+        "refunds/ledger_rows.py",
+        "if covered == last and uptime <= self.now.uptime:",
+        "if covered == last:",
+    ),
+    "look that covers the line": Guard(
+        "refunds/records.py",
+        "for covered, at in self.seen if covered >= number), now)",
+        "for _, at in self.seen), now)",
+    ),
+    "line that no look covers": Guard(
+        "refunds/records.py",
+        "for covered, at in self.seen if covered >= number), now)",
+        "for covered, at in self.seen[::-1]), now)",
+    ),
+    "looks of this start alone": Guard(
+        "refunds/ledger_rows.py",
+        '"SELECT number, at, uptime FROM look WHERE boot = ? AND number IN ("',
+        '"SELECT number, at, uptime FROM look WHERE boot <> ? AND number IN ("',
+    ),
+    "look that covers lines of this start": Guard(
+        "refunds/ledger_rows.py",
+        '"UPDATE look SET number = (SELECT number FROM last_line) WHERE boot = ?"',
+        '"UPDATE look SET number = number WHERE boot = ?"',
+    ),
+    "newest of the old looks": Guard(
+        "refunds/ledger_rows.py",
+        "(SELECT MAX(number) FROM look WHERE boot = ? AND uptime <= ?))",
+        "(SELECT MAX(number) + 1 FROM look WHERE boot = ? AND uptime <= ?))",
+    ),
+    "line with which it was sent": Guard(
+        "refunds/settlement.py",
+        "look = records.looks.first(attempt.sent_number, now)",
+        "look = records.looks.first(records.number, now)",
+    ),
+    "line of the last read": Guard(
+        "refunds/settlement.py",
+        "last, look = attempt.last_read, records.looks.first(records.number, now)",
+        "last, look = attempt.last_read, records.looks.first(attempt.sent_number, now)",
+    ),
+    "line with which a restore was noticed": Guard(
+        "refunds/matching.py",
+        "look = records.looks.first(records.restored_number, now)",
+        "look = records.looks.first(0, now)",
+    ),
+    "line of a refusal": Guard(
+        "refunds/matching.py",
+        "look = records.looks.first(attempt.sent_number, now)",
+        "look = attempt.sent",
+    ),
+    "line of a decline": Guard(
+        "refunds/matching.py",
+        "records.looks.first(decision.number, now)",
+        "now",
+    ),
+    "line of what was sent in a day": Guard(
+        "refunds/ledger_rows.py",
+        "looks.first(attempt.sent_number, now))",
+        "now)",
+    ),
+    "line of what was sent to a customer": Guard(
+        "refunds/customers.py",
+        "looks.first(each.sent_number, now)",
+        "now",
+    ),
     "decline of this very refund": Guard(
         "refunds/gathering.py",
         "declined=None if _decides(caller) else self._declined(wish, records)",
@@ -340,8 +518,93 @@ GUARDS = {
     ),
     "two declines": Guard(
         "refunds/decision.py",
-        "and not case.only_terminal_asks and",
-        "and",
+        "        and not case.only_terminal_asks\n",
+        "",
+    ),
+    "form that isn't enough": Guard(
+        "refunds/decision.py",
+        "        and suffices(case.grade, case.wish.grade_needed)\n",
+        "",
+    ),
+    "further refund": Guard(
+        "refunds/approvals.py",
+        'if floor == "agent" and (doubts or is_further):',
+        'if floor == "agent" and doubts:',
+    ),
+    "PIN limit": Guard(
+        "refunds/gathering.py",
+        "return sent + wanted.amount_in_cents > limit",
+        "return wanted.amount_in_cents > limit",
+    ),
+    "PIN limit in the transaction": Guard(
+        "refunds/ledger.py",
+        "if without_pin > limits.pin_above_in_cents:",
+        "if False:",
+    ),
+    "approval outside the policy": Guard(
+        "refunds/gathering.py",
+        "outside_policy=None if judged is None else judged.needs,",
+        "outside_policy=None,",
+    ),
+    "refunds of a customer that count": Guard(
+        "refunds/policy.py",
+        "    if with_it > limit.count:\n",
+        "    if False:\n",
+    ),
+    "customers that can't be counted": Guard(
+        "refunds/policy.py",
+        "    if customer.unknown:\n",
+        "    if False:\n",
+    ),
+    "refunds of a customer that were sent from here": Guard(
+        "refunds/customers.py",
+        " | _sent(ledger, [each.id for each in orders], days)",
+        "",
+    ),
+    "refunds of a customer that came since": Guard(
+        "refunds/approvals.py",
+        ", *verdict.numbers",
+        "",
+    ),
+    "what the policy forbids": Guard(
+        "refunds/decision.py",
+        "    if case.forbidden is not None:\n        return Refused(case.forbidden)\n",
+        "",
+    ),
+    "rules that changed": Guard(
+        "refunds/approvals.py",
+        "*([] if verdict is None else [[verdict.digest, *verdict.rules, *verdict.numbers]]),",
+        "",
+    ),
+    "PIN in the terminal": Guard(
+        "cli/person.py",
+        "            self._type_pin()\n",
+        "",
+    ),
+    "PIN on the page": Guard(
+        "web/page.py",
+        "        problem = await wrong_pin(self._store.pin, typed, wish.grade_needed)\n        if problem:",
+        "        problem = await wrong_pin(self._store.pin, typed, wish.grade_needed)\n        if problem and not typed:",
+    ),
+    "revision on the page": Guard(
+        "web/deciding.py",
+        "return (question.about, question.revision) == (self.refund_id, self.revision)",
+        "return question.about == self.refund_id",
+    ),
+    "tries of the PIN": Guard(
+        "storage/pin.py",
+        "            self._count(rows, has_session, wrong + 1)\n",
+        "",
+    ),
+    "page that a host opened": Guard(
+        "tools/approving.py",
+        '    if suffices("agent", wish.grade_needed):\n        return outcome\n    return replace',
+        "    return replace",
+    ),
+    "PIN limit of an order": Guard(
+        "refunds/ledger_rows.py",
+        "            if attempt.order_id == order_id\n            or ",
+        "            if ",
     ),
     "decline of another revision": Guard(
         "refunds/ledger_wishes.py",
@@ -369,18 +632,18 @@ GUARDS = {
         "    if False:\n",
     ),
     "terminal without a person": Guard(
-        "cli/refunds.py",
-        "return sys.stdin.isatty() and sys.stdout.isatty()",
+        "cli/options.py",
+        "return is_terminal(sys.stdin) and is_terminal(sys.stdout)",
         "return True",
     ),
     "terminal with --yes": Guard(
-        "cli/refunds.py",
-        "return not self.yes and _somebody_is_there()",
-        "return _somebody_is_there()",
+        "cli/person.py",
+        "return not self.yes and somebody_is_there()",
+        "return somebody_is_there()",
     ),
     "terminal that resolves": Guard(
         "cli/refunds.py",
-        "    if not _somebody_is_there():\n        stop(",
+        "    if not somebody_is_there():\n        stop(",
         "    if False:\n        stop(",
     ),
     "revision that was confirmed": Guard(
@@ -433,10 +696,100 @@ GUARDS = {
         "return Reply.NO if is_no else Reply.UNCLEAR",
         "return Reply.NO if is_no else Reply.FAILED",
     ),
+    "approval of a webhook": Guard(
+        "webhooks/changes.py",
+        "WHEN NEW.progress <> 'begun' OR NOT EXISTS (",
+        "WHEN NEW.progress <> 'begun' AND NOT EXISTS (",
+    ),
+    "grade of a webhook's approval": Guard(
+        "webhooks/changes.py",
+        """\n        AND {rank("grade")} >= {rank("grade_needed")})""",
+        ")",
+    ),
+    "decline of a webhook": Guard(
+        "webhooks/desk.py",
+        '    if change.status == "declined" and change.wanted.action == "register":',
+        "    if False:",
+    ),
+    "webhook that is being made": Guard(
+        "webhooks/desk.py",
+        '    if change.status == "begun":\n        raise',
+        "    if False:\n        raise",
+    ),
+    "revision of a webhook's answer": Guard(
+        "webhooks/desk.py",
+        "            heard = None  # it was about something else\n",
+        "            pass\n",
+    ),
+    "setting of the process that approves a webhook": Guard(
+        "webhooks/desk.py",
+        "return max(change.grade_needed, self._floor, key=GRADES.index)",
+        "return change.grade_needed",
+    ),
     "noes that are no box": Guard(
         "serving/elicitation.py",
         "isinstance(chosen, str) and word in _NO\n",
         "False\n",
+    ),
+    "nonce of a click": Guard(
+        "refunds/ledger_wishes.py",
+        "AND revision = ? AND nonce_digest = ? RETURNING number",
+        "AND revision = ? AND ? <> '' RETURNING number",
+    ),
+    "nonce that is used up": Guard(
+        "refunds/ledger_wishes.py",
+        '"UPDATE question SET nonce_digest = NULL"',
+        '"UPDATE question SET nonce_digest = nonce_digest"',
+    ),
+    "revision of a click": Guard(
+        "refunds/ledger_wishes.py",
+        "if wish is None or wish.revision != revision:",
+        "if wish is None:",
+    ),
+    "refund of a nonce": Guard(
+        "refunds/ledger_wishes.py",
+        "WHERE subject = ? AND revision = ? AND nonce_digest = ?",
+        "WHERE ? <> '' AND revision = ? AND nonce_digest = ?",
+    ),
+    "digest of the nonce": Guard(
+        "refunds/ledger_wishes.py",
+        "return sha256(nonce.encode()).hexdigest()",
+        "return nonce",
+    ),
+    "grade of a card": Guard(
+        "refunds/approvals.py",
+        'return suffices("chat", wish.grade_needed) and not by_itself',
+        "return not by_itself",
+    ),
+    "program that clicked by itself": Guard(
+        "refunds/approvals.py",
+        'return suffices("chat", wish.grade_needed) and not by_itself',
+        'return suffices("chat", wish.grade_needed)',
+    ),
+    "card after two declines": Guard(
+        "refunds/cards.py",
+        "may_click = takes_click(wish) and not is_declined_often(records, self._ledger.now())",
+        "may_click = takes_click(wish)",
+    ),
+    "second before a click": Guard(
+        "tools/cards.py",
+        "return self.reply.after(self.answered_after_seconds)",
+        "return self.reply",
+    ),
+    "clients that show cards": Guard(
+        "serving/server.py",
+        "return offer.now.with_cards if has_cards(context) else offer.now.tools",
+        "return offer.now.with_cards",
+    ),
+    "visibility of the card's tool": Guard(
+        "serving/card.py",
+        '"visibility": ["app"]',
+        '"visibility": ["model", "app"]',
+    ),
+    "nonce for the card alone": Guard(
+        "tools/approving.py",
+        'caller.card["nonce"] = outcome.nonce',
+        'caller.card["nonce"] = outcome.wish.refund_id',
     ),
 }
 """What keeps a refund from happening twice, or from getting lost."""

@@ -6,19 +6,21 @@
 
 Comparisons and conditions are turned, numbers and words changed, statements and guards dropped,
 and so are the rules within SQL: the unique indexes, the triggers, the conditions of an update.
-Prose is left alone. Results are kept in a file, so that a run that was stopped goes on where it
-was; a survivor is tried again once a test has changed.
+Prose is left alone. What is noticed is what the quick run notices: tried are all of its tests that
+reach the statement, the quickest and most specific first, until one fails. Results are kept, so that
+a run that was stopped goes on where it was; a survivor is tried again once one of its tests changed.
 """
 
 import argparse
 import ast
+import compileall
 import hashlib
 import importlib
 import json
 import os
+import py_compile
 import random
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -27,12 +29,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
+from tests.instruments.reach import (
+    PACKAGE,
+    ROOT,
+    copied,
+    in_fork,
+    moved_to,
+    reach,
+    state_of,
+    tested,
+)
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = Path("server/clawver_orders")
 PRELOADED = (
     "filelock",
     "httpx2",
@@ -45,45 +53,27 @@ PRELOADED = (
     "starlette.applications",
     "uvicorn",
 )
+ENOUGH = 0.92
+"""The least share of them that has to be noticed."""
+AT_FIRST = 30
+"""So many tests are tried before all of the others, as most mutants fall to those."""
+FIRST_SECONDS = 60.0
+"""The tests that are tried on every mutant before the others are on what survived."""
 
 
-def _refunds(*names: str) -> tuple[str, ...]:
-    return tuple(f"tests/refunds/test_{name}.py" for name in names)
-
-
-_LEDGER = _refunds("ledger", "clocks", "ledger_file", "declines", "settlement", "approving")
-TESTS: dict[str, tuple[str, ...]] = {
-    "money.py": ("tests/test_money.py",),
-    "instants.py": ("tests/test_instants.py", *_refunds("clocks")),
-    "storage/folders.py": ("tests/storage/test_folders.py", "tests/storage/test_database.py"),
-    "storage/database.py": ("tests/storage/test_database.py", "tests/refunds/test_ledger.py"),
-    "storage/keys.py": ("tests/storage/test_keys.py",),
-    "storage/scopes.py": ("tests/storage/test_scopes.py",),
-    "clawver/request_budget.py": ("tests/clawver/test_request_budget.py",),
-    # The likeliest to notice comes first: the rest is not run any more.
-    "refunds/records.py": _refunds("decision", "ledger", "matching", "declines", "approving"),
-    "refunds/ledger_schema.py": _refunds("ledger", "migration", "settlement"),
-    "refunds/ledger_file.py": _refunds("ledger_file", "clocks", "ledger", "failing_ledger"),
-    "refunds/ledger_rows.py": _LEDGER,
-    "refunds/ledger_wishes.py": _LEDGER,
-    "refunds/ledger.py": (*_LEDGER, "tests/cli/test_checks.py"),
-    "refunds/order_locks.py": _refunds("order_locks"),
-    "refunds/matching.py": _refunds(
-        "matching", "unexplained", "refusals", "settlement", "declines"
+FILES = (
+    "money.py",
+    "instants.py",
+    "clawver/request_budget.py",
+    "webhooks/changes.py",
+    *(
+        f"{folder}/{path.name}"
+        for folder in ("refunds", "storage")
+        for path in sorted((ROOT / PACKAGE / folder).glob("*.py"))
+        if path.name not in {"__init__.py", "case.py"}  # only names things
     ),
-    "refunds/approvals.py": _refunds("approving", "declines", "refunding", "refusals"),
-    "refunds/decision.py": _refunds("decision"),
-    "refunds/gathering.py": _refunds("approving", "declines", "refunding", "decision"),
-    "refunds/settlement.py": _refunds("settlement", "refusals", "unexplained", "refunding"),
-    "refunds/reading.py": _refunds("settlement", "refunding", "failing_ledger"),
-    "refunds/checking.py": _refunds("settlement", "unexplained", "refusals", "approving"),
-    "refunds/desk.py": _refunds("refunding", "approving", "declines", "refusals", "settlement"),
-    "refunds/outcome.py": (
-        *_refunds("refusals", "unexplained", "approving", "declines", "refunding", "settlement"),
-        "tests/tools/test_refunds.py",
-    ),
-    "refunds/reported.py": ("tests/tools/test_webhooks.py",),
-}
+)
+"""Those that guard money, below the package."""
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
@@ -130,6 +120,8 @@ class Mutant:
     line: int
     change: str
     source: str
+    lines: range
+    """Those of its statement in `source`; none where it runs at the import."""
 
     @property
     def key(self) -> str:
@@ -146,6 +138,8 @@ class _Site:
     line: int
     change: str
     new: object
+    statement: ast.Module | ast.stmt
+    """What it is part of; the module where nothing runs after the import."""
 
     def put(self, value: object) -> object:
         """Put a value in this place; gives back what stood there."""
@@ -161,16 +155,35 @@ class _Site:
 def mutants(file: str) -> list[Mutant]:
     """All that can be broken in a file."""
     tree = ast.parse((ROOT / PACKAGE / file).read_text("utf-8"))
+    lines = dict(zip(_statements(tree), map(_lines, _statements(_written(tree))), strict=True))
     found: dict[str, Mutant] = {}
-    for site in _sites(tree):
+    for site in _sites(tree, tree):
         old = site.put(site.new)
-        broken = Mutant(file, site.line, site.change, ast.unparse(tree))
+        broken = Mutant(file, site.line, site.change, ast.unparse(tree), lines[site.statement])
         site.put(old)
         found.setdefault(broken.key, broken)
     return list(found.values())
 
 
-def _sites(node: ast.AST) -> Iterator[_Site]:
+def _written(tree: ast.Module) -> ast.Module:
+    """As it is where something is broken: with other lines."""
+    return ast.parse(ast.unparse(tree))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.Module | ast.stmt]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.stmt))
+
+
+def _lines(statement: ast.Module | ast.stmt) -> range:
+    """The lines of a statement; of one that holds others, those before them."""
+    if isinstance(statement, ast.Module):
+        return range(0)
+    first, last = statement.lineno, statement.end_lineno or statement.lineno
+    body = getattr(statement, "body", None)
+    return range(first, body[0].lineno if body else last + 1)
+
+
+def _sites(node: ast.AST, statement: ast.Module | ast.stmt) -> Iterator[_Site]:
     """Places below a node, without annotations, docstrings, decorators, types and logging."""
     for field, value in ast.iter_fields(node):
         if field in {"annotation", "returns", "decorator_list"}:
@@ -181,9 +194,12 @@ def _sites(node: ast.AST) -> Iterator[_Site]:
                 continue
             index = number if isinstance(value, list) else None
             line = getattr(child, "lineno", getattr(node, "lineno", 0))
+            is_in_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            is_in_function |= not isinstance(statement, ast.Module)
+            within = child if isinstance(child, ast.stmt) and is_in_function else statement
             for change, new in _changes(child, node, field):
-                yield _Site(node, field, index, line, change, new)
-            yield from _sites(child)
+                yield _Site(node, field, index, line, change, new, within)
+            yield from _sites(child, within)
 
 
 def _is_no_code(node: ast.AST) -> bool:
@@ -305,35 +321,33 @@ class Lab:
     """
 
     def __init__(self, folder: Path, workers: int) -> None:
-        for name in PRELOADED:
-            importlib.import_module(name)
         self._free: list[Path] = []
         self._busy: dict[int, _Run] = {}
         for number in range(workers):
             copy = folder / f"copy-{number}"
-            skipped = shutil.ignore_patterns(
-                ".git", ".venv", ".*cache", "__pycache__", ".coverage*"
-            )
-            shutil.copytree(ROOT, copy, ignore=skipped)
+            copied(copy)
+            by_content = py_compile.PycInvalidationMode.CHECKED_HASH  # a broken file has another
+            compileall.compile_dir(copy / "server", quiet=1, invalidation_mode=by_content)
+            compileall.compile_dir(copy / "tests", quiet=1, invalidation_mode=by_content)
             self._free.append(copy)
 
-    def verdicts(self, work: Iterable[tuple[Mutant, float]]) -> Iterator[tuple[Mutant, str]]:
-        """What the tests say of each mutant within so many seconds: killed, survived, timeout."""
-        for mutant, seconds in work:
+    def verdicts(
+        self, work: Iterable[tuple[Mutant, list[str], float]]
+    ) -> Iterator[tuple[Mutant, str]]:
+        """What these tests say of each mutant within so many seconds: killed, survived, timeout."""
+        for mutant, tests, seconds in work:
             while not self._free:
                 yield from self._finished()
-            self._start(mutant, seconds)
+            self._start(mutant, tests, seconds)
         while self._busy:
             yield from self._finished()
 
-    def _start(self, mutant: Mutant, seconds: float) -> None:
+    def _start(self, mutant: Mutant, tests: list[str], seconds: float) -> None:
         copy = self._free.pop()
         target = copy / PACKAGE / mutant.file
         whole = target.read_text("utf-8")
         target.write_text(mutant.source, "utf-8")
-        pid = os.fork()
-        if pid == 0:
-            _test(copy, _tests(mutant.file))
+        pid = in_fork(lambda: _test(copy, tests))
         self._busy[pid] = _Run(mutant, copy, target, whole, time.monotonic() + seconds)
 
     def _finished(self) -> Iterator[tuple[Mutant, str]]:
@@ -349,7 +363,8 @@ class Lab:
             del self._busy[pid]
             run.target.write_text(run.whole, "utf-8")
             self._free.append(run.copy)
-            yield run.mutant, "timeout" if not ended else "killed" if status else "survived"
+            verdict = "timeout" if not ended else "killed" if status else "survived"
+            yield run.mutant, verdict
 
 
 @dataclass(frozen=True)
@@ -361,47 +376,10 @@ class _Run:
     until: float
 
 
-def _test(copy: Path, tests: list[str]) -> NoReturn:
-    """Run tests in this process, which is a fork, and end it."""
-    code = 3
-    try:
-        os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):
-            os.dup2(nothing, stream)
-        os.chdir(copy)
-        for name in list(sys.modules):
-            if name.partition(".")[0] in {"tests", "clawver_orders", "clawver_sandbox"}:
-                del sys.modules[name]
-        elsewhere = [path for path in sys.path if Path(path or ".").resolve() != ROOT]
-        sys.path[:] = [str(copy / "server"), str(copy), *elsewhere]
-        sys.dont_write_bytecode = True
-        os.environ |= {
-            "PYTHONPATH": str(copy / "server"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "TMPDIR": str(copy.parent),
-        }
-        tempfile.tempdir = None
-        code = pytest.main(
-            [
-                "-x",
-                "-q",
-                "-n0",
-                "-m",
-                "not long and not clients",
-                "-p",
-                "no:cacheprovider",
-                "-W",
-                "ignore::pytest.PytestAssertRewriteWarning",
-                *tests,
-            ]
-        )
-    finally:
-        os._exit(int(code))
-
-
-def _tests(file: str) -> list[str]:
-    return [test for test in TESTS[file] if (ROOT / test).is_file()]
+def _test(copy: Path, tests: list[str]) -> int:
+    """Run tests in this process, which is a fork."""
+    moved_to(copy)
+    return tested(tests[:AT_FIRST]) or (tested(tests[AT_FIRST:]) if tests[AT_FIRST:] else 0)
 
 
 class Results:
@@ -410,14 +388,14 @@ class Results:
     def __init__(self, path: Path) -> None:
         self._path = path
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        self._known = {entry["key"]: entry for entry in map(json.loads, lines)}
+        entries = list(map(json.loads, lines))
+        self._survived = {(e["key"], e["tests"]) for e in entries if e["verdict"] == "survived"}
+        self._noticed = {e["key"]: e["verdict"] for e in entries if e["verdict"] != "survived"}
 
     def verdict(self, mutant: Mutant, tests: str) -> str | None:
-        """What is known; a survivor counts only for the very same tests."""
-        entry = self._known.get(mutant.key)
-        if entry is None or (entry["verdict"] == "survived" and entry["tests"] != tests):
-            return None
-        return str(entry["verdict"])
+        """What is known; a survivor counts only for the same tests."""
+        survived = "survived" if (mutant.key, tests) in self._survived else None
+        return self._noticed.get(mutant.key, survived)
 
     def add(self, mutant: Mutant, tests: str, verdict: str) -> None:
         entry = {"key": mutant.key, "tests": tests, "verdict": verdict, "file": mutant.file,
@@ -426,43 +404,49 @@ class Results:
             file.write(json.dumps(entry) + "\n")
 
 
-def _digest(tests: list[str]) -> str:
-    return hashlib.sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()[:20]
+def run(
+    files: list[str], sample: int, seed: int, kept: Path, workers: int, *, to_the_end: bool
+) -> bool:
+    """Try all of these files' mutants, or some; whether the target is met.
 
-
-def run(files: list[str], sample: int, seed: int, results: Results, workers: int) -> bool:
-    """Try all of these files' mutants, or some; whether the target is met."""
+    What survives the likeliest tests of all is tried again with the others at the end, or is left
+    at that: then fewer count as noticed than are.
+    """
+    for name in PRELOADED:
+        importlib.import_module(name)
+    kept.mkdir(exist_ok=True)
+    reached = reach(kept / "reach.json", list(FILES), workers)
+    results = Results(kept / "results.jsonl")
     chosen = [mutant for file in files for mutant in mutants(file)]
     if sample:
         chosen = random.Random(seed).sample(chosen, min(sample, len(chosen)))  # noqa: S311  # no secret
-    digests = {file: _digest(_tests(file)) for file in files}
-    known = {each.key: results.verdict(each, digests[each.file]) for each in chosen}
-    unknown = [each for each in chosen if known[each.key] is None]
-    print(f"{len(chosen)} mutants, {len(unknown)} of them not tried yet", flush=True)
+    judged = {each.key: "survived" for each in chosen}
     with tempfile.TemporaryDirectory(prefix="mutation-of-clawver-orders-") as folder:
         Path(folder).chmod(0o755)  # some tests work as a user without privileges
         lab = Lab(Path(folder), workers)
-        allowed = _time_allowed(lab, sorted({each.file for each in unknown}))
-        for mutant, verdict in lab.verdicts((each, allowed[each.file]) for each in unknown):
-            results.add(mutant, digests[mutant.file], verdict)
-            print(f"{verdict:9}{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
-            known[mutant.key] = verdict
-    return _report([(each, known[each.key] or "") for each in chosen])
+        for part in (False, True)[: 1 + to_the_end]:
+            work, digests = [], {}
+            for mutant in chosen:
+                tests = reached.tests(mutant.file, mutant.lines)
+                first = reached.within(tests, FIRST_SECONDS)
+                some = tests[first:] if part else tests[:first]
+                digests[mutant.key] = _digest(some)  # now: a test may change while they run
+                known = results.verdict(mutant, digests[mutant.key]) if some else "survived"
+                if judged[mutant.key] == "survived":
+                    judged[mutant.key] = known or "survived"
+                    if known is None:
+                        work.append((mutant, some, 300 + 4 * reached.seconds(some)))
+            print(f"{len(work)} of {len(chosen)} mutants to try", flush=True)
+            for mutant, verdict in lab.verdicts(work):
+                results.add(mutant, digests[mutant.key], verdict)
+                print(f"{verdict:9}{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
+                judged[mutant.key] = verdict
+    return _report([(each, judged[each.key]) for each in chosen])
 
 
-def _time_allowed(lab: Lab, files: list[str]) -> dict[str, float]:
-    """How long the tests of each file may take, from how long they take when nothing is broken."""
-    allowed: dict[tuple[str, ...], float] = {}
-    for file in files:
-        tests = tuple(_tests(file))
-        if tests not in allowed:
-            whole = Mutant(file, 0, "nothing", (ROOT / PACKAGE / file).read_text("utf-8"))
-            began = time.monotonic()
-            ((_, verdict),) = lab.verdicts([(whole, 900.0)])
-            if verdict != "survived":
-                sys.exit(f"The tests of {file} fail before anything is broken.")
-            allowed[tests] = 15 + 2 * (time.monotonic() - began)
-    return {file: allowed[tuple(_tests(file))] for file in files}
+def _digest(tests: list[str]) -> str:
+    names = hashlib.sha256("\n".join(tests).encode()).hexdigest()[:8]
+    return names + state_of({ROOT / test.partition("::")[0] for test in tests})
 
 
 def _report(judged: list[tuple[Mutant, str]]) -> bool:
@@ -471,32 +455,42 @@ def _report(judged: list[tuple[Mutant, str]]) -> bool:
         if verdict == "survived":
             print(f"survived  {mutant.file}:{mutant.line}: {mutant.change}")
     print()
-    enough = True
     for file in dict.fromkeys(mutant.file for mutant, _ in judged):
-        verdicts = [verdict for mutant, verdict in judged if mutant.file == file]
-        noticed = len(verdicts) - verdicts.count("survived")
-        enough = enough and noticed / len(verdicts) >= 0.9
-        print(f"{file:20} {noticed:4} of {len(verdicts):4}  {noticed / len(verdicts):6.1%}")
-    return enough
+        _print_share(file, [verdict for mutant, verdict in judged if mutant.file == file])
+    return _print_share("all", [verdict for _, verdict in judged]) >= ENOUGH
+
+
+def _print_share(name: str, verdicts: list[str]) -> float:
+    noticed = len(verdicts) - verdicts.count("survived")
+    share = noticed / max(1, len(verdicts))
+    print(f"{name:28} {noticed:4} of {len(verdicts):4}  {share:6.1%}")
+    return share
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", action="append", choices=sorted(TESTS), help="this file")
+    parser.add_argument(
+        "--only", action="append", metavar="FILE", help="this file, or folder: refunds/"
+    )
     parser.add_argument("--sample", type=int, default=0, help="so many of them, by chance")
     parser.add_argument("--seed", type=int, default=1, help="which chance")
-    parser.add_argument("--results", type=Path, default=ROOT / ".mutation.jsonl", help="kept here")
+    parser.add_argument("--kept", type=Path, default=ROOT / ".mutation", help="results go here")
     parser.add_argument("--workers", type=int, default=1, help="how many at a time")
+    parser.add_argument(
+        "--likeliest", action="store_true", help="only the tests that are the likeliest to notice"
+    )
     parser.add_argument("--list", action="store_true", help="only say what would be broken")
     given = parser.parse_args()
-    files = given.only or list(TESTS)
+    files = [file for file in FILES if file.startswith(tuple(given.only or ("",)))]
     if given.list:
         for mutant in (each for file in files for each in mutants(file)):
             print(f"{mutant.file}:{mutant.line}: {mutant.change}")
         return
-    enough = run(files, given.sample, given.seed, Results(given.results), given.workers)
+    enough = run(
+        files, given.sample, given.seed, given.kept, given.workers, to_the_end=not given.likeliest
+    )
     sys.exit(0 if enough else 1)
 
 

@@ -1,4 +1,4 @@
-"""The table of token costs can be printed, and tells what it should."""
+"""What an agent reads keeps its budgets, and the table of token costs can be printed."""
 
 import pytest
 from tests.instruments import token_costs
@@ -10,13 +10,33 @@ def test_the_table_names_every_page_and_every_job(capsys: pytest.CaptureFixture[
 
     for page in (token_costs.ROOT / "references").glob("*.md"):
         assert f"references/{page.name}" in said
-    assert len(token_costs.JOBS) == 6
+    assert len(token_costs.JOBS) >= 9
     for job in token_costs.JOBS:
         assert job.title in said
 
 
-def test_lists_and_figures_cost_a_fraction_of_the_raw_answers() -> None:
-    costs = {title: ours / raw for title, ours, raw in token_costs.jobs()}
+def test_what_is_read_before_a_call_keeps_its_budget() -> None:
+    over = {
+        title: count
+        for title, count, budget in token_costs.reading()
+        if budget is not None and count > budget
+    }
 
-    assert costs["the newest 20 orders"] <= 0.25
-    assert costs["the daily order check"] <= 0.05
+    assert over == {}
+
+
+def test_answers_keep_their_share_of_the_raw_ones() -> None:
+    costs = [(job, ours / raw) for job, ours, raw in token_costs.jobs()]
+
+    assert {job.title for job, share in costs if job.budget and share > job.budget} == set()
+    assert sum(job.budget is not None for job, _ in costs) == 5
+    (daily,) = [share for job, share in costs if job.title == "the daily order check"]
+    assert daily <= 0.02
+
+
+async def test_no_order_of_the_sandbox_costs_much_more_than_the_usual_one() -> None:
+    shares = await token_costs.every_order()
+
+    assert len(shares) >= 100
+    assert max(shares) <= 0.65
+    assert sum(shares) / len(shares) <= 0.55

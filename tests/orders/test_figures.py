@@ -4,9 +4,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clawver_orders.clawver.models import Order
-from clawver_orders.orders.figures import Sums, Tally, figures
+from clawver_orders.orders.figures import (
+    Batch,
+    Figures,
+    Sums,
+    Tally,
+    needing_attention,
+)
+from clawver_orders.orders.figures import figures as figures_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def figures(orders: list[Order]) -> Figures:
+    return figures_of(Batch.of(each) for each in orders)
 
 
 def order(number: int, **fields: Any) -> Order:
@@ -20,7 +31,7 @@ def order(number: int, **fields: Any) -> Order:
 
 
 def test_nothing_adds_up_to_nothing() -> None:
-    sums = figures([], NOW)
+    sums = figures([])
 
     (money,) = sums.sums
     assert (sums.orders, money.sales_in_cents, money.average_order_in_cents) == (0, 0, None)
@@ -29,15 +40,13 @@ def test_nothing_adds_up_to_nothing() -> None:
 
 def test_sales_refunds_and_the_average_add_up() -> None:
     refunds = [{"id": "ref_1", "amountInCents": 300}, {"id": "ref_2", "amountInCents": 100}]
-    sums = figures(
-        [
-            order(1),
-            order(2, totalInCents=1001, paymentStatus="partially_refunded", refunds=refunds),
-            order(3, paymentStatus="failed", status="pending"),
-            order(4, paymentStatus="", status="shipped"),
-        ],
-        NOW,
-    )
+    orders = [
+        order(1),
+        order(2, totalInCents=1001, paymentStatus="partially_refunded", refunds=refunds),
+        order(3, paymentStatus="failed", status="pending"),
+        order(4, paymentStatus="", status="shipped"),
+    ]
+    sums = figures(orders)
 
     assert (sums.orders, sums.paid_orders) == (4, 2)
     (money,) = sums.sums
@@ -49,10 +58,12 @@ def test_sales_refunds_and_the_average_add_up() -> None:
     assert [each.name for each in sums.by_payment_status] == [
         "failed", "not given", "paid", "partially_refunded",
     ]  # fmt: skip
-    assert [(each.id, why) for each, why in sums.attention] == [("ord_3", "The payment failed.")]
+    assert [(each.id, why) for each, why in needing_attention(orders, NOW)] == [
+        ("ord_3", "The payment failed.")
+    ]
 
 
-def test_orders_that_need_attention_come_oldest_first() -> None:
+def test_orders_that_were_paid_and_need_attention_come_oldest_first() -> None:
     waiting = [
         order(5, status="confirmed"),
         order(40, status="shipped"),
@@ -61,12 +72,12 @@ def test_orders_that_need_attention_come_oldest_first() -> None:
 
     undated = order(7, status="shipped", createdAt="soon")
 
-    listed = [each.id for each, _ in figures([*waiting, undated], NOW).attention]
+    listed = [each.id for each, _ in needing_attention([*waiting, undated], NOW)]
     assert listed == ["ord_7", "ord_40", "ord_10", "ord_5"]
 
 
 def test_an_order_without_a_status_is_counted() -> None:
-    assert figures([order(1, status=None)], NOW).by_status == (Tally("not given", 1, 1000),)
+    assert figures([order(1, status=None)]).by_status == (Tally("not given", 1, 1000),)
 
 
 def test_amounts_in_different_currencies_are_never_added() -> None:
@@ -79,8 +90,7 @@ def test_amounts_in_different_currencies_are_never_added() -> None:
             order(4, paymentStatus="pending"),
             order(5, currency={}),
             order(6, currency="???"),
-        ],
-        NOW,
+        ]
     )
 
     assert (sums.orders, sums.paid_orders, sums.refunds, sums.unsummed) == (6, 5, 1, 2)
@@ -95,8 +105,6 @@ def test_amounts_in_different_currencies_are_never_added() -> None:
 
 
 def test_a_store_that_sells_in_one_other_currency_has_no_sum_in_dollars() -> None:
-    sums = figures(
-        [order(1, currency="EUR"), order(2, currency="JPY"), order(3, currency="JPY")], NOW
-    )
+    sums = figures([order(1, currency="EUR"), order(2, currency="JPY"), order(3, currency="JPY")])
 
     assert [each.currency for each in sums.sums] == ["JPY", "EUR"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clawver_orders.clawver.models import Order
-from clawver_orders.orders.lifecycle import EARLY_STATUSES, PATIENCE, STATUSES, attention, stage
+from clawver_orders.orders.lifecycle import PATIENCE, STATUSES, attention, summed_up, urgency
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -22,29 +22,21 @@ def order(**fields: Any) -> Order:
     return Order.model_validate(values | fields)
 
 
-@pytest.mark.parametrize("status", [*STATUSES, *EARLY_STATUSES])
-def test_every_documented_status_and_the_old_words_are_explained(status: str) -> None:
-    assert "does not know" not in stage(order(status=status))
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "Cancelled, but $10.00 is not refunded."),
+        ({"payment_status": "partially_refunded"}, "Cancelled, but not fully refunded."),
+        ({"currency": "EUR"}, "Cancelled, but EUR 10.00 is not refunded."),
+        ({"payment_status": "refunded"}, None),
+    ],
+)
+def test_a_cancelled_order_needs_a_refund_until_all_went_back(
+    fields: dict[str, str], says: str | None
+) -> None:
+    cancelled = order(status="cancelled", total_in_cents=1000, **fields)
 
-
-def test_a_status_invented_tomorrow_is_named_as_unknown() -> None:
-    assert "does not know" in stage(order(status="teleported"))
-
-
-def test_paid_printed_orders_go_to_print_and_paid_digital_ones_are_delivered() -> None:
-    printed = {"id": "item_1", "productType": "print_on_demand"}
-    digital = {"id": "item_2", "productType": "digital"}
-
-    assert "processing" in stage(order(status="confirmed", items=[digital, printed]))
-    assert "delivered" in stage(order(status="confirmed", items=[digital]))
-
-
-def test_a_cancelled_order_needs_a_refund_until_all_went_back() -> None:
-    assert "needs a refund" in stage(order(status="cancelled"))
-    assert "needs a refund" in stage(order(status="cancelled", payment_status="partially_refunded"))
-    assert stage(order(status="cancelled", payment_status="refunded")) == (
-        "Cancelled, and refunded in full. Nothing follows."
-    )
+    assert attention(cancelled, NOW) == says
 
 
 @pytest.mark.parametrize("status", sorted(PATIENCE))
@@ -67,7 +59,7 @@ def test_an_order_that_may_have_waited_too_long_needs_attention(status: str) -> 
 
 def test_failed_payments_and_unrefunded_cancellations_need_attention() -> None:
     assert attention(order(payment_status="failed"), NOW) == "The payment failed."
-    assert attention(order(status="cancelled"), NOW) == "Cancelled, but not fully refunded."
+    assert attention(order(status="cancelled"), NOW) == "Cancelled, but $24.99 is not refunded."
     assert attention(order(status="cancelled", payment_status="failed"), NOW) is None
 
 
@@ -78,3 +70,28 @@ def test_a_refunded_order_waits_for_nothing() -> None:
         attention(order(status="shipped", payment_status="refunded", created_at=old), NOW) is None
     )
     assert attention(order(created_at=old), NOW) is None
+
+
+def test_what_holds_a_customers_money_comes_first() -> None:
+    def aged(order_id: str, days: int, status: str, payment: str) -> Order:
+        created = NOW - timedelta(days=days)
+        return order(id=order_id, created_at=created, status=status, payment_status=payment)
+
+    listed = [
+        aged("cart", 300, "pending", "pending"),
+        aged("new_cart", 2, "pending", "pending"),
+        aged("refused", 3, "confirmed", "failed"),
+        aged("late", 9, "processing", "paid"),
+        aged("later", 30, "shipped", "partially_refunded"),
+        aged("perhaps", 40, "shipped", ""),
+        aged("cancelled", 5, "cancelled", "paid"),
+    ]
+
+    assert [each.id for each in sorted(listed, key=urgency)] == [
+        "cancelled", "perhaps", "later", "late", "new_cart", "refused", "cart",
+    ]  # fmt: skip
+    assert summed_up([*listed, aged("odd", 1, "ignore all", "failed")]) == (
+        "1 cancelled; 2 shipped; 1 processing; 1 in another status, not paid; 2 pending, not paid; "
+        "1 confirmed, not paid. list_orders with a status shows them."
+    )
+    assert summed_up([]) == ""

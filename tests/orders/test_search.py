@@ -1,5 +1,6 @@
 """Finding orders in a store that gives little: sparse rows, no word about more of them."""
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,9 +10,8 @@ from pydantic.alias_generators import to_camel
 from tests.conftest import client_of, succeeding, telling
 
 from clawver_orders.clawver.models import OrderPage
-from clawver_orders.orders.search import DETAILS, is_whole, search
+from clawver_orders.orders.search import DETAILS, _reach, _reaches_back, is_whole, search
 from clawver_orders.settings import Settings
-from clawver_orders.tools.arguments import moment
 from clawver_sandbox.shop import API_KEY
 
 
@@ -23,7 +23,10 @@ def row(number: int, status: str = "delivered", **more: Any) -> dict[str, Any]:
 class Store:
     """Answers from a list of orders, cut where the real one cuts."""
 
-    def __init__(self, orders: list[dict[str, Any]], most: int = 100) -> None:
+    def __init__(
+        self, orders: list[dict[str, Any]], most: int = 100, *, tells_limit: bool = True
+    ) -> None:
+        self.tells_limit = tells_limit
         self.orders = orders
         self.most = most
         self.asked: list[str] = []
@@ -37,29 +40,53 @@ class Store:
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         listed = [o for o in self.orders if query.get("status", o["status"]) == o["status"]]
         listed.sort(key=lambda o: str(o["createdAt"]), reverse=True)
-        return succeeding({"orders": listed[: min(int(query["limit"]), self.most)]})
+        limit = min(int(query["limit"]), self.most)
+        told = {"pagination": {"limit": limit}} if self.tells_limit else {}
+        return succeeding({"orders": listed[:limit]}, **told)
 
     async def find(self, **wanted: Any) -> Any:
         async with telling(self) as url, httpx2.AsyncClient(trust_env=False) as http:
             return await search(client_of(Settings(api_key=API_KEY, api_url=url), http), **wanted)
 
 
-def page(count: int, more: bool | None) -> OrderPage:
-    body = {"data": {"orders": [row(n) for n in range(count)]}, "pagination": {"hasMore": more}}
+def page(count: int, **told: Any) -> OrderPage:
+    body = {"data": {"orders": [row(n) for n in range(count)]}, "pagination": told}
     return OrderPage.model_validate(body)
 
 
 @pytest.mark.parametrize(
-    ("count", "more", "whole"),
+    ("count", "told", "whole"),
     [
-        (100, False, True), (5, True, False), (7, None, True), (100, None, False), (50, None, False),
-        (20, None, False), (0, None, True),
+        (100, {"hasMore": False}, True), (5, {"hasMore": True}, False), (5, {"hasMore": True, "limit": 100}, False),
+        (7, {"limit": 8}, True), (8, {"limit": 8}, False), (9, {"limit": 8}, False), (7, {"hasMore": None, "limit": 8}, True),
+        (7, {}, False), (64, {}, False), (1, {}, False), (7, {"limit": "8"}, False), (7, {"limit": True}, False),
+        (7, {"limit": 10**9}, False), (0, {}, True), (0, {"limit": 0}, True),
     ],
 )  # fmt: skip
-def test_a_page_is_whole_when_it_says_so_or_cannot_have_been_cut(
-    count: int, more: bool | None, whole: bool
+def test_a_page_is_whole_when_it_says_so_or_is_shorter_than_the_store_says_that_pages_are(
+    count: int, told: dict[str, Any], whole: bool
 ) -> None:
-    assert is_whole(page(count, more), 100) is whole
+    assert is_whole(page(count, **told)) is whole
+
+
+def test_a_page_with_rows_that_cannot_be_read_is_as_long_as_with_them() -> None:
+    body = {"data": {"orders": [row(1), {}]}, "meta": {"pagination": {"limit": 2}}}
+
+    assert not is_whole(OrderPage.model_validate(body))
+
+
+async def test_a_store_that_does_not_say_how_long_its_pages_are_proves_nothing() -> None:
+    rows = [row(n) for n in range(3)]
+    silent, told = Store(rows, tells_limit=False), Store(rows)
+
+    found = await silent.find()
+    certain = await told.find()
+
+    assert len(found.orders) == len(certain.orders) == 3
+    assert "older orders that are delivered may be missing" in str(found.why_incomplete)
+    assert certain.why_incomplete is None
+    since = datetime(2026, 11, 2, tzinfo=UTC)
+    assert (await silent.find(created_after=since)).why_incomplete is None  # down to an older one
 
 
 async def test_sparse_rows_are_opened_for_what_a_filter_needs() -> None:
@@ -77,7 +104,7 @@ async def test_sparse_rows_are_opened_for_what_a_filter_needs() -> None:
 async def test_too_many_sparse_rows_are_counted_instead_of_opened() -> None:
     store = Store([row(n) for n in range(DETAILS + 3)])
 
-    found = await store.find(needs=("items",), matches=lambda _: True)
+    found = await store.find(needs=("items",), matches=lambda o: o.items is not None)
     counted = await store.find(needs=("items",))
 
     assert len(found.orders) == DETAILS
@@ -86,27 +113,68 @@ async def test_too_many_sparse_rows_are_counted_instead_of_opened() -> None:
     assert found.why_incomplete == counted.why_incomplete
 
 
+async def test_an_order_that_matches_by_what_it_tells_is_found_whatever_else_it_does_not_tell() -> (
+    None
+):
+    store = Store([row(n) for n in range(DETAILS + 3)])
+
+    found = await store.find(needs=("items",), matches=lambda o: o.id in {"ord_0", "ord_22"})
+
+    assert [order.id for order in found.orders] == ["ord_22", "ord_0"]
+    assert str(found.why_incomplete).startswith("2 orders do not tell their items")
+
+
+async def test_an_order_that_is_opened_and_names_no_address_or_parcel_has_none() -> None:
+    needs = ("items", "shipping_address", "tracking_number")
+
+    found = await Store([row(1)]).find(needs=needs, matches=lambda _: False)
+
+    assert (found.orders, found.why_incomplete) == ((), None)
+
+
 async def test_a_store_that_cuts_silently_is_asked_once_for_each_status() -> None:
     orders = [row(n, status) for n in range(60) for status in ("delivered",)]
     orders[0]["status"] = "paid"
     orders += [row(100 + n, "shipped") for n in range(3)]
-    store = Store(orders, most=50)
+    store = Store(orders, most=50, tells_limit=False)
 
     found = await store.find()
 
     assert len(store.asked) == 9
     assert {o.id for o in found.orders} >= {"ord_0", "ord_100", "ord_101", "ord_102"}
-    assert "older orders that are delivered may be missing" in str(found.why_incomplete)
+    assert "older orders that are shipped, delivered, paid may be missing" in str(
+        found.why_incomplete
+    )
 
 
 async def test_a_page_that_reaches_back_far_enough_is_enough() -> None:
     store = Store([row(n) for n in range(60)], most=50)
 
-    found = await store.find(created_after=moment("2026-11-20"))
+    found = await store.find(created_after=datetime(2026, 11, 20, tzinfo=UTC))
 
     assert found.why_incomplete is None
     assert len(store.asked) == 1
-    assert all(order.created_at >= moment("2026-11-20") for order in found.orders)
+    assert all(order.created_at >= datetime(2026, 11, 20, tzinfo=UTC) for order in found.orders)
+
+
+@pytest.mark.parametrize("first", ["2020-01-01T00:00:00Z", "soon", None])
+async def test_an_old_order_among_new_ones_shows_nothing(first: str | None) -> None:
+    since = datetime(2026, 11, 2, tzinfo=UTC)
+    new = [row(n) | {"createdAt": f"2026-11-03T00:{n:02d}:00Z"} for n in range(50)]
+    newest_first = [*reversed(new), row(99) | {"createdAt": "2020-01-01T00:00:00Z"}]
+    among = [row(99) | {"createdAt": first}, *reversed(new)]
+    pages = {
+        name: OrderPage.model_validate({"data": {"orders": rows}})
+        for name, rows in (("sorted", newest_first), ("among", among), ("none", []))
+    }
+
+    reach = {name: _reach(page) for name, page in pages.items()}
+
+    assert reach["sorted"] == datetime(2020, 1, 1, tzinfo=UTC)
+    assert _reaches_back(reach["sorted"], since)
+    assert not _reaches_back(reach["among"], since)
+    assert _reaches_back(reach["none"], since)
+    assert not _reaches_back(reach["sorted"], None)
 
 
 async def test_a_cut_status_is_named() -> None:
@@ -131,6 +199,18 @@ async def test_an_order_that_cannot_be_read_hides_no_other() -> None:
     assert found.why_incomplete == "1 orders could not be read and are left out."
 
 
+@pytest.mark.parametrize("status", ["delivered", "teleported"])
+async def test_an_order_that_cannot_be_read_is_counted_once_though_two_lists_have_it(
+    status: str,
+) -> None:
+    orders = [row(n) for n in range(60)]
+    odd = row(27, status) | {"id": "ord_odd", "totalInCents": "12"}
+
+    found = await Store([odd, *orders], most=50).find()
+
+    assert str(found.why_incomplete).endswith(" 1 orders could not be read and are left out.")
+
+
 async def test_refunded_orders_that_list_no_refunds_are_opened_and_then_named() -> None:
     store = Store([row(n, paymentStatus="partially_refunded", refunds=[]) for n in range(2)])
 
@@ -150,7 +230,7 @@ async def test_a_field_that_cannot_be_read_is_not_told(field: str, odd: object) 
         [row(n, paymentStatus="paid") | {to_camel(field): odd} for n in range(DETAILS + 1)]
     )
 
-    found = await store.find(needs=(field,), matches=lambda _: True)
+    found = await store.find(needs=(field,), matches=lambda _: False)
 
     assert f"orders do not tell their {field}" in str(found.why_incomplete)
 

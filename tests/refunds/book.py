@@ -4,25 +4,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from clawver_orders.caller import Grade
+import pytest
+
+from clawver_orders.caller import WAITS, Approval, Grade
 from clawver_orders.instants import Instant
 from clawver_orders.refunds.ledger import Ledger
-from clawver_orders.refunds.records import (
-    WAITS,
-    Actor,
-    Approval,
-    Preview,
-    SeenRefund,
-    Sent,
-    Status,
-    Wish,
-)
+from clawver_orders.refunds.records import Actor, Limits, Preview, SeenRefund, Sent, Status, Wish
 
 START = datetime(2026, 11, 24, 12, 0, 0, 250_000, tzinfo=UTC)
 ACTOR = Actor("test 1.0", "a person")
 AGENT = Approval("agent", "confirm_refund", "agent by confirm_refund")
 PERSON = Approval("chat", "form", "person by elicitation")
 IN_TERMINAL = Approval("console", "terminal", "person in the terminal")
+IN_A_FILE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+"""Marks what only a file can do, or can be done to."""
+IN_POSTGRES = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+"""Marks what is about those tables alone."""
 ONE, TWO = SeenRefund("ref_1", 700, "re_1"), SeenRefund("ref_2", 900)
 
 
@@ -49,6 +46,8 @@ class Book:
         self.path = path
         self.now = Clock()
         self.ledger = Ledger(path, self.now)
+        self.elsewhere = ""
+        """What another process has to run first, so that its ledger is this one."""
 
     async def number(self, order_id: str = "ord_1") -> int:
         return (await self.ledger.of_order(order_id)).number
@@ -71,7 +70,7 @@ class Book:
                     instead_of: str | None = None, number: int | None = None) -> Wish:  # fmt: skip
         return await self.ledger.begin_send(
             await self.number(wish.order_id) if number is None else number, wish, approval, None,
-            ["ref_b", "ref_a"], START + timedelta(seconds=2), limit, "test 1.0", instead_of,
+            ["ref_b", "ref_a"], START + timedelta(seconds=2), Limits(limit), "test 1.0", instead_of,
         )  # fmt: skip
 
     async def becomes(self, wish: Wish, to: Sent) -> Wish:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clawver_orders.caller import Grade, Question, Reply
+from clawver_orders.caller import Grade, PageOpener, Question, Reply
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order
 from clawver_orders.errors import UnreachableError
@@ -230,6 +230,8 @@ class Person:
     client, is_person, can_ask, person = "host 1", False, True, "person by elicitation"
     grade: Grade = "chat"
     channel = "form"
+    opener: PageOpener | None = None
+    card: dict[str, object] | None = None
     answered: str | None = None
     answered_number = 0
     answered_revision = 0
@@ -261,7 +263,7 @@ class Terminal(Person):
 
     is_person, channel = True, "terminal"
 
-    def __init__(self, reply: Reply, *, tty: bool) -> None:
+    def __init__(self, reply: Reply, *, tty: bool, pin: bool = False) -> None:
         super().__init__(reply)
-        self.grade = "console" if tty else "agent"
+        self.grade = ("pin" if pin else "console") if tty else "agent"
         self.person = "person in the terminal" if tty else "program in the terminal"

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from clawver_orders.caller import Grade, Question, Reply, Script
+from clawver_orders.caller import Approval, Grade, PageOpener, Question, Reply, Script
 from clawver_orders.errors import ClawverError
 from clawver_orders.instants import Instant
 from clawver_orders.orders.privacy import Masking
 from clawver_orders.refunds.desk import RefundDesk
+from clawver_orders.refunds.order_locks import Locks
 from clawver_orders.refunds.outcome import Outcome
 from clawver_orders.refunds.reading import Bounds
-from clawver_orders.refunds.records import Actor, Approval, Attempt, Wish
+from clawver_orders.refunds.records import Actor, Attempt, Wish
 from clawver_orders.sandbox_store import SANDBOX_FILE
 from clawver_orders.services import Services, Store
 from clawver_orders.settings import Settings
@@ -37,6 +38,8 @@ class AskingHost:
     person = PERSON
     grade: Grade = "chat"
     channel = "form"
+    opener: PageOpener | None = None
+    card: dict[str, object] | None = None
     answered_after_seconds = 4.0
 
     def __init__(
@@ -112,7 +115,8 @@ class Room:
         self.order_id: str = self.sell(2499)
         self.parts = self.services()
         store = store_of(self.parts)
-        self.ledger, self.locks = store.ledger, store.locks
+        self.ledger = store.ledger
+        self.locks: Locks = store.locks
         self.question_number = 0
 
     def services(self, **changed: Any) -> Services:
@@ -167,13 +171,13 @@ class Room:
     async def asked(self, cents: int = 700, reason: str = REASON) -> str:
         """The id of a refund about which a person is being asked."""
         with pytest.raises(Left) as left:
-            await self.refund(cents, Modern(), reason=reason, refund_approval="ask")
+            await self.refund(cents, Modern(), reason=reason, refund_approval="agent")
         refund_id, self.question_number = left.value.args
         return str(refund_id)
 
     async def waiting(self, cents: int = 700, **changed: Any) -> Wish:
         """A preview."""
-        return wish_of(await self.refund(cents, **{"refund_approval": "ask"} | changed))
+        return wish_of(await self.refund(cents, **{"refund_approval": "agent"} | changed))
 
     async def refused(self, cents: int = 700, status: int = 400, **changed: Any) -> Wish:
         """One that Clawver refused a moment ago."""

@@ -22,7 +22,7 @@ from tests.refunds.room import (
     wish_of,
 )
 
-from clawver_orders.caller import Grade, Question, Reply, Script
+from clawver_orders.caller import GRADES, LIFETIME, WAITS, Grade, Question, Reply, Script
 from clawver_orders.clawver.models import Order
 from clawver_orders.errors import (
     InvalidRequestError,
@@ -36,10 +36,10 @@ from clawver_orders.refunds import outcome as words
 from clawver_orders.refunds.approvals import Asking, asking, grade_needed
 from clawver_orders.refunds.matching import Doubt
 from clawver_orders.refunds.outcome import Outcome
-from clawver_orders.refunds.records import LIFETIME, WAITS, Asked, Wish
+from clawver_orders.refunds.records import Asked, Wish
 
-ASK: dict[str, Any] = {"refund_approval": "ask"}
-HUMAN: dict[str, Any] = {"refund_approval": "human"}
+BY_AGENT_TOO: dict[str, Any] = {"refund_approval": "agent"}
+BY_CHAT: dict[str, Any] = {"refund_approval": "chat"}
 
 
 class Meanwhile(AskingHost):
@@ -72,16 +72,14 @@ async def gone(room: Room, *outcomes: Outcome) -> None:
 
 
 async def test_where_nobody_can_be_asked_an_agent_confirms(room: Room) -> None:
-    outcome = await room.refund(**ASK)
+    outcome = await room.refund(**BY_AGENT_TOO)
     wish = wish_of(outcome)
-    assert outcome == Outcome(
-        "needs_confirmation", room.order_id, 700, wish=wish, order=outcome.order
-    )
-    assert (wish.revision, wish.grade_needed, outcome.approver) == (1, "agent", "agent")
+    assert outcome == Outcome("needs_approval", room.order_id, 700, wish=wish, order=outcome.order)
+    assert (wish.revision, wish.grade_needed, outcome.needs) == (1, "agent", "agent")
     assert room.posts() == 0
-    assert wish_of(await room.refund(**ASK)) == wish
+    assert wish_of(await room.refund(**BY_AGENT_TOO)) == wish
 
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     confirmed = await desk.confirm(wish.refund_id, 1, Script())
     assert confirmed.status == "refunded"
     (decision,) = (await room.found(wish)).decisions
@@ -111,7 +109,7 @@ async def test_where_nobody_is_asked_the_setting_approves_and_is_written_down(ro
 async def test_where_nobody_is_asked_a_preview_from_before_is_sent_by_the_next_call(
     room: Room,
 ) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
 
     outcome = await room.refund(caller=AskingHost())
 
@@ -120,12 +118,12 @@ async def test_where_nobody_is_asked_a_preview_from_before_is_sent_by_the_next_c
 
 
 async def test_only_a_person_confirms_where_the_merchant_wants_that(room: Room) -> None:
-    first = await room.refund(**HUMAN)
-    assert (first.status, first.approver) == ("needs_confirmation", "person")
+    first = await room.refund(**BY_CHAT)
+    assert (first.status, first.needs) == ("needs_approval", "chat")
 
-    again = await room.desk(**HUMAN).confirm(wish_of(first).refund_id, 1, Script())
+    again = await room.desk(**BY_CHAT).confirm(wish_of(first).refund_id, 1, Script())
 
-    assert (again.status, again.approver) == ("needs_confirmation", "person")
+    assert (again.status, again.needs) == ("needs_approval", "chat")
     assert wish_of(again) == wish_of(first)
     assert room.posts() == 0
 
@@ -133,13 +131,13 @@ async def test_only_a_person_confirms_where_the_merchant_wants_that(room: Room) 
 async def test_only_a_person_confirms_another_try(room: Room) -> None:
     earlier = await room.not_recorded()
     posts = room.posts()
-    first = await room.refund(named=[earlier.refund_id], **ASK)
-    desk = room.desk(**ASK)
+    first = await room.refund(named=[earlier.refund_id], **BY_AGENT_TOO)
+    desk = room.desk(**BY_AGENT_TOO)
     again = await desk.confirm(wish_of(first).refund_id, 1, Script())
     checked = await desk.check(wish_of(first).refund_id)
 
     for outcome in (first, again, checked):
-        assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+        assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
         assert outcome.earlier == (earlier.refund_id,)
     assert room.posts() == posts
 
@@ -175,7 +173,7 @@ async def test_what_may_not_be_written_is_not_approved(room: Room) -> None:
 # A revision is approved, and no other
 
 
-@pytest.mark.parametrize("mode", ["ask", "off"])
+@pytest.mark.parametrize("mode", ["agent", "off"])
 @pytest.mark.parametrize("how", ["one refund", "one refund more"])
 async def test_a_preview_that_is_no_longer_true_is_shown_anew(
     room: Room, how: str, mode: str
@@ -188,7 +186,7 @@ async def test_a_preview_that_is_no_longer_true_is_shown_anew(
 
     shown = await desk.confirm(old.refund_id, 1, Script())
 
-    assert (shown.status, wish_of(shown).refund_id) == ("needs_confirmation", old.refund_id)
+    assert (shown.status, wish_of(shown).refund_id) == ("needs_approval", old.refund_id)
     assert (wish_of(shown).revision, room.posts()) == (2, 0)
     assert shown.order is not None  # so the preview stands in the answer
     assert await room.trail(old) == [("waiting", "", ""), ("waiting", "", "revision 2")]
@@ -203,11 +201,11 @@ async def test_a_confirmation_of_another_revision_is_answered_with_the_current_o
     wish = await room.waiting()
     room.shop.refund(room.order_id, 5, "By hand")
     assert (await room.waiting()).revision == 2
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     shown = await desk.confirm(wish.refund_id, revision, Script())
 
-    assert (shown.status, wish_of(shown).revision) == ("needs_confirmation", 2)
+    assert (shown.status, wish_of(shown).revision) == ("needs_approval", 2)
     assert f"refund_id {wish.refund_id} and revision 2" in words.next_step(
         shown, room.parts.settings
     )
@@ -219,9 +217,9 @@ async def test_a_revision_that_was_not_shown_yet_is_not_confirmed(room: Room) ->
     wish = await room.waiting()
     room.shop.refund(room.order_id, 5, "By hand")
 
-    shown = await room.desk(**ASK).confirm(wish.refund_id, 2, Script())
+    shown = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 2, Script())
 
-    assert (shown.status, wish_of(shown).revision) == ("needs_confirmation", 2)
+    assert (shown.status, wish_of(shown).revision) == ("needs_approval", 2)
     assert room.posts() == 0
 
 
@@ -230,19 +228,30 @@ async def test_a_host_that_can_ask_is_asked_about_the_current_revision(room: Roo
     room.shop.refund(room.order_id, 5, "By hand")
     caller = AskingHost(Reply.YES)
 
-    outcome = await room.desk(**ASK).confirm(wish.refund_id, 1, caller)
+    outcome = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, caller)
 
     assert (outcome.status, [q.revision for q in caller.questions]) == ("refunded", [2])
+
+
+async def test_a_call_that_brings_no_answer_along_is_a_call_like_any_other(room: Room) -> None:
+    wish = await room.waiting()
+
+    with pytest.raises(Left):  # it asks
+        await room.desk(**BY_AGENT_TOO).refund(
+            room.order_id, 700, "Torn", (), Modern(answered=wish.refund_id)
+        )
+
+    assert room.posts() == 0
 
 
 async def test_another_grade_needed_is_another_revision(room: Room) -> None:
     wish = await room.waiting()
 
-    shown = await room.desk(**HUMAN).confirm(wish.refund_id, 1, Script())
+    shown = await room.desk(**BY_CHAT).confirm(wish.refund_id, 1, Script())
 
-    assert (shown.approver, wish_of(shown).revision) == ("person", 2)
-    assert (await room.desk(**ASK).confirm(wish.refund_id, 2, Script())).status == (
-        "needs_confirmation"
+    assert (shown.needs, wish_of(shown).revision) == ("chat", 2)
+    assert (await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 2, Script())).status == (
+        "needs_approval"
     )
     assert room.posts() == 0
 
@@ -253,7 +262,7 @@ async def test_a_rewording_stays_what_it_is_and_is_sent_as_it_was_put_last(room:
 
     assert (second.refund_id, second.revision) == (first.refund_id, 1)
     assert await room.trail(first) == [("waiting", "", ""), ("reworded", "", "")]
-    sent = await room.desk(**ASK).confirm(first.refund_id, 1, Script())
+    sent = await room.desk(**BY_AGENT_TOO).confirm(first.refund_id, 1, Script())
     assert attempt_of(wish_of(sent)).reason == "In other words"
     await gone(room, sent)
 
@@ -282,7 +291,7 @@ async def test_what_happens_between_reading_and_writing_stops_it(
         return await write(*args)
 
     monkeypatch.setattr(room.ledger, step, late)
-    outcome = await room.desk(**ASK).confirm(wish.refund_id, 1, caller)
+    outcome = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, caller)
 
     assert outcome == Outcome("busy", room.order_id, None, check_after_seconds=5)
     assert (await room.found(wish)).status == "declined"
@@ -294,7 +303,7 @@ async def test_what_was_decided_before_the_lock_was_had_is_not_sent(
     room: Room, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     wish = await room.waiting()
-    desk, read = room.desk(**ASK), room.parts.clawver.order
+    desk, read = room.desk(**BY_AGENT_TOO), room.parts.clawver.order
 
     async def meanwhile(order_id: str, *, urgent: bool = False) -> Order:
         monkeypatch.setattr(room.parts.clawver, "order", read)
@@ -307,7 +316,7 @@ async def test_what_was_decided_before_the_lock_was_had_is_not_sent(
     monkeypatch.setattr(room.parts.clawver, "order", meanwhile)
     outcome = await desk.confirm(wish.refund_id, 1, Script())
 
-    assert outcome.status == ("declined" if how == "declined" else "needs_confirmation")
+    assert outcome.status == ("declined" if how == "declined" else "needs_approval")
     assert wish_of(outcome).refund_id == wish.refund_id
     assert room.posts() == 0
 
@@ -319,7 +328,9 @@ async def test_a_preview_can_be_sent_until_its_last_moment(room: Room) -> None:
     wish = await room.waiting()
     room.passes(899.9)
 
-    assert (await room.desk(**ASK).confirm(wish.refund_id, 1, Script())).status == "refunded"
+    assert (
+        await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, Script())
+    ).status == "refunded"
     assert (await room.found(wish)).status == "refunded"
 
 
@@ -331,23 +342,23 @@ async def test_a_preview_of_fifteen_minutes_ago_is_shown_again_first(
     wish = await room.waiting()
     room.at += timedelta(seconds=0 if clock == "uptime" else 900)
     room.up += 0 if clock == "clock" else 900
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     shown = await desk.confirm(wish.refund_id, 1, Script())
 
-    assert (shown.status, wish_of(shown).revision) == ("needs_confirmation", 1)
+    assert (shown.status, wish_of(shown).revision) == ("needs_approval", 1)
     assert shown.order is not None
     assert room.posts() == 0
     await gone(room, await desk.confirm(wish.refund_id, 1, Script()))
 
 
 async def test_a_wish_waits_three_days_for_a_terminal(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
     room.passes(WAITS.total_seconds() - 1)
     assert (await room.found(wish)).status == "waiting"
     caller = Terminal(Reply.YES)
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, caller)
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, caller)
 
     await gone(room, outcome)
     assert caller.questions[0].revision == 1
@@ -358,7 +369,7 @@ async def test_what_expired_is_asked_again_under_its_id(room: Room, how: str) ->
     wish = await room.waiting()
     room.passes(WAITS.total_seconds())
     assert (await room.found(wish)).status == "expired"
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     with pytest.raises(
         RefusedError, match=r"^No money was moved by refund .* not approved in time"
     ):
@@ -372,7 +383,7 @@ async def test_what_expired_is_asked_again_under_its_id(room: Room, how: str) ->
         if how == "confirm"
         else await desk.refund(room.order_id, 700, "Torn", (), Script())
     )
-    assert (shown.status, room.posts()) == ("needs_confirmation", 0)
+    assert (shown.status, room.posts()) == ("needs_approval", 0)
     assert (wish_of(shown).refund_id, wish_of(shown).revision) == (wish.refund_id, 2)
     await gone(room, await desk.confirm(wish.refund_id, 2, Script()))
 
@@ -382,16 +393,16 @@ async def test_a_form_holds_for_fifteen_minutes(room: Room) -> None:
     room.passes(899.9)
     yes = Modern(asked, Reply.YES, room.question_number)
 
-    await gone(room, await room.refund(caller=yes, **ASK))
+    await gone(room, await room.refund(caller=yes, **BY_AGENT_TOO))
 
 
 @pytest.mark.parametrize("how", ["inline", "brought"])
 async def test_a_yes_to_a_form_that_is_too_old_sends_nothing(room: Room, how: str) -> None:
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     if how == "inline":
         caller = AskingHost(Reply.YES, meanwhile=lambda _: room.passes(900))
         shown = await desk.refund(room.order_id, 700, "Torn", (), caller)
-        assert (shown.status, len(caller.questions)) == ("needs_confirmation", 1)
+        assert (shown.status, len(caller.questions)) == ("needs_approval", 1)
     else:
         asked = await room.asked()
         room.passes(900)
@@ -402,20 +413,20 @@ async def test_a_yes_to_a_form_that_is_too_old_sends_nothing(room: Room, how: st
 
 
 async def test_the_terminals_question_holds_for_three_days(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
-    desk = room.desk(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
+    desk = room.desk(**BY_CHAT)
     over_night = Terminal(Reply.YES, meanwhile=lambda _: room.passes(WAITS.total_seconds() - 1))
 
     await gone(room, await desk.approve(wish.refund_id, over_night))
 
 
 async def test_the_terminals_question_holds_no_longer(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
     too_long = Terminal(Reply.YES, meanwhile=lambda _: room.passes(WAITS.total_seconds()))
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, too_long)
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, too_long)
 
-    assert (outcome.status, wish_of(outcome).revision) == ("needs_confirmation", 2)
+    assert (outcome.status, wish_of(outcome).revision) == ("needs_approval", 2)
     assert room.posts() == 0
 
 
@@ -425,7 +436,7 @@ async def test_the_terminals_question_holds_no_longer(room: Room) -> None:
 async def test_a_yes_sends_and_is_written_down(room: Room) -> None:
     caller = AskingHost(Reply.YES)
 
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     wish = wish_of(outcome)
     assert outcome.status == "refunded"
@@ -452,7 +463,7 @@ async def test_the_question_is_noted_before_anybody_else_gets_to_the_order(room:
     async def look(question: Question) -> None:
         seen.extend(event.event for event in await room.ledger.history(question.about))
 
-    await room.refund(caller=Meanwhile(Reply.NO, look), **ASK)
+    await room.refund(caller=Meanwhile(Reply.NO, look), **BY_AGENT_TOO)
 
     assert seen == ["waiting", "asked"]
 
@@ -461,7 +472,7 @@ async def test_a_person_is_asked_even_where_an_agent_may_confirm(room: Room) -> 
     wish = await room.waiting()
     caller = AskingHost(Reply.NO)
 
-    outcome = await room.desk(**ASK).confirm(wish.refund_id, 1, caller)
+    outcome = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, caller)
 
     assert (outcome.status, len(caller.questions)) == ("declined", 1)
 
@@ -470,8 +481,8 @@ async def test_an_answer_that_was_brought_along_is_not_asked_for(room: Room) -> 
     asked = await room.asked()
     yes = Modern(asked, Reply.YES, room.question_number)
 
-    first = await room.refund(caller=yes, **ASK)
-    second = await room.refund(caller=yes, **ASK)
+    first = await room.refund(caller=yes, **BY_AGENT_TOO)
+    second = await room.refund(caller=yes, **BY_AGENT_TOO)
 
     assert [first.status, second.status] == ["refunded", "already_refunded"]
     assert room.given_back() == [700]
@@ -481,7 +492,7 @@ async def test_a_yes_that_came_with_a_confirmation_counts(room: Room) -> None:
     """The host repeats the call that it was asked in, whatever it names by then."""
     wish = await room.waiting()
     room.passes(901)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     with pytest.raises(Left) as left:
         await desk.confirm(wish.refund_id, 1, Modern())
     refund_id, number = left.value.args
@@ -503,9 +514,9 @@ async def test_what_was_shown_differently_while_the_person_thought_is_not_sent(r
         Reply.YES, meanwhile=lambda _: room.shop.refund(room.order_id, 5, "By hand")
     )
 
-    shown = await room.refund(caller=caller, **ASK)
+    shown = await room.refund(caller=caller, **BY_AGENT_TOO)
 
-    assert (shown.status, wish_of(shown).revision) == ("needs_confirmation", 2)
+    assert (shown.status, wish_of(shown).revision) == ("needs_approval", 2)
     assert shown.order is not None  # so the preview stands in the answer
     assert (room.posts(), len(caller.questions)) == (0, 1)
 
@@ -515,7 +526,7 @@ async def test_a_yes_to_an_old_revision_opens_nothing(room: Room) -> None:
     old = room.question_number
     room.passes(121)
     room.shop.refund(room.order_id, 5, "By hand")
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     shown = await desk.refund(room.order_id, 700, "Torn", (), Script())
     assert wish_of(shown).revision == 2
 
@@ -537,7 +548,7 @@ async def test_a_yes_to_another_revision_than_its_question_was_about_opens_nothi
     yes.answered_revision = revision
 
     with pytest.raises(Left):
-        await room.refund(caller=yes, **ASK)
+        await room.refund(caller=yes, **BY_AGENT_TOO)
 
     assert room.posts() == 0
 
@@ -548,7 +559,7 @@ async def test_a_yes_to_a_question_that_was_never_put_opens_nothing(room: Room) 
     room.passes(121)
     for made_up in (Modern(asked, Reply.YES), Modern(asked, Reply.YES, number + 100)):
         with pytest.raises(Left):
-            await room.refund(caller=made_up, **ASK)
+            await room.refund(caller=made_up, **BY_AGENT_TOO)
         room.passes(121)
     assert room.posts() == 0
 
@@ -558,7 +569,7 @@ async def test_a_yes_to_another_refund_opens_nothing(room: Room) -> None:
     yes = Modern(other, Reply.YES, room.question_number)
 
     with pytest.raises(Left) as left:
-        await room.refund(700, yes, **ASK)
+        await room.refund(700, yes, **BY_AGENT_TOO)
 
     assert (left.value.args[0] != other, room.posts()) == (True, 0)
 
@@ -568,7 +579,7 @@ async def test_what_was_refunded_while_the_person_thought_is_a_repeat(room: Room
         Reply.YES, meanwhile=lambda _: room.shop.refund(room.order_id, 700, "By hand")
     )
 
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     assert (outcome.status, room.posts()) == ("already_refunded", 0)
 
@@ -579,17 +590,17 @@ async def test_a_yes_that_finds_the_order_busy_sends_nothing(room: Room) -> None
         async def lock(_: Question) -> None:
             await stack.enter_async_context(room.locks.held(room.order_id, 0))
 
-        outcome = await room.refund(caller=Meanwhile(Reply.YES, lock), **ASK)
+        outcome = await room.refund(caller=Meanwhile(Reply.YES, lock), **BY_AGENT_TOO)
 
     assert (outcome.status, room.posts()) == ("busy", 0)
-    assert (await room.refund(caller=AskingHost(Reply.YES), **ASK)).status == "refunded"
+    assert (await room.refund(caller=AskingHost(Reply.YES), **BY_AGENT_TOO)).status == "refunded"
 
 
 async def test_a_yes_that_no_store_hears_moves_nothing(room: Room) -> None:
     """The connection is never made: the same wish waits again at once."""
     room.shop.add_fault("status_before", method="GET", status=503, times=9)
     with pytest.raises(UnreachableError, match=r"^No money was moved"):
-        await room.refund(caller=AskingHost(Reply.YES), **ASK)
+        await room.refund(caller=AskingHost(Reply.YES), **BY_AGENT_TOO)
     assert room.posts() == 0
 
 
@@ -606,7 +617,7 @@ async def test_nobody_is_asked_about_what_cannot_be_sent(
 ) -> None:
     for caller in (AskingHost(), Terminal(), Script()):
         with pytest.raises(RefusedError, match=f"^No money was moved: .*{why}"):
-            await room.refund(cents, caller, **ASK | changed)
+            await room.refund(cents, caller, **BY_AGENT_TOO | changed)
     assert (await room.ledger.of_order(room.order_id)).wishes == ()
     assert room.posts() == 0
 
@@ -615,8 +626,8 @@ async def test_nobody_is_asked_while_money_may_be_on_its_way(room: Room) -> None
     lost = await room.lost(300)
     caller = Terminal()
 
-    other = await room.refund(700, caller, **ASK)
-    same = await room.refund(300, caller, **ASK)
+    other = await room.refund(700, caller, **BY_AGENT_TOO)
+    same = await room.refund(300, caller, **BY_AGENT_TOO)
 
     assert [other.status, same.status] == ["busy", "unknown"]
     assert wish_of(other).refund_id == wish_of(same).refund_id == lost.refund_id
@@ -637,7 +648,9 @@ async def test_a_daily_limit_that_was_reached_at_the_last_moment_holds(
 
     monkeypatch.setattr(room.ledger, "begin_send", late)
     with pytest.raises(RefusedError, match=r"^No money was moved: \$4\.00 .* last 24 hours"):
-        await room.refund(caller=AskingHost(Reply.YES), refund_daily_limit_in_cents=1000, **ASK)
+        await room.refund(
+            caller=AskingHost(Reply.YES), refund_daily_limit_in_cents=1000, **BY_AGENT_TOO
+        )
 
     assert (room.given_back(), room.posts()) == ([], 1)
 
@@ -653,37 +666,37 @@ async def test_a_hosts_own_yes_is_too_weak_where_a_person_is_needed(room: Room, 
     elif why == "an attempt":
         await room.not_recorded(300)
     posts = room.posts()
-    mode = "human" if why == "the merchant" else "ask"
+    mode = "chat" if why == "the merchant" else "agent"
 
     outcome = await room.refund(caller=AskingHost(Reply.HOST_YES), refund_approval=mode)
 
     wish = wish_of(outcome)
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
-    assert outcome.only_in_terminal
+    assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
+    assert outcome.asking_is_no_use
     assert (wish.status, wish.decisions, wish.attempts) == ("waiting", (), ())
     assert (await room.trail(wish))[-1] == (
         "not enough", "agent by confirm_refund", "revision 1: agent, and chat is needed",
     )  # fmt: skip
     confirmed = await room.desk(refund_approval=mode).confirm(wish.refund_id, 1, Script())
-    assert (confirmed.status, room.posts()) == ("needs_confirmation", posts)
+    assert (confirmed.status, room.posts()) == ("needs_approval", posts)
 
 
 async def test_a_program_in_the_terminal_is_no_person(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, Program(Reply.YES))
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, Program(Reply.YES))
 
-    assert (outcome.status, outcome.approver, room.posts()) == ("needs_confirmation", "person", 0)
+    assert (outcome.status, outcome.needs, room.posts()) == ("needs_approval", "chat", 0)
     assert (await room.trail(wish))[-1] == (
         "not enough", "program in the terminal", "revision 1: agent, and chat is needed",
     )  # fmt: skip
-    await gone(room, await room.desk(**HUMAN).approve(wish.refund_id, Terminal(Reply.YES)))
+    await gone(room, await room.desk(**BY_CHAT).approve(wish.refund_id, Terminal(Reply.YES)))
 
 
 async def test_a_program_in_the_terminal_is_written_down_as_one(room: Room) -> None:
     wish = await room.waiting()
 
-    outcome = await room.desk(**ASK).approve(wish.refund_id, Program(Reply.YES))
+    outcome = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Program(Reply.YES))
 
     (decision,) = wish_of(outcome).decisions
     assert (outcome.status, decision.grade, decision.channel, decision.who) == (
@@ -698,7 +711,7 @@ async def test_a_program_in_the_terminal_waits_for_a_person_who_is_asked(
     wish = await room.waiting()
     asked = await room.asked(cents)
 
-    outcome = await room.desk(**ASK).approve(wish.refund_id, Program(Reply.YES))
+    outcome = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Program(Reply.YES))
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("busy", asked)
     assert room.posts() == 0
@@ -711,7 +724,7 @@ async def test_a_hosts_own_yes_is_worth_an_agents_word(room: Room) -> None:
     caller = AskingHost(Reply.HOST_YES)
     caller.answered_after_seconds = 0.09
 
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     (decision,) = wish_of(outcome).decisions
     number = caller.questions[0].number
@@ -721,17 +734,17 @@ async def test_a_hosts_own_yes_is_worth_an_agents_word(room: Room) -> None:
 
 
 async def test_a_hosts_own_no_declines_nothing_and_names_the_terminal(room: Room) -> None:
-    outcome = await room.refund(caller=AskingHost(Reply.HOST_NO), **ASK)
-    other = await room.refund(699, **ASK)
+    outcome = await room.refund(caller=AskingHost(Reply.HOST_NO), **BY_AGENT_TOO)
+    other = await room.refund(699, **BY_AGENT_TOO)
 
     wish = await room.found(wish_of(outcome))
-    assert (outcome.status, outcome.only_in_terminal) == ("needs_confirmation", True)
+    assert (outcome.status, outcome.asking_is_no_use) == ("needs_approval", True)
     assert (wish.status, wish.decisions) == ("waiting", ())
-    assert (other.status, other.approver) == ("needs_confirmation", "agent")
+    assert (other.status, other.needs) == ("needs_approval", "agent")
     told = words.next_step(outcome, room.parts.settings)
     assert f"clawver-orders approve {wish.refund_id}" in told
-    checked = await room.desk(**ASK).check(wish.refund_id)
-    assert (checked.status, checked.only_in_terminal) == ("needs_confirmation", True)
+    checked = await room.desk(**BY_AGENT_TOO).check(wish.refund_id)
+    assert (checked.status, checked.asking_is_no_use) == ("needs_approval", True)
 
 
 @pytest.mark.parametrize("first", [Reply.HOST_NO, Reply.HOST_YES])
@@ -739,7 +752,7 @@ async def test_a_hosts_own_answer_stays_one_however_late_it_comes_again(
     room: Room, first: Reply
 ) -> None:
     """Hosts repeat their calls with the answer in it: by then it looks as if a person had taken long."""
-    desk = room.desk(**HUMAN)
+    desk = room.desk(**BY_CHAT)
     with pytest.raises(Left) as left:
         await desk.refund(room.order_id, 700, "Torn", (), Modern())
     asked, number = left.value.args
@@ -748,7 +761,7 @@ async def test_a_hosts_own_answer_stays_one_however_late_it_comes_again(
     later = Reply.NO if first is Reply.HOST_NO else Reply.YES
     again = await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, later, number))
 
-    assert again.status == "needs_confirmation"
+    assert again.status == "needs_approval"
     assert (await room.found(wish_of(again))).decisions == ()
     assert room.posts() == 0
 
@@ -761,16 +774,16 @@ async def test_a_host_that_says_yes_by_itself_is_overruled_by_a_decline_meanwhil
     async def decline(_: Question) -> None:
         await room.ledger.decline(other.refund_id, IN_TERMINAL, "a terminal")
 
-    outcome = await room.refund(caller=Meanwhile(Reply.HOST_YES, decline), **ASK)
+    outcome = await room.refund(caller=Meanwhile(Reply.HOST_YES, decline), **BY_AGENT_TOO)
 
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert room.posts() == 0
 
 
 async def test_a_host_that_says_yes_by_itself_waits_for_a_person_who_is_asked(room: Room) -> None:
     asked = await room.asked(300)
 
-    outcome = await room.refund(caller=AskingHost(Reply.HOST_YES), **ASK)
+    outcome = await room.refund(caller=AskingHost(Reply.HOST_YES), **BY_AGENT_TOO)
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("busy", asked)
     assert room.posts() == 0
@@ -784,7 +797,7 @@ async def test_a_host_that_says_yes_by_itself_waits_for_a_person_who_is_asked_me
     async def ask(_: Question) -> None:
         await room.ledger.ask(other, "form", ACTOR)
 
-    outcome = await room.refund(caller=Meanwhile(Reply.HOST_YES, ask), **ASK)
+    outcome = await room.refund(caller=Meanwhile(Reply.HOST_YES, ask), **BY_AGENT_TOO)
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("busy", other.refund_id)
     assert room.posts() == 0
@@ -794,12 +807,12 @@ async def test_a_hosts_own_answer_to_another_refund_is_no_answer_to_this_one(roo
     other = await room.asked(300)
     number = room.question_number
     with pytest.raises(Left):
-        await room.refund(caller=Modern(other, Reply.HOST_YES, number), **ASK)
+        await room.refund(caller=Modern(other, Reply.HOST_YES, number), **BY_AGENT_TOO)
     room.passes(121)
 
-    outcome = await room.refund(caller=Modern(other, Reply.HOST_NO, number), **ASK)
+    outcome = await room.refund(caller=Modern(other, Reply.HOST_NO, number), **BY_AGENT_TOO)
 
-    assert (outcome.status, outcome.only_in_terminal) == ("needs_confirmation", True)
+    assert (outcome.status, outcome.asking_is_no_use) == ("needs_approval", True)
     assert room.posts() == 0
 
 
@@ -808,11 +821,11 @@ async def test_a_hosts_own_answer_to_another_refund_is_no_answer_to_this_one(roo
 
 @pytest.mark.parametrize("reply", [Reply.DISMISSED, Reply.UNCLEAR, Reply.SILENT, Reply.FAILED])
 async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
-    outcome = await room.refund(caller=AskingHost(reply), **ASK)
+    outcome = await room.refund(caller=AskingHost(reply), **BY_AGENT_TOO)
 
     wish = wish_of(outcome)
     assert outcome == Outcome(
-        "needs_confirmation", room.order_id, 700, wish=wish, order=outcome.order,
+        "needs_approval", room.order_id, 700, wish=wish, order=outcome.order,
         was_dismissed=reply is not Reply.FAILED,
     )  # fmt: skip
     who = PERSON if reply is Reply.DISMISSED else ""
@@ -825,18 +838,20 @@ async def test_no_answer_is_no_yes(room: Room, reply: Reply) -> None:
 
 async def test_a_question_that_was_dismissed_is_put_again(room: Room) -> None:
     caller = AskingHost(Reply.DISMISSED, Reply.YES)
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
 
-    await gone(room, await room.refund(caller=caller, **ASK))
+    await gone(room, await room.refund(caller=caller, **BY_AGENT_TOO))
     assert len(caller.questions) == 2
 
 
 async def test_a_confirmation_that_changed_nothing_is_not_told_to_be_repeated(room: Room) -> None:
     wish = await room.waiting()
 
-    outcome = await room.desk(**ASK).confirm(wish.refund_id, 1, AskingHost(Reply.DISMISSED))
+    outcome = await room.desk(**BY_AGENT_TOO).confirm(
+        wish.refund_id, 1, AskingHost(Reply.DISMISSED)
+    )
 
-    assert (outcome.was_dismissed, outcome.only_in_terminal) == (True, True)
+    assert (outcome.was_dismissed, outcome.asking_is_no_use) == (True, True)
     told = words.next_step(outcome, room.parts.settings)
     assert "confirm_refund" not in told
     assert f"clawver-orders approve {wish.refund_id}" in told
@@ -844,36 +859,36 @@ async def test_a_confirmation_that_changed_nothing_is_not_told_to_be_repeated(ro
 
 async def test_a_host_that_failed_to_ask_is_not_told_to_again(room: Room) -> None:
     caller = AskingHost(Reply.FAILED)
-    first = await room.refund(caller=caller, **ASK)
+    first = await room.refund(caller=caller, **BY_AGENT_TOO)
 
-    again = await room.refund(caller=caller, **ASK)
+    again = await room.refund(caller=caller, **BY_AGENT_TOO)
 
-    assert (again.status, len(caller.questions)) == ("needs_confirmation", 1)
-    await gone(room, await room.desk(**ASK).confirm(wish_of(first).refund_id, 1, caller))
+    assert (again.status, len(caller.questions)) == ("needs_approval", 1)
+    await gone(room, await room.desk(**BY_AGENT_TOO).confirm(wish_of(first).refund_id, 1, caller))
 
 
 async def test_a_host_that_failed_to_ask_about_an_old_revision_asks_about_the_new_one(
     room: Room,
 ) -> None:
     caller = AskingHost(Reply.FAILED, Reply.YES)
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
     room.shop.refund(room.order_id, 5, "By hand")
 
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     assert (outcome.status, [q.revision for q in caller.questions]) == ("refunded", [1, 2])
 
 
 async def test_who_goes_on_without_an_answer_sees_the_preview_first(room: Room) -> None:
     asked = await room.asked()
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     assert (await desk.refund(room.order_id, 700, "Torn", (), Script())).status == "busy"
     assert (await desk.confirm(asked, 1, Script())).status == "busy"
     room.passes(120)
 
     shown = await desk.confirm(asked, 1, Script())
 
-    assert (shown.status, shown.approver) == ("needs_confirmation", "agent")
+    assert (shown.status, shown.needs) == ("needs_approval", "agent")
     assert shown.order is not None  # so the preview stands in the answer
     assert room.posts() == 0
     assert (await room.trail(wish_of(shown)))[-1] == ("shown", "", "")
@@ -884,20 +899,20 @@ async def test_a_preview_that_is_asked_for_again_has_been_seen(room: Room) -> No
     asked = await room.asked()
     room.passes(120)
 
-    shown = await room.refund(**ASK)
+    shown = await room.refund(**BY_AGENT_TOO)
 
-    assert (shown.status, wish_of(shown).refund_id) == ("needs_confirmation", asked)
-    await gone(room, await room.desk(**ASK).confirm(asked, 1, Script()))
+    assert (shown.status, wish_of(shown).refund_id) == ("needs_approval", asked)
+    await gone(room, await room.desk(**BY_AGENT_TOO).confirm(asked, 1, Script()))
 
 
 async def test_who_cannot_approve_is_shown_nothing_new(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
     await room.ledger.ask(wish, "form", ACTOR)
     room.passes(120)
 
-    outcome = await room.desk(**HUMAN).confirm(wish.refund_id, 1, Script())
+    outcome = await room.desk(**BY_CHAT).confirm(wish.refund_id, 1, Script())
 
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert [event for event, _, _ in await room.trail(wish)] == ["waiting", "asked"]
 
 
@@ -906,14 +921,14 @@ async def test_an_open_question_is_waited_for_in_bounds(room: Room) -> None:
     await room.ledger.ask(wish, "form", ACTOR)
     room.passes(121)
     await room.ledger.ask(wish, "form", ACTOR)
-    desk, caller = room.desk(**ASK), AskingHost(Reply.SILENT, Reply.YES)
+    desk, caller = room.desk(**BY_AGENT_TOO), AskingHost(Reply.SILENT, Reply.YES)
 
     room.passes(119)
     busy = await desk.confirm(wish.refund_id, 1, caller)
     assert (busy.status, wish_of(busy).refund_id, caller.questions) == ("busy", wish.refund_id, [])
     assert (busy.check_after_seconds, busy.order is not None) == (15, True)
     room.passes(1)
-    assert (await desk.confirm(wish.refund_id, 1, caller)).status == "needs_confirmation"
+    assert (await desk.confirm(wish.refund_id, 1, caller)).status == "needs_approval"
     assert room.posts() == 0  # silence makes nobody else the one who approves
     await gone(room, await desk.confirm(wish.refund_id, 1, caller))
     assert len(caller.questions) == 2
@@ -925,7 +940,7 @@ async def test_what_a_person_is_asked_about_stays_as_they_see_it(room: Room, why
     before = (await room.ledger.of_order(room.order_id)).wishes
     if why == "another payment":
         room.shop.refund(room.order_id, 5, "By hand")
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     again = await desk.refund(room.order_id, 700, "Torn apart", (), Script())
     eager = await desk.confirm(asked, 1, Script())
@@ -934,7 +949,7 @@ async def test_what_a_person_is_asked_about_stays_as_they_see_it(room: Room, why
     assert (await room.ledger.of_order(room.order_id)).wishes == before
     room.passes(120)
     later = await desk.refund(room.order_id, 700, "Torn apart", (), Script())
-    assert (later.status, wish_of(later).reason) == ("needs_confirmation", "Torn apart")
+    assert (later.status, wish_of(later).reason) == ("needs_approval", "Torn apart")
     assert (wish_of(later).revision, room.posts()) == (2, 0)
 
 
@@ -943,7 +958,7 @@ async def test_a_yes_counts_for_the_reason_that_was_shown(room: Room) -> None:
     asked = await room.asked()
     number = room.question_number
     room.passes(121)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     later = await desk.refund(room.order_id, 700, "In other words", (), Script())
     assert wish_of(later).revision == 2
 
@@ -956,7 +971,7 @@ async def test_a_yes_counts_for_the_reason_that_was_shown(room: Room) -> None:
 async def test_no_agent_sends_another_amount_while_a_person_is_asked(room: Room) -> None:
     other = await room.waiting(699)
     asked = await room.asked(700)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     outcome = await desk.confirm(other.refund_id, 1, Script())
 
@@ -978,7 +993,7 @@ async def test_where_nobody_is_asked_an_open_question_keeps_nobody_waiting(
 async def test_a_person_in_the_terminal_waits_for_no_form(room: Room) -> None:
     asked = await room.asked()
 
-    await gone(room, await room.desk(**ASK).approve(asked, Terminal(Reply.YES)))
+    await gone(room, await room.desk(**BY_AGENT_TOO).approve(asked, Terminal(Reply.YES)))
 
 
 @pytest.mark.parametrize("late", [Reply.DISMISSED, Reply.SILENT, Reply.FAILED, Reply.YES])
@@ -989,7 +1004,7 @@ async def test_the_answer_to_an_older_question_leaves_a_newer_one_open(
     older = room.question_number
     room.passes(121)
     assert await room.asked() == asked
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     for _ in range(2):  # hosts repeat their calls
         await desk.refund(room.order_id, 700, "Torn", (), Modern(asked, late, older))
 
@@ -1003,13 +1018,13 @@ async def test_a_question_that_was_lost_leaves_the_next_one_alone(room: Room) ->
     asked = await room.asked()
     room.passes(121)
     assert await room.asked() == asked
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     dismissed = Modern(asked, Reply.DISMISSED, room.question_number)
 
     outcome = await desk.refund(room.order_id, 700, "Torn", (), dismissed)
 
-    assert (outcome.status, outcome.was_dismissed) == ("needs_confirmation", True)
-    assert (await desk.confirm(asked, 1, Script())).status == "needs_confirmation"
+    assert (outcome.status, outcome.was_dismissed) == ("needs_approval", True)
+    assert (await desk.confirm(asked, 1, Script())).status == "needs_approval"
 
 
 @pytest.mark.parametrize("why", ["too old", "another revision"])
@@ -1021,33 +1036,35 @@ async def test_who_dismisses_an_old_question_is_not_asked_another(room: Room, wh
         room.shop.refund(room.order_id, 5, "By hand")
     dismissed = Modern(asked, Reply.DISMISSED, room.question_number)
 
-    outcome = await room.refund(caller=dismissed, **ASK)
+    outcome = await room.refund(caller=dismissed, **BY_AGENT_TOO)
 
-    assert (outcome.status, outcome.was_dismissed) == ("needs_confirmation", True)
+    assert (outcome.status, outcome.was_dismissed) == ("needs_approval", True)
     assert wish_of(outcome).refund_id == asked
     assert room.posts() == 0
 
 
 async def test_a_question_that_nobody_answered_is_not_the_only_way(room: Room) -> None:
     asked = await room.asked()
-    desk = room.desk(**ASK)
-    assert (await desk.check(asked)).status == "busy"
+    desk = room.desk(**BY_AGENT_TOO)
+    busy = await desk.check(asked)
+    assert busy.status == "busy"
+    assert words.next_step(busy, room.parts.settings).startswith("Wait for their answer: wait ")
     room.passes(120)
 
     outcome = await desk.check(asked)
 
-    assert (outcome.status, outcome.was_dismissed) == ("needs_confirmation", True)
+    assert (outcome.status, outcome.was_dismissed) == ("needs_approval", True)
     assert f"clawver-orders approve {asked}" in words.next_step(outcome, room.parts.settings)
 
 
 async def test_a_clock_that_is_set_back_ends_no_question_and_keeps_none_open(room: Room) -> None:
     asked = await room.asked()
     room.at -= timedelta(hours=6)
-    assert (await room.desk(**ASK).confirm(asked, 1, Script())).status == "busy"
+    assert (await room.desk(**BY_AGENT_TOO).confirm(asked, 1, Script())).status == "busy"
 
     room.up += 120
 
-    assert (await room.desk(**ASK).confirm(asked, 1, Script())).status == "needs_confirmation"
+    assert (await room.desk(**BY_AGENT_TOO).confirm(asked, 1, Script())).status == "needs_approval"
 
 
 # A decision is told to whoever comes second
@@ -1056,7 +1073,7 @@ async def test_a_clock_that_is_set_back_ends_no_question_and_keeps_none_open(roo
 async def test_a_second_yes_is_told_what_was_decided(room: Room) -> None:
     asked = await room.asked()
     number = room.question_number
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     first = await desk.approve(asked, Terminal(Reply.YES))
 
     told = [
@@ -1074,9 +1091,9 @@ async def test_a_second_yes_is_told_what_was_decided(room: Room) -> None:
 
 async def test_a_yes_while_another_person_approves_is_told_what_was_decided(room: Room) -> None:
     async def approve(question: Question) -> None:
-        await room.desk(**ASK).approve(question.about, Terminal(Reply.YES))
+        await room.desk(**BY_AGENT_TOO).approve(question.about, Terminal(Reply.YES))
 
-    outcome = await room.refund(caller=Meanwhile(Reply.YES, approve), **ASK)
+    outcome = await room.refund(caller=Meanwhile(Reply.YES, approve), **BY_AGENT_TOO)
 
     assert (outcome.status, room.given_back()) == ("already_refunded", [700])
     assert [d.channel for d in wish_of(outcome).decisions] == ["terminal"]
@@ -1084,9 +1101,9 @@ async def test_a_yes_while_another_person_approves_is_told_what_was_decided(room
 
 async def test_a_yes_after_a_decline_is_told_what_was_decided(room: Room) -> None:
     async def decline(question: Question) -> None:
-        await room.desk(**ASK).decline(question.about, IN_TERMINAL, "a terminal")
+        await room.desk(**BY_AGENT_TOO).decline(question.about, IN_TERMINAL, "a terminal")
 
-    outcome = await room.refund(caller=Meanwhile(Reply.YES, decline), **ASK)
+    outcome = await room.refund(caller=Meanwhile(Reply.YES, decline), **BY_AGENT_TOO)
 
     assert (outcome.status, room.posts()) == ("declined", 0)
     (decision,) = wish_of(outcome).decisions
@@ -1097,8 +1114,8 @@ async def test_a_yes_after_a_decline_is_told_what_was_decided(room: Room) -> Non
 
 
 async def test_a_person_approves_what_waits(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
-    desk = room.desk(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
+    desk = room.desk(**BY_CHAT)
 
     outcome = await desk.approve(wish.refund_id, Terminal(Reply.YES))
 
@@ -1119,7 +1136,7 @@ async def test_approving_twice_sends_once(room: Room, end: str) -> None:
     elif end == "declined":
         await room.desk().decline(wish.refund_id, IN_TERMINAL, "a terminal")
     assert (await room.found(wish)).status == end
-    desk = room.desk(**HUMAN)
+    desk = room.desk(**BY_CHAT)
 
     outcomes = [await desk.approve(wish.refund_id, Terminal(Reply.YES)) for _ in range(3)]
 
@@ -1135,7 +1152,7 @@ async def test_a_person_in_the_terminal_is_told_what_was_refused_and_may_land(ro
     wish = await room.refused()
     caller = Terminal(Reply.YES)
 
-    outcome = await room.desk(**ASK).approve(wish.refund_id, caller)
+    outcome = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, caller)
 
     assert outcome.status == "refunded"
     assert (
@@ -1159,8 +1176,8 @@ async def test_an_open_refund_is_looked_up_and_not_approved(room: Room) -> None:
 
 
 async def test_a_person_approves_less_and_declines_the_rest_in_one_step(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
-    caller, desk = Terminal(Reply.YES), room.desk(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
+    caller, desk = Terminal(Reply.YES), room.desk(**BY_CHAT)
 
     outcome = await desk.approve(wish.refund_id, caller, 500)
 
@@ -1174,25 +1191,25 @@ async def test_a_person_approves_less_and_declines_the_rest_in_one_step(room: Ro
         "declined", "decline", "console", "terminal",
     )  # fmt: skip
     assert declined.number < approved.number
-    assert (await room.refund(**HUMAN)).status == "declined"
-    other = await room.refund(100, **ASK)
-    assert (other.status, other.approver) == ("needs_confirmation", "person")
+    assert (await room.refund(**BY_CHAT)).status == "declined"
+    other = await room.refund(100, **BY_AGENT_TOO)
+    assert (other.status, other.needs) == ("needs_approval", "chat")
 
 
 async def test_less_is_not_sent_where_the_whole_was_sent_meanwhile(room: Room) -> None:
-    wish = await room.waiting(**ASK)
+    wish = await room.waiting(**BY_AGENT_TOO)
     caller = Meanwhile(Reply.YES, lambda _: room.refund(700))
     caller.is_person = True
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, caller, 500)
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, caller, 500)
 
-    assert (outcome.status, room.given_back()) == ("needs_confirmation", [700])
+    assert (outcome.status, room.given_back()) == ("needs_approval", [700])
 
 
 async def test_less_is_declined_by_itself(room: Room) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, Terminal(Reply.NO), 500)
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, Terminal(Reply.NO), 500)
 
     assert (outcome.status, outcome.amount_in_cents) == ("declined", 500)
     assert (await room.found(wish)).status == "waiting"
@@ -1201,14 +1218,14 @@ async def test_less_is_declined_by_itself(room: Room) -> None:
 
 @pytest.mark.parametrize("why", ["too weak", "daily limit"])
 async def test_what_is_wanted_stays_where_less_does_not_go(room: Room, why: str) -> None:
-    wish = await room.waiting(**HUMAN)
+    wish = await room.waiting(**BY_CHAT)
     if why == "too weak":
-        desk = room.desk(**HUMAN)
+        desk = room.desk(**BY_CHAT)
         outcome = await desk.approve(wish.refund_id, Program(Reply.YES), 500)
-        assert outcome.status == "needs_confirmation"
+        assert outcome.status == "needs_approval"
     else:
         other = room.sell(2000)
-        desk = room.desk(**HUMAN, refund_daily_limit_in_cents=600)
+        desk = room.desk(**BY_CHAT, refund_daily_limit_in_cents=600)
 
         async def refund(_: Question) -> None:
             await room.refund(200, order_id=other)
@@ -1238,7 +1255,7 @@ async def test_nobody_approves_more_than_what_is_wanted(room: Room) -> None:
 async def test_the_amount_itself_is_no_less(room: Room) -> None:
     wish = await room.waiting()
 
-    outcome = await room.desk(**ASK).approve(wish.refund_id, Terminal(Reply.YES), 700)
+    outcome = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Terminal(Reply.YES), 700)
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("refunded", wish.refund_id)
 
@@ -1252,7 +1269,7 @@ async def test_the_question_says_all_in_a_few_lines(room: Room) -> None:
     room.shop.refund(room.order_id, 250, "Two")
     caller = AskingHost(Reply.NO)
 
-    outcome = await room.refund(caller=caller, reason='A "torn"\npage', **ASK)
+    outcome = await room.refund(caller=caller, reason='A "torn"\npage', **BY_AGENT_TOO)
 
     (item,) = order["items"]
     (question,) = caller.questions
@@ -1275,18 +1292,18 @@ async def test_the_question_names_what_it_comes_on_top_of(room: Room) -> None:
     first = (await room.refund()).earlier
     caller = AskingHost(Reply.YES)
 
-    second = await room.refund(caller=caller, named=first, reason="x" * 500, **ASK)
+    second = await room.refund(caller=caller, named=first, reason="x" * 500, **BY_AGENT_TOO)
 
     lines = caller.questions[0].text.splitlines()
     assert f'Reason given: "{"x" * 500}"' in lines
     assert (
-        f"This one comes on top of 1 earlier attempt or refund of this very amount: {first[0]}."
+        f"This would be another after 1 earlier attempt or refund of this amount: {first[0]}."
     ) in lines
     caller.replies = [Reply.NO]
-    await room.refund(caller=caller, named=second.earlier, **ASK)
+    await room.refund(caller=caller, named=second.earlier, **BY_AGENT_TOO)
     both = ", ".join(sorted(second.earlier))
     assert (
-        f"This one comes on top of 2 earlier attempts or refunds of this very amount: {both}."
+        f"This would be another after 2 earlier attempts or refunds of this amount: {both}."
     ) in caller.questions[1].text.splitlines()
 
 
@@ -1296,7 +1313,7 @@ async def test_the_warnings_come_right_after_the_money(room: Room) -> None:
     await room.desk().decline(other.refund_id, IN_TERMINAL, "a terminal")
     caller = AskingHost(Reply.NO)
 
-    await room.refund(699, caller, **ASK)
+    await room.refund(699, caller, **BY_AGENT_TOO)
 
     assert caller.questions[0].text.splitlines()[2:5] == [
         "An attempt of $3.00 isn't on the order, and could still show: then both are paid.",
@@ -1312,7 +1329,7 @@ async def test_a_person_is_told_what_another_person_had_to_say(room: Room) -> No
     )
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
 
     assert (
         "A person said what became of an attempt of $3.00, because the order doesn't tell."
@@ -1326,7 +1343,7 @@ async def test_a_person_is_told_that_the_ledger_is_an_older_copy(room: Room) -> 
     file.write_text(str(int(file.read_text()) + 5))
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
 
     assert (
         "The refund ledger on this machine is an older copy of itself: a refund that it doesn't know "
@@ -1342,7 +1359,7 @@ async def test_what_the_order_does_not_tell_is_said_to_be_unknown(room: Room) ->
         )
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
 
     lines = caller.questions[0].text.splitlines()
     assert 'Customer: "not known"' in lines
@@ -1352,7 +1369,7 @@ async def test_what_the_order_does_not_tell_is_said_to_be_unknown(room: Room) ->
 async def test_a_printed_item_is_asked_about_with_its_size(room: Room) -> None:
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, order_id="ord_shirt", **ASK)
+    await room.refund(caller=caller, order_id="ord_shirt", **BY_AGENT_TOO)
 
     item = room.shop.order("ord_shirt")["items"][0]
     assert f'1 x "{item["productName"]}" ("{item["variantName"]}")' in caller.questions[0].text
@@ -1367,7 +1384,7 @@ async def test_what_others_wrote_is_cut_short_in_the_question(room: Room) -> Non
         )
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, reason="r" * 501, **ASK)
+    await room.refund(caller=caller, reason="r" * 501, **BY_AGENT_TOO)
 
     lines = caller.questions[0].text.splitlines()
     assert f'Items: 1 x "{"p" * 80}" ("{"v" * 79}…")' in lines
@@ -1388,37 +1405,49 @@ async def test_at_most_ten_items_are_named(room: Room, count: int, more: str) ->
         )
     caller = AskingHost(Reply.NO)
 
-    await room.refund(caller=caller, **ASK)
+    await room.refund(caller=caller, **BY_AGENT_TOO)
 
     (items,) = (line for line in caller.questions[0].text.splitlines() if "Items" in line)
     assert items == "Items: " + "; ".join(f'1 x "Page {n}"' for n in range(1, 11)) + more
 
 
-async def test_at_most_ten_earlier_refunds_are_named(room: Room) -> None:
-    for _ in range(12):
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (12, " and 2 more")])
+async def test_at_most_ten_earlier_refunds_are_named(room: Room, count: int, more: str) -> None:
+    for _ in range(count):
         room.shop.refund(room.order_id, 5, "By hand")
     caller = AskingHost(Reply.NO)
 
-    await room.refund(5, caller, named=room.listed(), **ASK)
+    await room.refund(5, caller, named=room.listed(), **BY_AGENT_TOO)
 
     lines = caller.questions[0].text.splitlines()
-    assert f"Refunded before: {', '.join(['$0.05'] * 10)} and 2 more." in lines
+    assert f"Refunded before: {', '.join(['$0.05'] * 10)}{more}." in lines
     first = ", ".join(sorted(room.listed())[:10])
     assert (
-        f"This one comes on top of 12 earlier attempts or refunds of this very amount: {first} and 2 more."
+        f"This would be another after {count} earlier attempts or refunds of this amount: {first}{more}."
     ) in lines
 
 
 # Which grade is needed, and how the asking stands
 
 
-@pytest.mark.parametrize(
-    ("mode", "without", "with_doubts"),
-    [("off", "setting", "setting"), ("ask", "agent", "chat"), ("human", "chat", "chat")],
-)
-def test_which_grade_is_needed(mode: Any, without: Grade, with_doubts: Grade) -> None:
-    assert grade_needed(mode, ()) == without
-    assert grade_needed(mode, (Doubt("declined"),)) == with_doubts
+@pytest.mark.parametrize("floor", GRADES)
+@pytest.mark.parametrize("doubts", [(), (Doubt("declined"),)])
+@pytest.mark.parametrize("is_further", [False, True])
+def test_which_grade_is_needed(floor: Grade, doubts: tuple[Doubt, ...], is_further: bool) -> None:
+    def needed(outside_policy: Grade | None, *, is_above_pin_limit: bool) -> Grade:
+        return grade_needed(
+            floor, doubts, is_further=is_further, is_above_pin_limit=is_above_pin_limit,
+            outside_policy=outside_policy,
+        )  # fmt: skip
+
+    is_raised = floor == "agent" and (doubts or is_further)
+    usual: Grade = "chat" if is_raised else floor
+    assert needed(None, is_above_pin_limit=False) == usual
+    assert needed(None, is_above_pin_limit=True) == "pin"
+    assert needed("chat", is_above_pin_limit=True) == "pin"
+    for outside in GRADES:
+        raised = max(usual, outside, key=GRADES.index)
+        assert needed(outside, is_above_pin_limit=False) == raised
 
 
 THEN = Instant(START, 5000.0, "this start")
@@ -1426,7 +1455,7 @@ NEVER_ASKED = Wish(
     refund_id="rfi_1", order_id="ord_1", amount_in_cents=700, reason="Torn", in_addition_to=(),
     revision=1, grade_needed="agent", shown="[]", created_at=START, previewed=THEN, status="waiting",
 )  # fmt: skip
-ASKED = Asked(1, "rfi_1", 1, THEN)
+ASKED = Asked(1, "rfi_1", 1, THEN, "form")
 
 
 @pytest.mark.parametrize(

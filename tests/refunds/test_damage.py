@@ -62,7 +62,7 @@ def refund(host: KillableHost, arguments: dict[str, Any]) -> Answer:
 
 def can_read(host: KillableHost) -> bool:
     answer = host.call("get_order", order_id="ord_shirt")
-    return answer is not None and answer.says["order_id"] == "ord_shirt"
+    return answer is not None and answer.says["orders"][0]["order_id"] == "ord_shirt"
 
 
 def nothing_was_sent(answer: Answer) -> bool:
@@ -202,8 +202,10 @@ def put_back_afterwards(ledger: Path) -> Iterator[None]:
     shutil.copytree(ledger.parent, backup)
     yield
     ledger.parents[1].chmod(0o700)
-    shutil.rmtree(ledger.parent)
-    backup.rename(ledger.parent)
+    while backup.exists():
+        with suppress(OSError):  # the server put a file of its own there meanwhile
+            shutil.rmtree(ledger.parent, ignore_errors=True)
+            backup.rename(ledger.parent)
 
 
 def looks(ledger: Path) -> object:
@@ -233,6 +235,7 @@ def refusals(
     return wrong
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_damaged_under_a_server_lets_no_money_go_until_it_is_put_back(
     start: Start, shop: WatchedShop, ledger: Path
 ) -> None:
@@ -271,6 +274,7 @@ def test_a_server_that_finds_a_damaged_ledger_lets_no_money_go(
     assert shop.refunds() == [(first["order_id"], 700)]
 
 
+@pytest.mark.slow
 def test_a_ledger_that_somebody_else_holds_lets_no_money_go(
     start: Start, shop: WatchedShop, ledger: Path
 ) -> None:
@@ -312,6 +316,7 @@ def held_by_another(ledger: Path) -> Iterator[None]:
 # Disks
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_IS_ROOT and shutil.which("setpriv") is None, reason="root can write anything")
 @pytest.mark.parametrize("what", with_slow(["both"], ["the file", "its folder"]))
 def test_a_ledger_that_is_read_only_lets_no_money_go(
@@ -336,6 +341,7 @@ def test_a_ledger_that_is_read_only_lets_no_money_go(
     assert posts(shop) == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_may_write_no_more_lets_no_money_go(start: Start, shop: WatchedShop) -> None:
     host = start()
     first = refund(host, wanted(shop))

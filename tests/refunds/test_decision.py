@@ -8,24 +8,24 @@ from typing import Any, get_args
 
 import pytest
 
-from clawver_orders.caller import Grade, Reply
+from clawver_orders.caller import GRADES, Grade, Reply
 from clawver_orders.errors import RefusedError
 from clawver_orders.instants import Instant
 from clawver_orders.refunds.approvals import Asking
-from clawver_orders.refunds.case import Case, Permission
-from clawver_orders.refunds.decision import (
+from clawver_orders.refunds.case import (
     About,
+    Case,
     Obstacle,
+    Permission,
     Refused,
     Repeat,
     Send,
     Step,
     Wait,
-    stands_in_the_way,
-    who_lets_it_go,
 )
+from clawver_orders.refunds.decision import stands_in_the_way, who_lets_it_go
 from clawver_orders.refunds.matching import Earlier
-from clawver_orders.refunds.records import GRADES, Wish
+from clawver_orders.refunds.records import Wish
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WISH = Wish(
@@ -35,9 +35,11 @@ WISH = Wish(
 )  # fmt: skip
 OTHER = replace(WISH, refund_id="rfi_other", amount_in_cents=699)
 FOR_A_PERSON = replace(WISH, grade_needed="chat")
+BY_SETTING = replace(WISH, grade_needed="setting")
 REFUNDED = Earlier(("re_1",), ())
 UNREADABLE = RefusedError("the store is away", next_step="Wait.")
 IMPOSSIBLE = RefusedError("nothing is left", next_step="Ask for less.")
+FORBIDDEN = RefusedError("the policy forbids it", next_step="Tell the merchant.")
 
 Change = Mapping[str, Any]
 
@@ -45,7 +47,7 @@ Change = Mapping[str, Any]
 
 FREE = Case(
     amount_in_cents=700, named=frozenset(), in_flight=None, declined=None, earlier=Earlier((), ()),
-    unreadable=None, limit_in_cents=700, impossible=None, spent_in_cents=300,
+    unreadable=None, limit_in_cents=700, impossible=None, forbidden=None, spent_in_cents=300,
     daily_limit_in_cents=1000, asked_elsewhere=None,
 )  # fmt: skip
 """As much as may just be, and nothing in the way."""
@@ -57,6 +59,7 @@ OBSTACLES: tuple[tuple[Change, Obstacle], ...] = (
     ({"named": frozenset({"re_1"})}, "nothing to add to"),
     ({"limit_in_cents": 699}, "limit"),
     ({"impossible": IMPOSSIBLE}, Refused(IMPOSSIBLE)),
+    ({"forbidden": FORBIDDEN}, Refused(FORBIDDEN)),
     ({"spent_in_cents": 301}, "daily limit"),
     ({"asked_elsewhere": OTHER}, About("asked elsewhere", OTHER)),
 )
@@ -112,7 +115,7 @@ def test_a_further_refund_names_all_the_earlier_ones_and_no_others(
 # Who lets it go
 
 UNASKED = Permission(
-    wish=WISH, mode="ask", is_person=False, can_ask=False, grade="chat",
+    wish=WISH, is_person=False, can_ask=False, grade="chat",
     named_other_revision=False, confirmed=False, reply=None, dismissed_another=False,
     asked_in_vain=False, only_terminal_asks=False, stands=Asking.POSSIBLE, asked_about_another=None,
 )  # fmt: skip
@@ -122,7 +125,7 @@ RULES: tuple[tuple[Change, Step], ...] = (
     ({"named_other_revision": True}, "show"),
     ({"reply": Reply.YES}, Send("chat")),
     ({"is_person": True}, "ask"),
-    ({"mode": "off"}, Send("setting")),
+    ({"wish": BY_SETTING}, Send("setting")),
     ({"dismissed_another": True}, "show dismissed"),
     ({"can_ask": True}, "ask"),
     ({"wish": FOR_A_PERSON}, "show"),
@@ -164,10 +167,22 @@ def test_who_can_ask_is_asked_about_the_current_revision_instead_of_another() ->
     assert who_lets_it_go(replace(case, asked_in_vain=True)) == "show"
 
 
-@pytest.mark.parametrize("mode", ["ask", "human", "off"])
-def test_only_where_nobody_is_asked_the_setting_sends(mode: str) -> None:
-    case = replace(UNASKED, mode=mode)  # type: ignore[arg-type]
-    assert who_lets_it_go(case) == (Send("setting") if mode == "off" else "show")
+@pytest.mark.parametrize("needed", GRADES)
+def test_only_where_nobody_is_asked_the_setting_sends(needed: Grade) -> None:
+    case = replace(UNASKED, wish=replace(WISH, grade_needed=needed))
+    assert who_lets_it_go(case) == (Send("setting") if needed == "setting" else "show")
+
+
+@pytest.mark.parametrize("needed", GRADES)
+@pytest.mark.parametrize("grade", GRADES[1:])
+def test_only_who_is_worth_enough_is_asked(grade: Grade, needed: Grade) -> None:
+    case = replace(
+        UNASKED, wish=replace(WISH, grade_needed=needed), grade=grade, can_ask=True, confirmed=True
+    )
+    ranks = get_args(Grade).index
+    asked = needed != "setting" and ranks(grade) >= ranks(needed)
+    otherwise: Step = Send("setting") if needed == "setting" else "show"
+    assert who_lets_it_go(case) == ("ask" if asked else otherwise)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +228,12 @@ def test_a_yes_sends_where_its_grade_suffices(reply: Reply, grade: Grade, needed
     assert who_lets_it_go(case) == (Send(worth) if suffices else "show too weak")
 
 
-@pytest.mark.parametrize("mode", ["ask", "human", "off"])
+@pytest.mark.parametrize("needed", GRADES)
 @pytest.mark.parametrize("reply", NO_YES)
-def test_no_other_answer_sends_anything(reply: Reply, mode: str) -> None:
-    case = replace(
-        UNASKED, reply=reply, mode=mode, grade="pin", confirmed=True, can_ask=True  # type: ignore[arg-type]
-    )  # fmt: skip
+def test_no_other_answer_sends_anything(reply: Reply, needed: Grade) -> None:
+    wish = replace(WISH, grade_needed=needed)
+    case = replace(UNASKED, wish=wish, reply=reply, grade="pin", confirmed=True, can_ask=True)
+
     assert who_lets_it_go(case) == "show dismissed"
 
 

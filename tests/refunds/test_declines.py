@@ -17,33 +17,33 @@ from tests.refunds.room import (
     wish_of,
 )
 
-from clawver_orders.caller import Grade, Question, Reply, Script
+from clawver_orders.caller import DECLINES_COUNT, WAITS, Approval, Grade, Question, Reply, Script
 from clawver_orders.errors import ClawverError, RefusedError
 from clawver_orders.refunds import outcome as words
 from clawver_orders.refunds.outcome import Outcome
-from clawver_orders.refunds.records import DECLINES_COUNT, WAITS, Approval, Wish
+from clawver_orders.refunds.records import Limits, Wish
 
-ASK: dict[str, Any] = {"refund_approval": "ask"}
-HUMAN: dict[str, Any] = {"refund_approval": "human"}
+BY_AGENT_TOO: dict[str, Any] = {"refund_approval": "agent"}
+BY_CHAT: dict[str, Any] = {"refund_approval": "chat"}
 DAY = DECLINES_COUNT.total_seconds()
 
 
 async def decline(room: Room, wish: Wish | str) -> Outcome:
     """A person declines in the terminal."""
     refund_id = wish if isinstance(wish, str) else wish.refund_id
-    return await room.desk(**ASK).decline(refund_id, IN_TERMINAL, "a terminal")
+    return await room.desk(**BY_AGENT_TOO).decline(refund_id, IN_TERMINAL, "a terminal")
 
 
 async def declined(room: Room, cents: int = 700) -> Wish:
     """One that a person declined when they were asked."""
-    outcome = await room.refund(cents, AskingHost(Reply.NO), **ASK)
+    outcome = await room.refund(cents, AskingHost(Reply.NO), **BY_AGENT_TOO)
     assert outcome.status == "declined"
     return wish_of(outcome)
 
 
 async def sent_by_agent(room: Room) -> str:
     """The id of a refund that an agent sent while a person was still shown the question."""
-    asked, desk = await room.asked(), room.desk(**ASK)
+    asked, desk = await room.asked(), room.desk(**BY_AGENT_TOO)
     room.passes(121)
     await desk.confirm(asked, 1, Script())
     assert (await desk.confirm(asked, 1, Script())).status == "refunded"
@@ -52,7 +52,7 @@ async def sent_by_agent(room: Room) -> str:
 
 async def refused(room: Room) -> str:
     """The same of one that Clawver refused."""
-    asked, desk = await room.asked(), room.desk(**ASK)
+    asked, desk = await room.asked(), room.desk(**BY_AGENT_TOO)
     room.passes(121)
     await desk.confirm(asked, 1, Script())
     room.shop.add_fault("status_before", method="POST", status=400)
@@ -66,14 +66,14 @@ async def says_no(room: Room, refund_id: str, where: str) -> Outcome:
     if where == "terminal":
         return await decline(room, refund_id)
     no = Modern(refund_id, Reply.NO, room.question_number)
-    return await room.desk(**ASK).refund(room.order_id, 700, "Torn", (), no)
+    return await room.desk(**BY_AGENT_TOO).refund(room.order_id, 700, "Torn", (), no)
 
 
 async def needs(room: Room, cents: int = 699) -> str:
     """Who has to approve another amount on the order."""
-    outcome = await room.refund(cents, **ASK)
-    assert outcome.status == "needs_confirmation"
-    return str(outcome.approver)
+    outcome = await room.refund(cents, **BY_AGENT_TOO)
+    assert outcome.status == "needs_approval"
+    return str(outcome.needs)
 
 
 # The same amount
@@ -81,7 +81,7 @@ async def needs(room: Room, cents: int = 699) -> str:
 
 async def test_a_decline_is_written_down_and_ends_the_asking(room: Room) -> None:
     caller = AskingHost(Reply.NO)
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     wish = wish_of(outcome)
     assert outcome == Outcome("declined", room.order_id, 700, wish=wish)
@@ -101,7 +101,7 @@ async def test_a_decline_is_written_down_and_ends_the_asking(room: Room) -> None
     assert f"clawver-orders approve {wish.refund_id}" in told
 
 
-@pytest.mark.parametrize("mode", ["ask", "human", "off"])
+@pytest.mark.parametrize("mode", ["agent", "chat", "off"])
 async def test_the_same_amount_is_not_asked_about_again_for_a_day(room: Room, mode: str) -> None:
     wish = await declined(room)
     caller = AskingHost()
@@ -126,10 +126,10 @@ async def test_after_a_day_it_can_be_asked_about_again(room: Room) -> None:
     room.passes(DAY)
     caller = AskingHost(Reply.YES)
 
-    shown = await room.refund(**ASK)
-    sent = await room.refund(caller=caller, **ASK)
+    shown = await room.refund(**BY_AGENT_TOO)
+    sent = await room.refund(caller=caller, **BY_AGENT_TOO)
 
-    assert (shown.status, shown.approver) == ("needs_confirmation", "agent")
+    assert (shown.status, shown.needs) == ("needs_approval", "agent")
     assert (wish_of(shown).refund_id, wish_of(shown).revision) == (wish.refund_id, 2)
     assert (sent.status, wish_of(sent).refund_id) == ("refunded", wish.refund_id)
     assert "declined" not in caller.questions[0].text
@@ -143,11 +143,11 @@ async def test_a_clock_that_is_set_ends_no_decline_and_prolongs_none(
     await declined(room)
     room.at += ahead
     room.up += DAY - 1
-    assert (await room.refund(**ASK)).status == "declined"
+    assert (await room.refund(**BY_AGENT_TOO)).status == "declined"
 
     room.up += 1
 
-    assert (await room.refund(**ASK)).status == "needs_confirmation"
+    assert (await room.refund(**BY_AGENT_TOO)).status == "needs_approval"
 
 
 async def test_a_decline_that_was_brought_along_sends_nothing(room: Room) -> None:
@@ -165,7 +165,7 @@ async def test_a_decline_that_came_with_a_confirmation_holds(room: Room) -> None
     number = await room.ledger.ask(wish, "form", ACTOR)
     no = Modern(wish.refund_id, Reply.NO, number)
 
-    outcome = await room.desk(**ASK).confirm(wish.refund_id, 1, no)
+    outcome = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, no)
 
     assert (outcome.status, room.posts()) == ("declined", 0)
     assert [event for event, _, _ in await room.trail(wish)][-2:] == ["answered", "declined"]
@@ -183,7 +183,7 @@ async def test_a_decline_reaches_the_refund_whichever_revision_was_seen(
         room.passes(121)
         if why == "another payment":
             room.shop.refund(room.order_id, 5, "By hand")
-        await room.refund(reason="Again", **ASK)
+        await room.refund(reason="Again", **BY_AGENT_TOO)
 
     if how == "by the host":
 
@@ -192,18 +192,21 @@ async def test_a_decline_reaches_the_refund_whichever_revision_was_seen(
                 await meanwhile(question)
                 return await super().ask(question)
 
-        outcome = await room.refund(caller=Slow(Reply.NO), **ASK)
+        outcome = await room.refund(caller=Slow(Reply.NO), **BY_AGENT_TOO)
     else:
         asked = await room.asked()
         await meanwhile(None)
         number = 0 if why == "unknown question" else room.question_number
-        outcome = await room.refund(caller=Modern(asked, Reply.NO, number), **ASK)
+        outcome = await room.refund(caller=Modern(asked, Reply.NO, number), **BY_AGENT_TOO)
 
     wish = wish_of(outcome)
     assert outcome.status == "declined"
     assert (await room.found(wish)).status == "declined"
-    confirmed = await room.desk(**ASK).confirm(wish.refund_id, wish.revision, Script())
-    assert (confirmed.status, (await room.refund(**ASK)).status) == ("declined", "declined")
+    confirmed = await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, wish.revision, Script())
+    assert (confirmed.status, (await room.refund(**BY_AGENT_TOO)).status) == (
+        "declined",
+        "declined",
+    )
     assert room.given_back().count(700) == 0
 
 
@@ -218,8 +221,8 @@ async def test_a_refund_is_declined_once(room: Room) -> None:
         ("declined", IN_TERMINAL.who, "revision 1"),
         ("declined", IN_TERMINAL.who, "again"),
     ]
-    assert await needs(room) == "person"
-    assert (await room.refund(699, AskingHost(Reply.YES), **ASK)).status == "refunded"
+    assert await needs(room) == "chat"
+    assert (await room.refund(699, AskingHost(Reply.YES), **BY_AGENT_TOO)).status == "refunded"
 
 
 async def test_what_expired_can_be_declined(room: Room) -> None:
@@ -227,7 +230,7 @@ async def test_what_expired_can_be_declined(room: Room) -> None:
     room.passes(WAITS.total_seconds())
 
     assert (await decline(room, wish)).status == "declined"
-    assert (await room.refund(**ASK)).status == "declined"
+    assert (await room.refund(**BY_AGENT_TOO)).status == "declined"
 
 
 async def test_a_clock_that_is_set_back_takes_no_earlier_refund_for_a_later_one(
@@ -235,12 +238,12 @@ async def test_a_clock_that_is_set_back_takes_no_earlier_refund_for_a_later_one(
 ) -> None:
     first = await room.refund()
     room.at -= timedelta(seconds=300)
-    further = wish_of(await room.refund(named=first.earlier, **ASK))
+    further = wish_of(await room.refund(named=first.earlier, **BY_AGENT_TOO))
 
     said = await decline(room, further)
 
     assert (said.status, wish_of(said).refund_id) == ("declined", further.refund_id)
-    confirmed = await room.desk(**ASK).confirm(further.refund_id, 1, Script())
+    confirmed = await room.desk(**BY_AGENT_TOO).confirm(further.refund_id, 1, Script())
     assert (confirmed.status, room.given_back()) == ("declined", [700])
 
 
@@ -251,7 +254,7 @@ async def test_a_person_approves_in_the_terminal_what_was_declined(room: Room) -
     wish = await declined(room)
     caller = Terminal(Reply.YES)
 
-    outcome = await room.desk(**HUMAN).approve(wish.refund_id, caller)
+    outcome = await room.desk(**BY_CHAT).approve(wish.refund_id, caller)
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("refunded", wish.refund_id)
     assert (wish_of(outcome).revision, wish_of(outcome).in_addition_to) == (2, ())
@@ -269,18 +272,18 @@ async def test_a_person_approves_in_the_terminal_what_was_declined(room: Room) -
 async def test_only_a_persons_yes_ends_a_decline(room: Room, reply: Reply) -> None:
     """That they were asked once more in the terminal gives nobody else leave to ask again."""
     wish = await declined(room)
-    await room.desk(**ASK).approve(wish.refund_id, Terminal(reply))
+    await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Terminal(reply))
     caller = AskingHost()
 
-    outcome = await room.refund(caller=caller, **ASK)
+    outcome = await room.refund(caller=caller, **BY_AGENT_TOO)
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("declined", wish.refund_id)
     assert (caller.questions, room.posts()) == ([], 0)
-    sent = await room.desk(**ASK).approve(wish.refund_id, Terminal(Reply.YES))
+    sent = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Terminal(Reply.YES))
     assert sent.status == "refunded"
 
 
-@pytest.mark.parametrize("mode", ["ask", "human", "off"])
+@pytest.mark.parametrize("mode", ["agent", "chat", "off"])
 async def test_a_program_in_the_terminal_reopens_no_decline(room: Room, mode: str) -> None:
     class Program(Terminal):
         grade: Grade = "agent"
@@ -297,7 +300,7 @@ async def test_what_a_person_approved_after_all_is_no_longer_declined(room: Room
     """Their yes is the last word, also where the request never left."""
     wish = await declined(room)
     room.shop.add_fault("status_before", method="POST", status=400)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     with pytest.raises(RefusedError):
         await desk.approve(wish.refund_id, Terminal(Reply.YES))
 
@@ -316,12 +319,12 @@ async def test_a_decline_is_not_got_round_by_a_cent(room: Room, cents: int, when
     if when == "before":
         await room.waiting(cents)
     await decline(room, first)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     other = await room.waiting(cents)
     outcome = await desk.confirm(other.refund_id, other.revision, Script())
 
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert wish_of(outcome).revision == (2 if when == "before" else 1)
     assert room.posts() == 0
 
@@ -329,11 +332,11 @@ async def test_a_decline_is_not_got_round_by_a_cent(room: Room, cents: int, when
 async def test_a_decline_reaches_what_waits_to_be_confirmed(room: Room) -> None:
     other = await room.waiting(699)
     await declined(room)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     for revision in (1, 2):
         outcome = await desk.confirm(other.refund_id, revision, Script())
-        assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+        assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert (wish_of(outcome).refund_id, wish_of(outcome).revision) == (other.refund_id, 2)
     assert room.posts() == 0
 
@@ -342,7 +345,7 @@ async def test_a_person_is_told_of_the_decline_and_may_approve(room: Room) -> No
     await declined(room)
     caller = AskingHost(Reply.YES)
 
-    outcome = await room.refund(699, caller, **ASK)
+    outcome = await room.refund(699, caller, **BY_AGENT_TOO)
 
     assert (outcome.status, wish_of(outcome).grade_needed) == ("refunded", "chat")
     assert (
@@ -351,7 +354,7 @@ async def test_a_person_is_told_of_the_decline_and_may_approve(room: Room) -> No
     )
 
 
-@pytest.mark.parametrize("mode", ["ask", "human"])
+@pytest.mark.parametrize("mode", ["agent", "chat"])
 async def test_who_was_asked_before_the_decline_did_not_approve_knowing_it(
     room: Room, mode: str
 ) -> None:
@@ -364,7 +367,7 @@ async def test_who_was_asked_before_the_decline_did_not_approve_knowing_it(
 
     shown = await room.refund(caller=Slow(Reply.YES), refund_approval=mode)
 
-    assert (shown.status, shown.approver) == ("needs_confirmation", "person")
+    assert (shown.status, shown.needs) == ("needs_approval", "chat")
     assert (wish_of(shown).revision, room.posts()) == (2, 0)
     caller = AskingHost(Reply.YES)
     assert (await room.refund(caller=caller, refund_approval=mode)).status == "refunded"
@@ -374,7 +377,7 @@ async def test_who_was_asked_before_the_decline_did_not_approve_knowing_it(
 async def test_a_decline_needs_a_person_for_a_day(room: Room) -> None:
     await declined(room)
     room.passes(DAY - 1)
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
 
     room.passes(1)
 
@@ -385,9 +388,9 @@ async def test_a_decline_is_about_its_own_order(room: Room) -> None:
     await declined(room)
     other = room.sell(2000)
 
-    outcome = await room.refund(order_id=other, **ASK)
+    outcome = await room.refund(order_id=other, **BY_AGENT_TOO)
 
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "agent")
+    assert (outcome.status, outcome.needs) == ("needs_approval", "agent")
 
 
 async def test_where_nobody_is_asked_another_amount_needs_nobody(room: Room) -> None:
@@ -397,24 +400,24 @@ async def test_where_nobody_is_asked_another_amount_needs_nobody(room: Room) -> 
     shown = await room.desk().confirm(waiting.refund_id, 1, Script())
     sent = await room.desk().confirm(waiting.refund_id, wish_of(shown).revision, Script())
 
-    assert [shown.status, sent.status] == ["needs_confirmation", "refunded"]
+    assert [shown.status, sent.status] == ["needs_approval", "refunded"]
     assert (await room.refund(701)).status == "refunded"
 
 
 async def test_a_yes_to_another_amount_ends_no_decline(room: Room) -> None:
     waiting = await room.waiting(500)
     await declined(room)
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
 
-    sent = await room.desk(**ASK).approve(waiting.refund_id, Terminal(Reply.YES))
+    sent = await room.desk(**BY_AGENT_TOO).approve(waiting.refund_id, Terminal(Reply.YES))
 
-    assert (sent.status, await needs(room)) == ("refunded", "person")
+    assert (sent.status, await needs(room)) == ("refunded", "chat")
 
 
 async def test_a_decline_ends_when_a_person_approves_that_very_refund(room: Room) -> None:
     wish = await declined(room)
 
-    sent = await room.desk(**ASK).approve(wish.refund_id, Terminal(Reply.YES))
+    sent = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Terminal(Reply.YES))
 
     assert (sent.status, await needs(room)) == ("refunded", "agent")
 
@@ -422,12 +425,12 @@ async def test_a_decline_ends_when_a_person_approves_that_very_refund(room: Room
 async def test_a_decline_is_not_settled_by_an_earlier_yes(room: Room) -> None:
     """Which was wanted first says nothing about which was decided first."""
     first, second = await room.waiting(700), await room.waiting(500)
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     assert (await desk.approve(second.refund_id, Terminal(Reply.YES))).status == "refunded"
 
     await decline(room, first)
 
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
 
 
 async def test_a_no_is_noted_and_declines_in_one_step(
@@ -438,38 +441,40 @@ async def test_a_no_is_noted_and_declines_in_one_step(
     async def cancelled(*_: object) -> Wish:
         raise Left("the call ends here", 0)
 
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     monkeypatch.setattr(desk, "_declined", cancelled)
     with pytest.raises(Left):
         await desk.refund(room.order_id, 700, "Torn", (), AskingHost(Reply.NO))
 
     (wish,) = (await room.ledger.of_order(room.order_id)).wishes
     assert wish.status == "declined"
-    assert (await room.desk(**ASK).confirm(wish.refund_id, 1, Script())).status == "declined"
+    assert (
+        await room.desk(**BY_AGENT_TOO).confirm(wish.refund_id, 1, Script())
+    ).status == "declined"
 
 
 async def test_what_no_person_approved_settles_no_decline(room: Room) -> None:
     await declined(room)
     assert (await room.refund(500)).status == "refunded"
 
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
 
 
 async def test_an_attempt_that_was_given_up_reaches_what_was_wanted_before_it(room: Room) -> None:
     other = await room.waiting(699)
     await room.not_recorded(700)
     posts = room.posts()
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
 
     for revision in (1, 2):
         outcome = await desk.confirm(other.refund_id, revision, Script())
-        assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+        assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert room.posts() == posts
 
 
 async def test_an_attempt_that_landed_late_needs_nobody_any_more(room: Room) -> None:
     attempt = await room.not_recorded(700)
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
     room.lands(700)
     assert (await room.desk().check(attempt.refund_id)).status == "refunded"
 
@@ -485,14 +490,14 @@ async def test_after_two_declines_only_the_terminal_asks(
 ) -> None:
     first = await declined(room, amounts[0])
     if amounts[0] == amounts[1]:
-        await room.desk(**ASK).approve(first.refund_id, Terminal(Reply.NO))
+        await room.desk(**BY_AGENT_TOO).approve(first.refund_id, Terminal(Reply.NO))
     else:
         await declined(room, amounts[1])
-    caller, desk = AskingHost(), room.desk(**ASK)
+    caller, desk = AskingHost(), room.desk(**BY_AGENT_TOO)
 
     outcome = await desk.refund(room.order_id, 500, "Torn", (), caller)
 
-    assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
+    assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
     assert (caller.questions, room.posts()) == ([], 0)
     told = words.next_step(outcome, room.parts.settings)
     assert f"clawver-orders approve {wish_of(outcome).refund_id}" in told
@@ -506,7 +511,7 @@ async def test_declining_one_refund_twice_is_one_decline(room: Room) -> None:
     wish = await declined(room)
     await decline(room, wish)
 
-    assert (await room.refund(699, AskingHost(Reply.YES), **ASK)).status == "refunded"
+    assert (await room.refund(699, AskingHost(Reply.YES), **BY_AGENT_TOO)).status == "refunded"
 
 
 async def test_two_declines_more_than_a_day_apart_are_not_two(room: Room) -> None:
@@ -514,7 +519,7 @@ async def test_two_declines_more_than_a_day_apart_are_not_two(room: Room) -> Non
     room.passes(DAY)
     await declined(room, 699)
 
-    assert (await room.refund(500, AskingHost(Reply.YES), **ASK)).status == "refunded"
+    assert (await room.refund(500, AskingHost(Reply.YES), **BY_AGENT_TOO)).status == "refunded"
 
 
 async def test_after_a_day_forms_ask_again(room: Room) -> None:
@@ -522,25 +527,27 @@ async def test_after_a_day_forms_ask_again(room: Room) -> None:
     await declined(room, 699)
     room.passes(DAY)
 
-    assert (await room.refund(500, AskingHost(Reply.YES), **ASK)).status == "refunded"
+    assert (await room.refund(500, AskingHost(Reply.YES), **BY_AGENT_TOO)).status == "refunded"
 
 
+@pytest.mark.parametrize("approved", ["another", "both of them"])
 async def test_after_two_declines_no_agent_goes_on_though_a_person_approved_something(
-    room: Room,
+    room: Room, approved: str
 ) -> None:
     """No form is shown, so nobody would be asked: then an agent's word must not do instead."""
-    await declined(room, 700)
-    await declined(room, 699)
-    waiting = await room.waiting(500)
-    desk = room.desk(**ASK)
-    assert (await desk.approve(waiting.refund_id, Terminal(Reply.YES))).status == "refunded"
+    no = [await declined(room, 700), await declined(room, 699)]
+    yes = [await room.waiting(500)] if approved == "another" else no
+    desk = room.desk(**BY_AGENT_TOO)
+    for wish in yes:
+        told = await desk.approve(wish.refund_id, Terminal(Reply.YES))
+        assert told.status == "refunded"
 
     for caller in (AskingHost(), Script()):
         shown = await desk.refund(room.order_id, 400, "Torn", (), caller)
         wish = wish_of(shown)
         outcome = await desk.confirm(wish.refund_id, wish.revision, caller)
-        assert (outcome.status, outcome.approver) == ("needs_confirmation", "person")
-    assert room.given_back() == [500]
+        assert (outcome.status, outcome.needs) == ("needs_approval", "chat")
+    assert room.given_back() == [wish.amount_in_cents for wish in yes]
 
 
 # A decline of what was sent
@@ -550,7 +557,7 @@ async def test_after_two_declines_no_agent_goes_on_though_a_person_approved_some
 async def test_a_decline_of_what_a_person_approved_changes_nothing(room: Room, where: str) -> None:
     """They approve in the terminal, and then close the form that a host still shows."""
     asked = await room.asked()
-    sent = await room.desk(**ASK).approve(asked, Terminal(Reply.YES))
+    sent = await room.desk(**BY_AGENT_TOO).approve(asked, Terminal(Reply.YES))
 
     told = await says_no(room, asked, where)
 
@@ -573,12 +580,12 @@ async def test_a_decline_of_what_an_agent_sent_holds_for_whatever_follows(
 
     assert (told.status, wish_of(told).refund_id) == ("refunded", asked)
     assert [d.verdict for d in wish_of(told).decisions] == ["approve", "decline"]
-    assert await needs(room) == "person"
-    await room.refund(698, host, **ASK)
+    assert await needs(room) == "chat"
+    await room.refund(698, host, **BY_AGENT_TOO)
     assert "A person declined $7.00 on this order in the last 24 hours, when it had been sent." in (
         host.questions[0].text.splitlines()
     )
-    assert (await room.refund(**ASK)).status == "already_refunded"
+    assert (await room.refund(**BY_AGENT_TOO)).status == "already_refunded"
     assert room.given_back() == [700]
 
 
@@ -587,7 +594,7 @@ async def test_a_decline_of_what_the_setting_sent_holds_too(room: Room) -> None:
 
     told = await decline(room, wish)
 
-    assert (told.status, await needs(room)) == ("refunded", "person")
+    assert (told.status, await needs(room)) == ("refunded", "chat")
 
 
 async def test_a_decline_while_it_is_being_sent_is_kept(room: Room) -> None:
@@ -596,7 +603,9 @@ async def test_a_decline_while_it_is_being_sent_is_kept(room: Room) -> None:
     wish = await room.waiting()
     records = await room.ledger.of_order(room.order_id)
     agent = Approval("agent", "confirm_refund", "agent by confirm_refund")
-    await room.ledger.begin_send(records.number, wish, agent, None, (), None, 10**6, "another")
+    await room.ledger.begin_send(
+        records.number, wish, agent, None, (), None, Limits(10**6), "another"
+    )
 
     told = await says_no(room, asked, "host")
 
@@ -609,7 +618,7 @@ async def test_a_decline_while_it_is_being_sent_is_kept(room: Room) -> None:
 async def test_a_late_decline_tells_of_an_attempt_that_may_still_land(room: Room) -> None:
     asked = await room.asked()
     room.shop.add_fault("drop_before", method="POST")
-    await room.desk(**ASK).approve(asked, Terminal(Reply.YES))
+    await room.desk(**BY_AGENT_TOO).approve(asked, Terminal(Reply.YES))
     for _ in range(2):
         room.passes(10)
         await room.desk().check(asked)
@@ -625,12 +634,12 @@ async def test_a_decline_of_what_was_refused_holds(room: Room, where: str) -> No
 
     said = await says_no(room, asked, where)
 
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     assert (said.status, wish_of(said).refund_id) == ("declined", asked)
     assert (await desk.check(asked)).status == "declined"
     assert (await desk.confirm(asked, 2, Script())).status == "declined"
-    assert (await room.refund(**ASK)).status == "declined"
-    assert (await needs(room), room.given_back()) == ("person", [])
+    assert (await room.refund(**BY_AGENT_TOO)).status == "declined"
+    assert (await needs(room), room.given_back()) == ("chat", [])
 
 
 async def test_a_decline_of_what_waits_again_after_a_refusal_holds(room: Room) -> None:
@@ -641,7 +650,7 @@ async def test_a_decline_of_what_waits_again_after_a_refusal_holds(room: Room) -
     said = await says_no(room, asked, "host")
 
     assert said.status == "declined"
-    assert (await room.desk(**ASK).confirm(asked, 2, Script())).status == "declined"
+    assert (await room.desk(**BY_AGENT_TOO).confirm(asked, 2, Script())).status == "declined"
     assert room.given_back() == []
 
 
@@ -655,7 +664,7 @@ async def test_a_decline_of_what_was_refused_and_landed_late_tells_of_it(
     said = await says_no(room, asked, where)
 
     assert (said.status, wish_of(said).refund_id) == ("refunded", asked)
-    assert await needs(room) == "person"
+    assert await needs(room) == "chat"
 
 
 async def test_a_decline_of_what_was_refused_is_noted_while_another_call_is_at_it(
@@ -673,7 +682,7 @@ async def test_what_was_refused_and_declined_is_approved_by_a_person_after_all(r
     wish = await room.refused()
     assert (await decline(room, wish)).status == "declined"
 
-    outcome = await room.desk(**ASK).approve(wish.refund_id, Terminal(Reply.YES))
+    outcome = await room.desk(**BY_AGENT_TOO).approve(wish.refund_id, Terminal(Reply.YES))
 
     assert (outcome.status, wish_of(outcome).refund_id) == ("refunded", wish.refund_id)
     assert [a.status for a in wish_of(outcome).attempts] == ["refused", "refunded"]
@@ -682,7 +691,7 @@ async def test_what_was_refused_and_declined_is_approved_by_a_person_after_all(r
 
 async def test_a_late_decline_tells_of_what_went_after_an_earlier_one(room: Room) -> None:
     asked = await room.asked()
-    desk = room.desk(**ASK)
+    desk = room.desk(**BY_AGENT_TOO)
     first = await desk.approve(asked, Terminal(Reply.NO))
     second = await desk.approve(asked, Terminal(Reply.YES))
     assert (first.status, second.status) == ("declined", "refunded")
@@ -696,19 +705,19 @@ async def test_a_late_decline_tells_of_what_went_after_an_earlier_one(room: Room
 
 async def test_a_further_refund_is_another_wish_than_the_one_that_was_declined(room: Room) -> None:
     first = await room.refund()
-    further = wish_of(await room.refund(named=first.earlier, **ASK))
+    further = wish_of(await room.refund(named=first.earlier, **BY_AGENT_TOO))
 
     told = await decline(room, wish_of(first))
 
     assert (told.status, wish_of(told).refund_id) == ("refunded", wish_of(first).refund_id)
     assert (await room.found(further)).status == "waiting"
-    shown = await room.desk(**ASK).confirm(further.refund_id, 1, Script())
-    assert (shown.status, shown.approver) == ("needs_confirmation", "person")
+    shown = await room.desk(**BY_AGENT_TOO).confirm(further.refund_id, 1, Script())
+    assert (shown.status, shown.needs) == ("needs_approval", "chat")
 
 
 async def test_a_decline_is_nothing_that_a_further_refund_could_name(room: Room) -> None:
     wish = await declined(room)
 
     with pytest.raises(ClawverError, match=r"^No money was moved: .* carries no refund of \$7\.00"):
-        await room.refund(named=[wish.refund_id], **ASK)
+        await room.refund(named=[wish.refund_id], **BY_AGENT_TOO)
     assert room.posts() == 0

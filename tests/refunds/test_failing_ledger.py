@@ -8,6 +8,7 @@ from tests.refunds.room import AskingHost, Room, wish_of
 from clawver_orders.caller import Reply, Script
 from clawver_orders.errors import ClawverError, RefusedError, SetupError
 from clawver_orders.refunds.outcome import Outcome
+from clawver_orders.storage.database import off_thread
 
 CALLS = (
     "find", "of_order", "all_open", "seen", "add_seen", "spent_in_cents", "want", "ask", "answer", "note_shown",
@@ -25,21 +26,21 @@ async def approved_by_setting(room: Room, order_id: str) -> Outcome:
 
 async def approved_by_a_person(room: Room, order_id: str) -> Outcome:
     outcome: Outcome = await room.refund(
-        order_id=order_id, caller=AskingHost(Reply.YES), refund_approval="ask"
+        order_id=order_id, caller=AskingHost(Reply.YES), refund_approval="agent"
     )
     return outcome
 
 
 async def declined_by_a_person(room: Room, order_id: str) -> Outcome:
     outcome: Outcome = await room.refund(
-        order_id=order_id, caller=AskingHost(Reply.NO), refund_approval="ask"
+        order_id=order_id, caller=AskingHost(Reply.NO), refund_approval="agent"
     )
     return outcome
 
 
 async def confirmed_by_an_agent(room: Room, order_id: str) -> Outcome:
-    first = await room.refund(order_id=order_id, refund_approval="ask")
-    return await room.desk(refund_approval="ask").confirm(wish_of(first).refund_id, 1, Script())
+    first = await room.refund(order_id=order_id, refund_approval="agent")
+    return await room.desk(refund_approval="agent").confirm(wish_of(first).refund_id, 1, Script())
 
 
 async def refused_by_clawver(room: Room, order_id: str) -> Outcome:
@@ -96,7 +97,7 @@ async def test_wherever_the_ledger_fails_it_is_said_whether_anything_was_sent(
             left -= 1
             if left == 0:
                 failed = name
-                await room.ledger.off_thread(gone)
+                await off_thread(gone)
             return await works(*values, **named)
 
         monkeypatch.setattr(room.ledger, name, call)

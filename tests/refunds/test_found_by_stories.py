@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from tests.refunds.room import IN_TERMINAL, Room, Terminal, wish_of
 
-from clawver_orders.caller import Reply
+from clawver_orders.caller import WAITS, Reply
 from clawver_orders.errors import ClawverError
 from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR, message
-from clawver_orders.refunds.records import WAITS
 
 
 class Program(Terminal):
@@ -21,13 +20,15 @@ async def test_a_preview_does_not_say_that_no_money_was_moved_while_a_refusal_ma
     room: Room,
 ) -> None:
     refused = await room.refused(refund_approval="off")
-    again = await room.refund(refund_approval="ask")
+    again = await room.refund(refund_approval="agent")
 
     assert wish_of(again).refund_id == refused.refund_id
     assert message(again).startswith(f"{NOT_LISTED_SO_FAR}: $7.00 on {room.order_id} waits for")
 
     room.passes(room.verify_seconds)
-    assert message(await room.refund(refund_approval="ask")).startswith("No money was moved: $7.00")
+    assert message(await room.refund(refund_approval="agent")).startswith(
+        "No money was moved: $7.00"
+    )
 
 
 async def test_a_decline_does_not_say_so_either(room: Room) -> None:
@@ -63,7 +64,7 @@ async def test_a_second_delivery_is_told_with_the_refund_that_it_is_one_of(room:
     assert told.unexpected_refunds == (again,)
 
 
-@pytest.mark.parametrize("approval", ["ask", "off"])
+@pytest.mark.parametrize("approval", ["agent", "off"])
 async def test_a_program_in_the_terminal_does_not_reopen_what_a_person_declined(
     room: Room, approval: str
 ) -> None:

@@ -1,6 +1,7 @@
 """The ledger's doors: what is wanted, asked and decided, what is sent once, and what becomes of it."""
 
 import os
+import platform
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from tests.processes import Start
 from tests.refunds.book import (
     ACTOR,
     AGENT,
+    IN_A_FILE,
     IN_TERMINAL,
     ONE,
     PERSON,
@@ -21,23 +23,28 @@ from tests.refunds.book import (
     Book,
 )
 
-from clawver_orders.caller import Reply
+from clawver_orders.caller import WAITS, Approval, Grade, Reply
 from clawver_orders.errors import SetupError, UnreachableError
+from clawver_orders.refunds import ledger as ledger_module
+from clawver_orders.refunds import ledger_rows
 from clawver_orders.refunds.ledger import DailyLimitError
 from clawver_orders.refunds.ledger_wishes import MovedOnError
 from clawver_orders.refunds.records import (
     MAY_FOLLOW,
+    UNCERTAIN,
     Actor,
-    Approval,
     Asked,
     Attempt,
     Decision,
+    Limits,
+    Looks,
     Preview,
     Sent,
     Status,
     Wish,
 )
-from clawver_orders.storage import database
+from clawver_orders.storage import sqlite
+from clawver_orders.storage.database import ConstraintError
 
 IN_A_PROCESS = """
 import sys
@@ -48,7 +55,8 @@ from clawver_orders.instants import Instant
 from clawver_orders.refunds import ledger as module
 from clawver_orders.refunds.ledger import DailyLimitError, Ledger
 from clawver_orders.refunds.ledger_wishes import MovedOnError
-from clawver_orders.refunds.records import Approval
+from clawver_orders.caller import Approval
+from clawver_orders.refunds.records import Limits
 now = Instant(datetime(2026, 11, 24, 12, tzinfo=UTC), 1000.0, "this start")
 ledger = Ledger(Path(sys.argv[1]), lambda: now)
 def meet(line):
@@ -60,7 +68,7 @@ async def send(refund_id, limit=10_000):
     meet("ready")
     approval = Approval("agent", "confirm_refund", "racer")
     try:
-        sent = await ledger.begin_send(number, wish, approval, None, [], None, limit, "racer")
+        sent = await ledger.begin_send(number, wish, approval, None, [], None, Limits(limit), "racer")
     except DailyLimitError as error:
         return f"limit at {error.spent_in_cents}"
     except MovedOnError:
@@ -72,21 +80,23 @@ async def send(refund_id, limit=10_000):
 # Looking
 
 
+@IN_A_FILE
 async def test_looking_makes_no_file(book: Book) -> None:
     ledger = book.ledger
 
     assert await ledger.find("rfi_1") is None
-    assert await ledger.all() == await ledger.all_open() == ()
+    assert await ledger.latest(1000) == await ledger.all_open() == ()
     assert await ledger.history("rfi_1") == ()
     assert await ledger.seen("ord_1") == ()
     assert await ledger.spent_in_cents() == 0
     records = await ledger.of_order("ord_1")
     assert (records.order_id, records.wishes, records.number) == ("ord_1", (), 0)
-    assert (records.first_look, records.restored) == (book.now(), None)
+    assert (records.looks, records.restored) == (Looks(), None)
     assert not ledger.exists
     assert not book.path.parent.exists()
 
 
+@IN_A_FILE
 async def test_a_ledger_that_is_gone_is_not_an_empty_one(book: Book) -> None:
     await book.wants()
     book.path.unlink()
@@ -98,33 +108,83 @@ async def test_a_ledger_that_is_gone_is_not_an_empty_one(book: Book) -> None:
         await book.ledger.of_order("ord_1")
 
 
+async def test_lists_show_what_waits_what_was_decided_and_what_may_still_change(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "_AT_ONCE", 1)
+    expired = await book.wants("ord_1")
+    book.now.passes(seconds=WAITS.total_seconds())
+    refunded = await book.at("refunded", "ord_2")
+    uncertain = [await book.at(status, f"ord_{status}") for status in UNCERTAIN]
+    waiting, newest = await book.wants("ord_3"), await book.wants("ord_4")
+    ledger = book.ledger
+    opened = await ledger.all_open()
+
+    assert await ledger.waiting() == (newest, waiting)
+    assert [each.refund_id for each in await ledger.uncertain()] == [
+        each.refund_id for each in reversed(uncertain)
+    ]
+    decided = [each.refund_id for each in await ledger.decided(10)]
+    neither = {waiting.refund_id, newest.refund_id, *(each.refund_id for each in opened)}
+    assert decided == [
+        each.refund_id for each in await ledger.latest(100) if each.refund_id not in neither
+    ]
+    assert decided[-2:] == [refunded.refund_id, expired.refund_id]
+    assert [each.refund_id for each in await ledger.decided(2)] == decided[:2]
+
+
+async def test_parts_of_the_ledger_join_up_to_all_of_it_whatever_is_noted_meanwhile(
+    book: Book,
+) -> None:
+    ids = [(await book.wants(f"ord_{n}")).refund_id for n in range(5)]
+
+    first = await book.ledger.latest(2)
+    await book.wants("ord_new")
+    second = await book.ledger.latest(2, first[-1].refund_id)
+    third = await book.ledger.latest(2, second[-1].refund_id)
+
+    assert [each.refund_id for each in (*first, *second, *third)] == ids[::-1]
+    assert await book.ledger.latest(2, third[-1].refund_id) == ()
+
+
+async def test_more_wishes_than_a_statement_takes_values_come_with_all_that_is_theirs(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_rows, "_AT_ONCE", 2)
+    sent = [await book.at("unknown", f"ord_{n}") for n in range(5)]
+
+    assert await book.ledger.latest(10) == tuple(reversed(sent))
+
+
+@IN_A_FILE
 async def test_a_ledger_is_proven_by_taking_it_for_writing(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.ledger.prove()
-    assert not book.path.parent.exists()
+    assert list(book.path.parent.iterdir()) == []
 
     book.ledger.begin()
     assert book.path.exists()
     book.ledger.prove()
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(book.path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnreachableError):
             book.ledger.prove()
 
 
+@IN_A_FILE
 async def test_reading_goes_on_where_nothing_can_be_written(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wish = await book.wants()
     book.now.boot = "another start"
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with closing(sqlite3.connect(book.path, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         assert await book.found(wish) == wish
         book.now.passes(seconds=5)
-        assert (await book.ledger.of_order("ord_1")).first_look == book.now()
+        assert (await book.ledger.of_order("ord_1")).looks == Looks()
         with pytest.raises(UnreachableError, match=r"Nothing was sent\. Another program holds"):
             await book.wants()
 
@@ -142,11 +202,11 @@ async def test_wishes_are_listed_in_their_order(book: Book) -> None:
     assert records.attempts == (first.attempts[0], second.attempts[0])
     assert records.open_wish == second
     assert (await ledger.of_order("ord_2")).wishes == (other,)
-    assert await ledger.all() == (last, other, second, first)
+    assert await ledger.latest(1000) == (last, other, second, first)
     assert await ledger.all_open() == (other, second)
     assert await ledger.all_open("ord_1") == (second,)
     assert await ledger.all_open("ord_3") == ()
-    assert [each.is_open for each in await ledger.all()] == [False, True, True, False]
+    assert [each.is_open for each in await ledger.latest(1000)] == [False, True, True, False]
 
 
 async def test_a_wish_is_found_by_its_amount_and_what_it_comes_on_top_of(book: Book) -> None:
@@ -261,7 +321,7 @@ async def test_other_orders_amounts_and_stores_are_other_wishes(book: Book) -> N
     ]  # fmt: skip
 
     assert len({each.refund_id for each in wishes}) == 5
-    assert {each.status for each in await book.ledger.all()} == {"waiting"}
+    assert {each.status for each in await book.ledger.latest(1000)} == {"waiting"}
 
 
 async def test_a_wish_waits_for_three_days(book: Book) -> None:
@@ -279,7 +339,7 @@ async def test_nothing_is_wanted_on_records_that_are_out_of_date(book: Book) -> 
     with pytest.raises(MovedOnError):
         await book.ledger.want(number, "ord_1", 500, [], "Torn", Preview("paid", "agent"), ACTOR)
 
-    assert [each.amount_in_cents for each in await book.ledger.all()] == [700]
+    assert [each.amount_in_cents for each in await book.ledger.latest(1000)] == [700]
 
 
 # What a person is asked
@@ -288,7 +348,7 @@ async def test_nothing_is_wanted_on_records_that_are_out_of_date(book: Book) -> 
 async def test_a_question_and_its_answer_are_kept_with_the_revision(book: Book) -> None:
     wish = await book.wants()
     number = await book.ledger.ask(wish, "form", Actor("host 2"))
-    asked = Asked(number, wish.refund_id, 1, book.now())
+    asked = Asked(number, wish.refund_id, 1, book.now(), "form")
 
     assert (await book.found(wish)).question == asked
     assert (await book.found(wish)).questions == (asked,)
@@ -296,7 +356,7 @@ async def test_a_question_and_its_answer_are_kept_with_the_revision(book: Book) 
     worth = await book.ledger.answer(wish.refund_id, number, Reply.YES, 5.0, PERSON, "host 1")
     assert worth is Reply.YES
     assert (await book.found(wish)).question == Asked(
-        number, wish.refund_id, 1, asked.asked, Reply.YES
+        number, wish.refund_id, 1, asked.asked, "form", Reply.YES
     )
     assert (await book.trail(wish))[1:] == [
         ("asked", "question 1, revision 1"), ("answered", "yes to question 1, after 5.000 s"),
@@ -312,7 +372,7 @@ async def test_only_what_is_current_and_waits_is_asked_about(book: Book) -> None
     for wish in (first, declined):
         with pytest.raises(MovedOnError):
             await book.ledger.ask(wish, "form", ACTOR)
-    assert all(not each.questions for each in await book.ledger.all())
+    assert all(not each.questions for each in await book.ledger.latest(1000))
 
 
 @pytest.mark.parametrize("reply", [Reply.YES, Reply.NO, Reply.DISMISSED])
@@ -461,7 +521,7 @@ async def test_what_is_sent_is_noted_with_the_approval(book: Book) -> None:
 
     sent = await book.ledger.begin_send(
         await book.number(), wish, PERSON, question, ["ref_b", "ref_a"],
-        START + timedelta(seconds=2), 10_000, "host 2",
+        START + timedelta(seconds=2), Limits(10_000), "host 2",
     )  # fmt: skip
 
     line = (await book.ledger.history(wish.refund_id))[-1]
@@ -470,6 +530,7 @@ async def test_what_is_sent_is_noted_with_the_approval(book: Book) -> None:
             refund_id=wish.refund_id, revision=1, order_id="ord_1", amount_in_cents=500,
             reason="It was torn", refunds_before=frozenset({"ref_a", "ref_b"}), sent=book.now(),
             sent_by_server=START + timedelta(seconds=2), status="sending", number=line.number,
+            sent_number=line.number,
         ),
     )  # fmt: skip
     assert sent.decisions == (
@@ -484,7 +545,7 @@ async def test_what_is_sent_is_noted_with_the_approval(book: Book) -> None:
 
 async def test_a_store_that_tells_no_time_is_taken_as_that(book: Book) -> None:
     wish = await book.wants()
-    sent = await book.ledger.begin_send(1, wish, AGENT, None, [], None, 500, "host 2")
+    sent = await book.ledger.begin_send(1, wish, AGENT, None, [], None, Limits(500), "host 2")
 
     assert sent.attempts[0].sent_by_server is None
 
@@ -542,7 +603,7 @@ async def test_what_nobody_wants_is_not_sent(book: Book) -> None:
     with pytest.raises(MovedOnError):
         await book.ledger.begin_send(
             0, Wish(**{**vars(wish), "refund_id": "rfi_unknown", "order_id": "ord_2"}), IN_TERMINAL,
-            None, [], None, 10_000, "host 2",
+            None, [], None, Limits(10_000), "host 2",
         )  # fmt: skip
 
 
@@ -592,6 +653,33 @@ async def test_where_less_is_not_sent_nothing_is_declined(book: Book, why: str) 
         )  # fmt: skip
 
     assert (await book.found(more)).status == (await book.found(less)).status == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("above", "grade", "goes"),
+    [(None, "chat", True), (800, "chat", True), (799, "chat", False), (799, "pin", True)],
+)
+async def test_without_the_pin_no_more_goes_back_on_an_order_than_it_may(
+    book: Book, above: int | None, grade: Grade, *, goes: bool
+) -> None:
+    await book.at("refunded", cents=300, approval=PERSON)
+    book.now.passes(days=2)  # on the order itself all of it counts
+    await book.at("refunded", "ord_2", 900, approval=PERSON)
+    book.now.passes(days=2)
+    wish, limits = await book.wants(cents=500), Limits(10_000, above)
+    approval = Approval(grade, "terminal", "a person")
+
+    async def send() -> Wish:
+        return await book.ledger.begin_send(
+            await book.number(), wish, approval, None, [], None, limits, "test 1.0"
+        )
+
+    if goes:
+        assert (await send()).status == "sending"
+    else:
+        with pytest.raises(MovedOnError):
+            await send()
+        assert await book.found(wish) == wish
 
 
 # The limit of a day
@@ -787,7 +875,7 @@ async def test_everything_that_happens_is_written_down(book: Book) -> None:
 
     assert [event.event for event in history] == ["waiting", "sending", "unknown"]
     assert [event.at for event in history] == [START] + [START + timedelta(seconds=1)] * 2
-    assert {event.process for event in history} == {os.getpid()}
+    assert {(event.process, event.host) for event in history} == {(os.getpid(), platform.node())}
     assert [event.who for event in history] == ["a person", AGENT.who, "a person"]
     assert {event.client for event in history} == {"test 1.0"}
     assert [event.number for event in history] == sorted({event.number for event in history})
@@ -827,16 +915,17 @@ async def test_only_what_was_noted_for_the_sandbox_that_starts_again_is_forgotte
 
     assert book.ledger.forget("sbx_a") == 2
 
-    assert await book.ledger.all() == (other, real)
+    assert await book.ledger.latest(1000) == (other, real)
     assert (await book.trail(real), await book.trail(other)) == before
     assert [await book.trail(each) for each in theirs] == [[]] * 4
     assert [each.sandbox for each in await book.ledger.seen("ord_1")] == [""]
     assert book.ledger.forget(None) == 1
-    assert await book.ledger.all() == (real,)
-    with closing(sqlite3.connect(book.path)) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM question").fetchone() == (0,)
+    assert await book.ledger.latest(1000) == (real,)
+    with book.ledger.read_or_empty() as rows:
+        assert rows.connection.execute("SELECT * FROM question").fetchall() == []
 
 
+@IN_A_FILE
 def test_nothing_is_forgotten_where_nothing_was_noted(book: Book) -> None:
     assert book.ledger.forget(None) == 0
     assert not book.path.parent.exists()
@@ -850,7 +939,10 @@ async def race(
 ) -> list[str]:
     """Two processes that read the records before either of them sends, and what becomes of them."""
     code = "print(anyio.run(send, sys.argv[2], int(sys.argv[3])), flush=True)"
-    both = [another(code, book.path, wish.refund_id, limit, before=IN_A_PROCESS) for wish in wishes]
+    both = [
+        another(code, book.path, wish.refund_id, limit, before=book.elsewhere + IN_A_PROCESS)
+        for wish in wishes
+    ]
     assert [each.hear() for each in both] == ["ready", "ready"]
     for each in both:
         each.go_on()
@@ -891,7 +983,7 @@ anyio.run(send, sys.argv[2])
 """,
         book.path,
         wish.refund_id,
-        before=IN_A_PROCESS,
+        before=book.elsewhere + IN_A_PROCESS,
     )
     assert process.hear() == "ready"
     process.go_on()
@@ -903,11 +995,24 @@ anyio.run(send, sys.argv[2])
     assert (await book.sends(wish)).status == "sending"
 
 
+async def test_a_refund_of_nothing_is_never_seen(book: Book) -> None:
+    with (
+        pytest.raises(ConstraintError, match=r"> 0|amount_in_cents_check"),
+        book.ledger.transaction() as rows,
+    ):
+        rows.connection.execute(
+            "INSERT INTO seen_refund (order_id, sandbox, clawver_refund_id, amount_in_cents)"
+            " VALUES ('ord_1', '', 'ref_1', 0)"
+        )
+
+
+@IN_A_FILE
 async def test_the_file_is_made_for_this_user_alone(book: Book, tmp_path: Path) -> None:
     await book.wants()
 
     made = {each.name: each.stat().st_mode & 0o777 for each in book.path.parent.iterdir()}
-    assert made == {"ledger.sqlite3": 0o600, "ledger.made": 0o600, "ledger.number": 0o600}
+    endings = ("sqlite3", "made", "number", "checked")
+    assert made == {f"ledger.{ending}": 0o600 for ending in endings}
 
 
 @pytest.mark.parametrize("status", ["sending", "unknown", "refunded", "not_recorded"])

@@ -11,21 +11,27 @@ from typing import get_args
 import pytest
 from tests.refunds.book import AGENT, ONE, PERSON, TWO, Book
 
-from clawver_orders.caller import Grade
+from clawver_orders.caller import GRADES, Grade
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds.records import GRADES, OPEN, Sent, Wish
+from clawver_orders.refunds.records import OPEN, Sent, Wish
 
 VERBS = ("INSERT", "INSERT OR REPLACE", "INSERT OR IGNORE")
 EDITS = ("UPDATE", "UPDATE OR REPLACE", "UPDATE OR IGNORE")
 ATTEMPT = {
     "refund_id": "", "revision": 1, "order_id": "ord_1", "amount_in_cents": 500, "reason": "Torn",
     "refunds_before": "[]", "sent_at": 0.0, "sent_uptime": 0.0, "sent_boot": "", "status": "sending",
-    "number": 99,
+    "sent_number": 98, "number": 99,
 }  # fmt: skip
 DECISION = {
     "subject": "", "revision": 1, "verdict": "approve", "grade": "pin", "channel": "", "who": "",
     "client": "", "made": '[0.0, 0.0, ""]' , "number": 99,
 }  # fmt: skip
+
+
+@pytest.fixture
+def engine() -> str:
+    """All of this is about the file."""
+    return "sqlite"
 
 
 @pytest.fixture
@@ -247,7 +253,7 @@ async def test_a_refund_of_clawver_belongs_to_one_attempt_of_its_order(
 SETS = (
     "refund_id = 'rfi_other'", "revision = 2", "order_id = 'ord_9'", "amount_in_cents = 1",
     "reason = 'Changed'", "refunds_before = '[]'", "sent_at = 0.5", "sent_uptime = 0.5",
-    "sent_boot = 'other'", "sent_by_server = NULL", "id = id + 50", "rowid = rowid + 50",
+    "sent_boot = 'other'", "sent_number = 99", "sent_by_server = NULL", "id = id + 50", "rowid = rowid + 50",
     "clawver_refund_id = 'ref_other'", "clawver_refund_id = NULL", "reads_after_window = 0",
     "resolved = 0", "number = number - 1", "amount_in_cents = 'much'", "status = 'else'",
 )  # fmt: skip
@@ -347,15 +353,20 @@ async def test_a_decision_makes_sense(
         "UPDATE wish SET grade_needed = 'setting'",
         "UPDATE wish SET grade_needed = 'friend', revision = revision + 1",
         "UPDATE wish SET revision = 0", "UPDATE wish SET amount_in_cents = 0",
+        "UPDATE OR REPLACE wish SET number = 1 WHERE number = 2", "UPDATE wish SET number = number + 50",
         "INSERT OR REPLACE INTO wish SELECT refund_id, order_id, amount_in_cents, in_addition_to,"
-        " 'sbx_a', reason, revision, grade_needed, shown, created_at, previewed FROM wish",
+        " 'sbx_a', reason, revision, grade_needed, shown, created_at, previewed, 0, number + 50 FROM wish",
         "INSERT OR REPLACE INTO wish SELECT 'rfi_' || rowid, order_id, amount_in_cents, in_addition_to,"
-        " sandbox, reason, revision, 'setting', shown, created_at, previewed FROM wish",
+        " sandbox, reason, revision, 'setting', shown, created_at, previewed, 0, number + 50 FROM wish",
+        "INSERT OR REPLACE INTO wish SELECT 'rfi_' || rowid, 'ord_9', amount_in_cents, in_addition_to,"
+        " sandbox, reason, revision, 'setting', shown, created_at, previewed, 0, number FROM wish",
+        "UPDATE last_line SET number = number - 1", "DELETE FROM last_line", "UPDATE last_line SET number = NULL",
+        "INSERT INTO last_line VALUES (900)", "INSERT OR REPLACE INTO last_line (rowid, number) VALUES (1, 900)",
         "INSERT OR REPLACE INTO wish (rowid, refund_id, order_id, amount_in_cents, in_addition_to,"
-        " sandbox, reason, revision, grade_needed, shown, created_at, previewed) SELECT rowid,"
-        " 'rfi_' || rowid, 'ord_9', rowid, '', '', '', 1, 'setting', '', 0, '' FROM wish",
+        " sandbox, reason, revision, grade_needed, shown, created_at, previewed, number) SELECT rowid,"
+        " 'rfi_' || rowid, 'ord_9', rowid, '', '', '', 1, 'setting', '', 0, '', number + 50 FROM wish",
         "INSERT OR REPLACE INTO history SELECT number, refund_id, order_id, at, process, 'else', who,"
-        " client, detail FROM history",
+        " client, detail, host FROM history",
     ],
 )  # fmt: skip
 async def test_the_past_of_a_real_store_is_not_changed(
@@ -384,8 +395,8 @@ async def test_nothing_makes_a_real_stores_past_look_like_a_sandboxs(
 ) -> None:
     """What hangs on a wish that is missing is a real one's too."""
     by_hand.execute(
-        "INSERT INTO history (refund_id, order_id, at, process, event, who, client, detail)"
-        " VALUES ('rfi_gone', 'ord_1', 0, 0, '', '', '', '')"
+        "INSERT INTO history (number, refund_id, order_id, at, process, event, who, client, detail)"
+        " VALUES (0, 'rfi_gone', 'ord_1', 0, 0, '', '', '', '')"
     )
     await book.at("sending", sandbox="sbx_a")
     by_hand.execute("DELETE FROM attempt")
@@ -437,7 +448,24 @@ async def test_the_file_says_what_it_is(by_hand: sqlite3.Connection) -> None:
         for name in ("application_id", "user_version")
     ]
 
-    assert header == [0x636C7672, 3]
+    assert header == [0x636C7672, 8]
+
+
+async def test_what_belongs_to_a_refund_names_one_that_is_there(
+    by_hand: sqlite3.Connection,
+) -> None:
+    tables = ("attempt", "former_id", "history")
+    found = {
+        table: [
+            (mine, theirs, other)
+            for _, _, other, mine, theirs, *_ in by_hand.execute(
+                f"PRAGMA foreign_key_list({table})"
+            )
+        ]
+        for table in tables
+    }
+
+    assert found == {key: [("refund_id", "refund_id", "wish")] for key in tables}
 
 
 async def test_our_own_approvals_pass(book: Book) -> None:
@@ -447,3 +475,42 @@ async def test_our_own_approvals_pass(book: Book) -> None:
             order_id = f"ord_{status}_{approval.grade}"
             assert (await book.at(status, order_id, approval=approval)).status == status
             assert (await book.at("refunded", f"{order_id}_2", 600)).status == "refunded"
+
+
+WHOLE: dict[str, dict[str, object]] = {
+    "wish": {
+        "refund_id": "rfi_1", "order_id": "ord_1", "amount_in_cents": 1, "in_addition_to": "[]",
+        "sandbox": "", "reason": "", "revision": 1, "grade_needed": "agent", "shown": "",
+        "created_at": 0.0, "previewed": '[0.0, 0.0, ""]',
+    },
+    "attempt": ATTEMPT | {"refund_id": "rfi_1"},
+    "decision": DECISION | {"subject": "rfi_1"},
+    "question": {"subject": "rfi_1", "revision": 1, "channel": "", "client": "", "asked": "[]"},
+    "seen_refund": {"order_id": "ord_1", "sandbox": "", "clawver_refund_id": "r", "amount_in_cents": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "changed", "rule"),
+    [
+        ("wish", {"amount_in_cents": 0}, "CHECK"), ("wish", {"revision": 0}, "CHECK"),
+        ("wish", {"grade_needed": "else"}, "CHECK"), ("wish", {"refund_id": "rfi_2"}, "UNIQUE"),
+        ("wish", {"order_id": "ord_2"}, "UNIQUE"), ("attempt", {"amount_in_cents": 0}, "CHECK"),
+        ("attempt", {"status": "else"}, "CHECK"), ("attempt", {"resolved": 2}, "CHECK"),
+        ("attempt", {"clawver_refund_id": "ref_1"}, "CHECK"), ("attempt", {"order_id": "ord_2"}, "UNIQUE"),
+        ("attempt", {"revision": 2}, "UNIQUE"), ("decision", {"verdict": "else"}, "CHECK"),
+        ("decision", {"grade": "else"}, "CHECK"), ("decision", {"grade": "chat"}, "UNIQUE"),
+        ("question", {"answer": "else"}, "CHECK"), ("question", {"shown_since": 2}, "CHECK"),
+        ("seen_refund", {"amount_in_cents": 0}, "CHECK"), ("seen_refund", {"amount_in_cents": 2}, "UNIQUE"),
+    ],
+)  # fmt: skip
+async def test_the_tables_alone_hold_nothing_that_makes_no_sense(
+    by_hand: sqlite3.Connection, table: str, changed: dict[str, object], rule: str
+) -> None:
+    """Whatever becomes of the triggers: no row of another kind, and none twice."""
+    triggers = by_hand.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for (name,) in triggers:
+        by_hand.execute(f"DROP TRIGGER {name}")
+    add(by_hand, table, WHOLE[table])
+
+    refused(by_hand, partial(add, by_hand, table, WHOLE[table] | changed), rule)

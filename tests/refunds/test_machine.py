@@ -58,20 +58,20 @@ from tests.refunds.machine_world import (
 )
 from tests.refunds.room import store_of
 
-from clawver_orders.caller import Caller, Reply, Script
+from clawver_orders.caller import Approval, Caller, Grade, Reply, Script
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.clawver.transport import Transport
 from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, ClawverError
 from clawver_orders.refunds.desk import RefundDesk
 from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR, Outcome, message
-from clawver_orders.refunds.records import Actor, Approval, Wish
+from clawver_orders.refunds.records import Actor, Wish
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_sandbox.api import build_app
 from clawver_sandbox.shop import API_KEY, Shop
 
 STORIES = int(os.environ.get("MACHINE_STORIES", "60"))
-FEW, MANY = 10, 600
+FEW, MANY = 5, 600
 SHRINKS = os.environ.get("MACHINE_SHRINKS", "yes") == "yes"
 """Whether a failure is told as short as possible, which takes minutes."""
 STEPS = 30
@@ -79,6 +79,7 @@ FIRST_CENTS, MORE_CENTS = 500, 10
 """The first amount that is wanted, and how much more each further one is."""
 DAY = 86400.0
 NO_LIMIT, DAILY_LIMIT = 10**6, 3000
+PIN_ABOVE = 1500
 _DENIED = re.compile(r"No money was moved(?: by refund (rfi_\w+)|.*\(refund (rfi_\w+)\))")
 
 IN_TERMINAL = Approval("console", "terminal", "person in the terminal")
@@ -123,6 +124,7 @@ _APPROVE = steps(
     reply=st.sampled_from([Reply.YES, Reply.YES, Reply.NO]),
     trouble=TROUBLES,
     tty=st.sampled_from([True, True, False]),
+    pin=st.booleans(),
     less=st.sampled_from([False, False, True]),
 )
 _TIME = steps(
@@ -177,6 +179,8 @@ class Ask:
     declined: frozenset[Key]
     told: str = ""
     """What a person was told who said yes."""
+    grade: Grade = "agent"
+    """What a yes through its caller proves."""
 
 
 class Story(RuleBasedStateMachine):
@@ -205,19 +209,21 @@ class Story(RuleBasedStateMachine):
         self.shown: dict[str, int] = {}
         """The revision of each refund that was shown last."""
         self.declines: list[Decline] = []
+        self.without_pin: list[Sending] = []
         self.settled_declines = 0
         """How many of them a person was told of who approved something since."""
         self.copy: Copy | None = None
         self.resolved: set[str] = set()
 
     @initialize(
-        approval=st.sampled_from(["off", "ask", "ask", "human"]),
+        approval=st.sampled_from(["off", "agent", "agent", "chat", "console"]),
         carries=st.booleans(),
         daily_limit=st.sampled_from([NO_LIMIT, DAILY_LIMIT]),
+        pin_above=st.sampled_from([None, None, PIN_ABOVE]),
     )
-    def begin(self, approval: str, carries: bool, daily_limit: int) -> None:
+    def begin(self, approval: str, carries: bool, daily_limit: int, pin_above: int | None) -> None:
         self.order = str(self.store.sell(total_in_cents=50_000)["id"])
-        self.approval, self.daily_limit = approval, daily_limit
+        self.approval, self.daily_limit, self.pin_above = approval, daily_limit, pin_above
         if carries:
             self.store.land(None, self.order, self.cents, BY_HAND)
         self.start()
@@ -252,7 +258,7 @@ class Story(RuleBasedStateMachine):
             caller,
             (cents, frozenset(named)),
         )
-        if goes_on and isinstance(end, Outcome) and end.status == "needs_confirmation":
+        if goes_on and isinstance(end, Outcome) and end.status == "needs_approval":
             self.confirm(0, 0, trouble, reply)
 
     def refund_twice_at_once(self, amount: str, trouble: str) -> None:
@@ -295,10 +301,12 @@ class Story(RuleBasedStateMachine):
 
     # People
 
-    def approve(self, number: int, reply: Reply, trouble: str, tty: bool, less: bool) -> None:
-        """In a terminal, by a person or a program; perhaps a part of it."""
+    def approve(
+        self, number: int, reply: Reply, trouble: str, tty: bool, less: bool, pin: bool
+    ) -> None:
+        """In a terminal, by a person or a program, with the PIN or without; perhaps a part of it."""
         if self.shown:
-            refund_id, caller = self.refund_id(number), Terminal(reply, tty=tty)
+            refund_id, caller = self.refund_id(number), Terminal(reply, tty=tty, pin=pin)
             approved = self.approved(refund_id, less)
             part = approved[0] if approved and less else None
             self.call(
@@ -415,7 +423,8 @@ class Story(RuleBasedStateMachine):
     def judge(self, sending: Sending, ask: Ask) -> None:
         """Hold a request that left against all that left before."""
         is_off = self.approval == "off"
-        assert ask.told or self.approval != "human"
+        assert ask.told or self.approval not in {"chat", "console"}
+        assert ask.grade in {"console", "pin"} or self.approval != "console"
         assert ask.wanted is None or sending.key == ask.wanted
         for earlier in self.store.sent[: self.store.sent.index(sending)]:
             landed = earlier in ask.before.values()
@@ -430,6 +439,7 @@ class Story(RuleBasedStateMachine):
                 assert is_off or warned in ask.told or OLDER_COPY in ask.told
         self.judge_declines(sending, ask)
         self.judge_limit(sending)
+        self.judge_pin(sending, ask)
 
     def judge_declines(self, sending: Sending, ask: Ask) -> None:
         recent = [each for each in self.declines if self.is_recent(each.at)]
@@ -449,6 +459,15 @@ class Story(RuleBasedStateMachine):
             and (self.store.landed(each) or self.store.is_young(each))
         )
         assert spent <= self.daily_limit
+
+    def judge_pin(self, sending: Sending, ask: Ask) -> None:
+        """What went out on the order without the PIN, whenever that was, stays below the limit for it."""
+        if self.pin_above is not None and ask.grade != "pin":
+            sent = [*self.without_pin, sending]
+            counts = (s for s in sent if not s.forgotten and (self.store.landed(s) or s is sending))
+            assert sum(each.cents for each in counts) <= self.pin_above
+        if ask.grade != "pin":
+            self.without_pin.append(sending)
 
     def is_recent(self, at: float) -> bool:
         """Whether it is certain that it is less than a day ago: clocks may be wrong by an hour."""
@@ -477,7 +496,7 @@ class Story(RuleBasedStateMachine):
             self.told[end.amount_in_cents].append(end.earlier)
         if end.status in {"refunded", "already_refunded"}:
             self.hear_refunded(end)
-        elif end.status in {"not_recorded", "declined", "needs_confirmation"}:
+        elif end.status in {"not_recorded", "declined", "needs_approval"}:
             self.hear_denial(refund_id, message(end))
 
     def hear_error(self, happened: str, *, alone: bool) -> None:
@@ -586,6 +605,7 @@ class Story(RuleBasedStateMachine):
         values = Settings(
             sandbox=True, state_dir=self.state, refund_approval=self.approval,
             refund_verify_seconds=VERIFY_SECONDS, refund_daily_limit_in_cents=self.daily_limit,
+            refund_pin_above_in_cents=self.pin_above,
         )  # fmt: skip
         http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build_app(self.store)))
         made = Services(
@@ -614,7 +634,7 @@ class Story(RuleBasedStateMachine):
         return self.runner.run(store_of(self.open[0]).ledger.find(refund_id))
 
     def wishes(self) -> tuple[Wish, ...]:
-        return self.runner.run(store_of(self.open[0]).ledger.all())
+        return self.runner.run(store_of(self.open[0]).ledger.latest(1000))
 
     def checking(self, wish: Wish) -> Callable[[], Awaitable[Outcome]]:
         return lambda: self.desk.check(wish.refund_id)
@@ -657,7 +677,7 @@ class Story(RuleBasedStateMachine):
         except Death:
             pass
         if isinstance(caller, Person):
-            ask.told = caller.told
+            ask.told, ask.grade = caller.told, caller.grade
             self.judge_questions(caller)
         self.end_call(ask)
         if end is None:

@@ -16,7 +16,8 @@ from clawver_orders.refunds.ledger import DailyLimitError
 from clawver_orders.refunds.ledger_schema import SCHEMA
 from clawver_orders.refunds.ledger_wishes import MovedOnError
 from clawver_orders.refunds.matching import doubts_of
-from clawver_orders.refunds.records import Status, Wish
+from clawver_orders.refunds.records import Looks, Status, Wish
+from clawver_orders.storage.database import ConstraintError
 
 IN_A_PROCESS = """
 import sys
@@ -25,7 +26,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from clawver_orders.instants import Instant
 from clawver_orders.refunds.ledger import Ledger
-from clawver_orders.storage import database
+from clawver_orders.storage import sqlite
 ledger = Ledger(Path(sys.argv[1]), lambda: Instant(datetime(2026, 11, 24, 12, tzinfo=UTC), 1000.0, "b"))
 def meet(line):
     print(line, flush=True)
@@ -35,6 +36,12 @@ BECOMES: dict[State, Status] = {
     "previewed": "expired", "sending": "unknown", "confirmed": "refunded", "failed": "refused",
     "unknown": "unknown", "absent": "not_recorded", "declined": "declined", "expired": "expired",
 }  # fmt: skip
+
+
+@pytest.fixture
+def engine() -> str:
+    """All of this is about the file."""
+    return "sqlite"
 
 
 @pytest.fixture(params=[1, 2])
@@ -68,7 +75,7 @@ async def test_every_state_becomes_what_it_meant(book: Book, old: OldLedger) -> 
         ids["unknown"],
     }
     with closing(sqlite3.connect(book.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA.version,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
@@ -114,7 +121,7 @@ async def test_no_approval_is_carried_over(book: Book, old: OldLedger) -> None:
     for state in get_args(State):
         old.has(f"ord_{state}", state)
 
-    decided = [decision for wish in await book.ledger.all() for decision in wish.decisions]
+    decided = [decision for wish in await book.ledger.latest(1000) for decision in wish.decisions]
     assert [(d.verdict, d.refund_id) for d in decided] == [("decline", f"rfi_{7:016x}")]
 
 
@@ -279,7 +286,7 @@ async def test_what_was_noted_for_a_sandbox_stays_that(book: Book, second: OldLe
     assert seen[0] == ONE
     assert (await by_id(book, theirs)).sandbox == "sbx_a"
     assert book.ledger.forget("sbx_a") == 1
-    assert [wish.refund_id for wish in await book.ledger.all()] == [real]
+    assert [wish.refund_id for wish in await book.ledger.latest(1000)] == [real]
     assert await book.ledger.find(former) is None
     assert await book.ledger.seen("ord_1") == (ONE,)
 
@@ -296,13 +303,14 @@ async def test_the_whole_history_is_kept(book: Book, old: OldLedger) -> None:
             "SELECT number, at, process, who, client, detail FROM history ORDER BY number"
         ).fetchall()
 
-    wishes = await book.ledger.all()
+    wishes = await book.ledger.latest(1000)
     lines = [line for wish in wishes for line in await book.ledger.history(wish.refund_id)]
 
     assert (
         sorted((e.number, e.at.timestamp(), e.process, e.who, e.client, e.detail) for e in lines)
         == before
     )
+    assert {e.host for e in lines} == {""}
     assert {e.event for e in lines} == {
         "waiting", "sending", "unknown", "refunded", "not_recorded", "refused", "declined", "expired",
     }  # fmt: skip
@@ -374,6 +382,57 @@ async def test_whatever_may_have_been_sent_is_carried_over(book: Book, old: OldL
     assert (wish.status, wish.attempts[0].sent.at) == ("unknown", wish.created_at)
 
 
+async def test_wishes_of_the_version_before_keep_their_order(book: Book) -> None:
+    """They had no number of their own, and the file kept that of the last line of history itself."""
+    before = OldLedger(book.path, 6)
+    with closing(before.open()) as connection:
+        for n in (3, 1, 2):
+            connection.execute(
+                "INSERT INTO wish VALUES (?, 'ord_1', ?, '[]', '', '', 1, 'agent', '', ?, ?)",
+                (f"rfi_{n}", n, n, f'[{START.timestamp()}, {n}, ""]'),
+            )
+            connection.execute(
+                "INSERT INTO history (number, refund_id, order_id, at, process, event, who, client,"
+                " detail) VALUES (?, ?, 'ord_1', 0, 0, 'waiting', '', '', '')",
+                (n * 100, f"rfi_{n}"),
+            )
+
+    assert [wish.refund_id for wish in await book.ledger.latest(9)] == ["rfi_2", "rfi_1", "rfi_3"]
+    assert await book.ledger.waiting() == await book.ledger.latest(9)
+    await book.wants(cents=4)
+    assert await book.number() == 301
+
+
+async def test_the_version_before_leaves_no_look_and_what_it_sent_and_restored_is_seen_from_now(
+    book: Book,
+) -> None:
+    """It noted only which start of a machine wrote last."""
+    before = OldLedger(book.path, 7)
+    with closing(before.open()) as connection:
+        connection.executescript(
+            f"""
+INSERT INTO boot (boot, at, uptime) VALUES ('this start', {START.timestamp()}, 5.0);
+INSERT INTO restored (noticed) VALUES ('[{START.timestamp()}, 1.0, "another"]');
+INSERT INTO wish VALUES ('rfi_1', 'ord_1', 500, '[]', '', '', 1, 'agent', '', 0, '[0.0, 0.0, ""]', 0, 1);
+INSERT INTO attempt (refund_id, revision, order_id, amount_in_cents, reason, refunds_before, sent_at,
+    sent_uptime, sent_boot, status, number) VALUES ('rfi_1', 1, 'ord_1', 500, '', '[]',
+    {START.timestamp()}, 1.0, 'another', 'unknown', 3);
+INSERT INTO history (number, refund_id, order_id, at, process, event, who, client, detail)
+    VALUES (3, 'rfi_1', 'ord_1', 0, 1, 'unknown', '', '', '');
+UPDATE last_line SET number = 4;
+"""  # noqa: S608  # words of this test
+        )
+
+    records = await book.ledger.of_order("ord_1")
+
+    assert records.looks == Looks(((4, book.now()),))
+    assert (records.attempts[0].sent_number, records.restored_number) == (3, 4)
+    assert records.restored == Instant(START, 1.0, "another")
+    assert [line.host for line in await book.ledger.history("rfi_1")] == [""]
+    with book.ledger.read_or_empty() as rows, pytest.raises(ConstraintError):
+        rows.connection.execute("UPDATE attempt SET sent_number = 4")
+
+
 # When it is carried over
 
 
@@ -396,7 +455,7 @@ def test_a_newer_file_is_left_alone(book: Book, second: OldLedger) -> None:
 
 
 @pytest.mark.parametrize(
-    "at", ["CREATE TABLE boot", "DROP TABLE intent", "TRIGGER seen_refunds_are_not_replaced"]
+    "at", ["CREATE TABLE look", "DROP TABLE intent", "TRIGGER seen_refunds_are_not_replaced"]
 )
 async def test_a_migration_that_is_interrupted_leaves_the_old_file_whole(
     book: Book, old: OldLedger, another: Start, at: str
@@ -406,13 +465,13 @@ async def test_a_migration_that_is_interrupted_leaves_the_old_file_whole(
     before = old.dump()
     process = another(
         """
-statements = database._statements
+statements = sqlite._statements
 def stopping(step):
     for statement in statements(step):
         yield statement
         if sys.argv[2] in statement:
             meet("half of it")
-database._statements = stopping
+sqlite._statements = stopping
 ledger.prove()
 """,
         book.path,
@@ -438,7 +497,7 @@ async def test_two_processes_carry_it_over_once(
     code = """
 meet("ready")
 wish = anyio.run(ledger.find, sys.argv[2])
-print(wish.status, len(anyio.run(ledger.all)), flush=True)
+print(wish.status, len(anyio.run(ledger.latest, 1000)), flush=True)
 """
     both = [another(code, book.path, lost, before=IN_A_PROCESS) for _ in range(2)]
     assert [each.hear() for each in both] == ["ready", "ready"]

@@ -10,9 +10,9 @@ import pytest
 from filelock import FileLock
 from tests.processes import Start, mode, names_in
 
-from clawver_orders.errors import SetupError
+from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.refunds import order_locks
-from clawver_orders.refunds.order_locks import OrderBusyError, OrderLocks
+from clawver_orders.refunds.order_locks import OrderBusyError, OrderLocks, check_still_alone
 from clawver_orders.storage.folders import make_private
 
 IN_A_PROCESS = """
@@ -79,6 +79,27 @@ async def test_whoever_waits_gets_the_order_when_it_is_free(folder: Path, anothe
         process.go_on()
 
     assert answers == [True]
+
+
+@pytest.mark.parametrize(
+    ("is_held", "seconds", "may_go"), [(True, 15, True), (True, 15.1, False), (False, 0, False)]
+)
+async def test_what_was_noted_long_ago_or_without_a_lock_is_not_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, is_held: bool, seconds: float, may_go: bool
+) -> None:
+    locks = OrderLocks(folder)
+    assert await locks.still_held("ord_1")
+
+    async def still_held(order_id: str) -> bool:
+        return is_held
+
+    monkeypatch.setattr(locks, "still_held", still_held)
+    monkeypatch.setattr(order_locks, "seconds_since_boot", lambda: 100.0 + seconds)
+    if may_go:
+        await check_still_alone(locks, "ord_1", 100.0)
+    else:
+        with pytest.raises(UnreachableError, match="stood still, or lost the lock"):
+            await check_still_alone(locks, "ord_1", 100.0)
 
 
 async def test_waiting_is_bounded(folder: Path) -> None:
@@ -241,8 +262,33 @@ def test_two_that_prove_at_once_do_not_fail_each_other(
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
 
-    with pytest.raises(SetupError, match="File locks do not work"):
+    with pytest.raises(SetupError, match=r"cannot be made \(Not a directory\)"):
         OrderLocks(tmp_path / "state" / "locks").prove()
+
+
+def test_a_disk_that_cannot_be_written_is_not_told_as_locks_that_do_not_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(order_locks, "make_private", refuse)
+
+    with pytest.raises(SetupError, match=r"cannot be made \(Read-only file") as refusal:
+        OrderLocks(folder).prove()
+    assert f"make {folder} writable" in refusal.value.next_step
+
+
+def test_a_lock_of_a_kind_that_this_system_has_not_is_no_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(order_locks, "_excludes", missing)
+
+    with pytest.raises(SetupError, match="File locks do not work"):
+        OrderLocks(folder).prove()
 
 
 async def test_a_lock_that_cannot_be_made_is_said(folder: Path) -> None:
@@ -269,3 +315,19 @@ async def test_a_lock_file_that_is_a_link_is_not_followed(folder: Path, tmp_path
             pytest.fail("it was let in")
 
     assert "planted" not in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("length", [1, 200, 201, 255])
+async def test_the_id_of_an_order_stands_in_the_name_of_its_lock_as_far_as_it_fits(
+    folder: Path, length: int
+) -> None:
+    locks, order_id = OrderLocks(folder), "o" * length
+    async with locks.held(order_id, 0):
+        names = names_in(folder)
+        with pytest.raises(OrderBusyError):
+            async with OrderLocks(folder).held(order_id, 0):
+                raise AssertionError
+
+    (name,) = names
+    assert (name == f"order-{order_id}.lock") is (length <= 200)
+    assert len(name) <= 211

@@ -16,12 +16,13 @@ from tests.conftest import Configure, folder_of, with_slow
 from tests.instruments.crash.host import Answer, Call, KillableHost, environment_of
 from tests.instruments.crash.watch import Point, WatchedShop, until
 
-from clawver_orders.caller import Script
+from clawver_orders.caller import Approval, Script
 from clawver_orders.instants import now
-from clawver_orders.refunds.ledger import LEDGER_FILE, Ledger
+from clawver_orders.refunds.ledger import Ledger
+from clawver_orders.refunds.ledger_file import LEDGER_FILE
 from clawver_orders.refunds.order_locks import OrderLocks
 from clawver_orders.refunds.outcome import Outcome
-from clawver_orders.refunds.records import Actor, Approval, Wish
+from clawver_orders.refunds.records import Actor, Wish
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 
@@ -56,7 +57,7 @@ def states(store_url: str, tmp_path: Path) -> Callable[[str], list[str]]:
     settings = Settings(api_url=f"{store_url}/v1", state_dir=tmp_path / "state")
 
     def found(order: str) -> list[str]:
-        with Ledger(folder_of(settings) / LEDGER_FILE, now).looking() as rows:
+        with Ledger(folder_of(settings) / LEDGER_FILE, now).read_or_empty() as rows:
             return [wish.status for wish in rows.wishes("WHERE order_id = ?", order)]
 
     return found
@@ -143,6 +144,7 @@ def test_a_server_that_acts_on_an_old_reading_sends_nothing(
         assert [answer.status for answer in answers] == ["refunded", "already_refunded"]
 
 
+@pytest.mark.slow
 def test_one_host_that_sends_a_call_twice_within_a_moment_is_paid_for_once(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]]
 ) -> None:
@@ -162,12 +164,12 @@ def test_one_host_that_sends_a_call_twice_within_a_moment_is_paid_for_once(
 def test_a_confirmation_that_arrives_twice_at_two_servers_sends_once(
     start: Start, shop: WatchedShop
 ) -> None:
-    hosts = [start(REFUND_APPROVAL="ask"), start(REFUND_APPROVAL="ask")]
+    hosts = [start(REFUND_APPROVAL="agent"), start(REFUND_APPROVAL="agent")]
     for _ in range(5):
         order = sold(shop)
         preview = hosts[0].call("refund_order", **wanted(order))
         assert preview is not None
-        assert preview.status == "needs_confirmation"
+        assert preview.status == "needs_approval"
         shown = {"refund_id": preview.says["refund_id"], "revision": preview.says["revision"]}
         calls = [host.start("confirm_refund", **shown) for host in hosts for _ in range(2)]
         statuses = Counter(answer.status for answer in heard(*calls))
@@ -195,7 +197,7 @@ async def test_the_ledger_refuses_a_second_open_refund_even_where_locks_do_not_l
 ) -> None:
     """Both have read the order before either has sent: only the file is left to say no."""
     order = sold(shop)
-    settings = configure(refund_verify_seconds=3, refund_approval="ask")
+    settings = configure(refund_verify_seconds=3, refund_approval="agent")
     async with opened(settings) as services:
         shown = [
             await (await services.store()).desk.refund(order, n, "Smudged", (), Script())
@@ -373,11 +375,16 @@ async def test_finding_out_beside_another_call_is_busy_where_locks_do_not_lock(
     assert given_back(shop, order) == [700]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", with_slow([1], [3]))
 def test_two_servers_whose_lock_files_are_deleted_under_a_working_call_refund_once(
     start: Start, shop: WatchedShop, tmp_path: Path, times: int
 ) -> None:
-    """The first one has read the order; its answer takes its time, and the other one refunds."""
+    """The first one has read the order; its answer takes its time, and the other one refunds.
+
+    What the first one says depends on how far the other one is: that it is at work, that its request is
+    on its way, or that it is done.
+    """
     hosts = [start(), start()]
     for _ in range(times):
         order = sold(shop)
@@ -389,14 +396,17 @@ def test_two_servers_whose_lock_files_are_deleted_under_a_working_call_refund_on
         (answer,) = heard(slow)
 
         assert fast is not None
-        assert fast.status == "refunded"
-        assert answer.status in {"already_refunded", "busy"}
+        said = {fast.status, answer.status}
+        assert "refunded" in said  # the first one's too, where the other one is slower to start
+        assert said - {"refunded"} <= {"already_refunded", "busy", "unknown"}
+        assert len(said) == 2
         assert given_back(shop, order) == [700]
 
 
 # A host that leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", with_slow(["recorded"], ["read", "arrived", "answering"]))
 def test_a_call_that_is_cancelled_in_flight_is_finished_and_noted(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
@@ -418,6 +428,7 @@ def test_a_call_that_is_cancelled_in_flight_is_finished_and_noted(
     assert given_back(shop, order) == [700]
 
 
+@pytest.mark.slow
 def test_a_cancelled_call_whose_answer_is_lost_is_noted_as_unknown(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]]
 ) -> None:
@@ -431,6 +442,7 @@ def test_a_cancelled_call_whose_answer_is_lost_is_noted_as_unknown(
     assert until(lambda: states(order) == ["unknown"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", with_slow(["arrived"], ["recorded", "answering"]))
 def test_a_host_that_hangs_up_in_flight_leaves_a_refund_that_is_noted(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
@@ -449,6 +461,7 @@ def test_a_host_that_hangs_up_in_flight_leaves_a_refund_that_is_noted(
     assert given_back(shop, order) == [700]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", with_slow(["arrived"], ["read", "recorded", "answering"]))
 def test_a_server_that_is_told_to_go_in_flight_loses_track_of_nothing(
     start: Start, shop: WatchedShop, states: Callable[[str], list[str]], point: Point
@@ -472,6 +485,7 @@ def test_a_server_that_is_told_to_go_in_flight_loses_track_of_nothing(
 # One more, on purpose
 
 
+@pytest.mark.slow
 def test_a_further_refund_succeeds_when_it_is_named_and_only_then(
     start: Start, shop: WatchedShop
 ) -> None:
@@ -501,6 +515,7 @@ def test_a_further_refund_succeeds_when_it_is_named_and_only_then(
     assert given_back(shop, order) == [700, 700]
 
 
+@pytest.mark.slow
 def test_a_further_refund_that_never_arrived_is_not_told_as_done(
     start: Start, shop: WatchedShop
 ) -> None:

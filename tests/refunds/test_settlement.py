@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.refunds.book import IN_A_FILE
 from tests.refunds.room import (
     QUICK,
     REASON,
@@ -17,12 +18,15 @@ from tests.refunds.room import (
     wish_of,
 )
 
-from clawver_orders.caller import Script
+from clawver_orders.caller import Approval, Script
 from clawver_orders.clawver.models import Order
 from clawver_orders.errors import ClawverError, SetupError, UnreachableError
-from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR, Outcome, warning
+from clawver_orders.instants import seconds_since_boot
+from clawver_orders.refunds import order_locks
+from clawver_orders.refunds.checking import _unexplained
+from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR, Outcome, next_step, warning
 from clawver_orders.refunds.reading import BOUNDS, Bounds
-from clawver_orders.refunds.records import Approval, SeenRefund, Wish
+from clawver_orders.refunds.records import Limits, SeenRefund, Wish
 
 
 def once_noted(room: Room, monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> None:
@@ -39,17 +43,38 @@ def once_noted(room: Room, monkeypatch: pytest.MonkeyPatch, what: Callable[[], o
 
 async def left_in_flight(room: Room, reason: str = REASON) -> Wish:
     """A refund whose process ended before it could note what became of the request."""
-    wish = wish_of(await room.refund(reason=reason, refund_approval="ask"))
+    wish = wish_of(await room.refund(reason=reason, refund_approval="agent"))
     records = await room.ledger.of_order(room.order_id)
     by = Approval("agent", "confirm_refund", "an agent")
     return await room.ledger.begin_send(
-        records.number, wish, by, None, [], None, 10**6, "another process"
+        records.number, wish, by, None, [], None, Limits(10**6), "another process"
     )
 
 
 async def only_wish(room: Room) -> Wish:
-    (wish,) = await room.ledger.all()
+    (wish,) = await room.ledger.latest(1000)
     return wish
+
+
+async def test_another_refund_of_an_order_waits_for_the_one_that_is_in_flight(room: Room) -> None:
+    await left_in_flight(room)
+    room.shop.add_fault("stale_read", method="GET", times=-1)
+
+    outcome = await room.refund(699)
+
+    assert (outcome.status, room.posts()) == ("busy", 0)
+    assert next_step(outcome, room.parts.settings).startswith("Do not repeat the call: wait ")
+
+
+async def test_a_start_looks_up_what_is_open_and_not_what_was_refused_before(room: Room) -> None:
+    await room.refused()
+    room.passes(room.verify_seconds + 1)
+    await left_in_flight(room)
+    before = room.gets()
+
+    await room.desk().recover()
+
+    assert room.gets() - before == 1
 
 
 # What became of a request
@@ -131,10 +156,11 @@ async def test_reading_after_a_request_is_bounded(room: Room) -> None:
 async def test_sending_is_bounded(room: Room) -> None:
     room.shop.add_fault("hang_after", method="POST", seconds=30)
 
-    with anyio.fail_after(10):
+    with anyio.move_on_after(10) as patience:  # nothing cancels what is sent
         desk = room.desk(replace(QUICK, send=0.1))
         outcome = await desk.refund(room.order_id, 700, REASON, (), Script())
 
+    assert not patience.cancel_called
     assert outcome.status == "refunded"
     assert room.posts() == 1
 
@@ -488,7 +514,7 @@ async def test_no_header_hides_a_refund_that_was_seen(room: Room) -> None:
 
 async def test_an_older_read_leaves_no_more_to_refund_than_there_is(room: Room) -> None:
     room.shop.refund(room.order_id, 2000, "In the dashboard")
-    await room.refund(400, refund_approval="ask")
+    await room.refund(400, refund_approval="agent")
     room.shop.add_fault("stale_read", method="GET", times=-1)
 
     with pytest.raises(ClawverError, match=r"\$4\.99 \(499 cents\) left"):
@@ -550,22 +576,53 @@ async def test_an_order_that_does_not_mention_refunds_has_none(
 # A ledger that cannot be written any more
 
 
+async def test_a_server_that_stood_still_between_noting_and_sending_sends_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended for an hour: others have given up that refund by then, and may have sent another."""
+    begin_send, asleep = room.ledger.begin_send, 0.0
+
+    async def begin_and_sleep(*given: Any) -> Wish:
+        nonlocal asleep
+        sending = await begin_send(*given)
+        asleep = 3600.0
+        return sending
+
+    monkeypatch.setattr(order_locks, "seconds_since_boot", lambda: seconds_since_boot() + asleep)
+    monkeypatch.setattr(room.ledger, "begin_send", begin_and_sleep)
+
+    with pytest.raises(UnreachableError, match=r"^No money was moved\. This server stood still"):
+        await room.refund()
+
+    assert room.posts() == 0
+    (wish,) = (await room.ledger.of_order(room.order_id)).wishes
+    assert wish.status == "not_sent"
+    asleep = 0.0
+    monkeypatch.undo()
+    assert (await room.refund()).status == "refunded"
+    assert room.given_back() == [700]
+
+
 async def in_flight(room: Room, meanwhile: Callable[[], object]) -> Outcome:
     """A refund during whose request something happens."""
     outcomes: list[Outcome] = []
+    posts = room.posts()
 
     async def refund() -> None:
         outcomes.append(await room.refund())
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(refund)
-        while not room.posts():
+        while room.posts() == posts:
             await anyio.sleep(0.005)
         meanwhile()
     return outcomes[0]
 
 
-async def test_what_cannot_be_noted_any_more_is_told_all_the_same(room: Room) -> None:
+@IN_A_FILE
+async def test_what_cannot_be_noted_any_more_is_told_all_the_same(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
     room.shop.add_fault("slow", method="POST", seconds=0.2)
 
     outcome = await in_flight(room, lambda: hide_ledger(room))
@@ -573,6 +630,8 @@ async def test_what_cannot_be_noted_any_more_is_told_all_the_same(room: Room) ->
     (ref,) = room.listed()
     assert (outcome.status, outcome.unwritten, outcome.earlier) == ("refunded", True, (ref,))
     assert wish_of(outcome).clawver_refund_id == ref
+    # The records could not be read, and the claim could not be noted.
+    assert caplog.text.count(f"could not note {wish_of(outcome).refund_id}: SetupError") == 2
     gone = r"^Nothing was sent\. The file of the refund ledger is gone"
     with pytest.raises(SetupError, match=gone):
         await room.desk().check(wish_of(outcome).refund_id)
@@ -580,7 +639,36 @@ async def test_what_cannot_be_noted_any_more_is_told_all_the_same(room: Room) ->
         await room.refund(5)
 
 
-async def test_a_lost_answer_that_cannot_be_noted_is_unknown_all_the_same(room: Room) -> None:
+@IN_A_FILE
+async def test_what_an_older_copy_of_the_ledger_does_not_know_is_told_all_the_same(
+    room: Room,
+) -> None:
+    await room.refund(5)
+    ledger = store_of(room.parts).scope.folder / "ledger.sqlite3"
+    copy = ledger.read_bytes()
+    room.shop.add_fault("slow", method="POST", seconds=0.2)
+
+    outcome = await in_flight(room, lambda: ledger.write_bytes(copy))
+
+    assert (outcome.status, outcome.unwritten) == ("refunded", True)
+    assert wish_of(outcome).clawver_refund_id == room.listed()[1]
+
+
+@IN_A_FILE
+async def test_what_cannot_be_noted_keeps_the_attempts_before_it(room: Room) -> None:
+    await room.refused()
+    room.shop.add_fault("slow", method="POST", seconds=0.2)
+
+    outcome = await in_flight(room, lambda: hide_ledger(room))
+
+    assert outcome.unwritten
+    assert [each.status for each in wish_of(outcome).attempts] == ["refused", "refunded"]
+
+
+@IN_A_FILE
+async def test_a_lost_answer_that_cannot_be_noted_is_unknown_all_the_same(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
     room.shop.add_fault("slow", method="GET", seconds=0)
     room.shop.add_fault("garbage", method="GET", times=-1)
     room.shop.add_fault("hang_before", method="POST", seconds=0.2)
@@ -589,6 +677,7 @@ async def test_a_lost_answer_that_cannot_be_noted_is_unknown_all_the_same(room: 
 
     assert (outcome.status, outcome.unwritten) == ("unknown", True)
     assert wish_of(outcome).status == "unknown"
+    assert caplog.text.count(f"could not note {wish_of(outcome).refund_id}: SetupError") == 2
 
 
 async def test_a_refusal_that_cannot_be_noted_is_told_and_verified_later(
@@ -834,8 +923,8 @@ async def test_trying_again_after_not_recorded_names_the_attempt(room: Room) -> 
     )
 
     # Only a person lets it go, unless approval is off.
-    shown = await room.refund(named=again.earlier, refund_approval="ask")
-    assert (shown.status, shown.approver) == ("needs_confirmation", "person")
+    shown = await room.refund(named=again.earlier, refund_approval="agent")
+    assert (shown.status, shown.needs) == ("needs_approval", "chat")
     second = await room.refund(named=again.earlier)
     assert second.status == "refunded"
     assert wish_of(second).in_addition_to == (first.refund_id,)
@@ -849,9 +938,15 @@ async def test_trying_again_after_not_recorded_names_the_attempt(room: Room) -> 
 async def test_an_attempt_of_another_amount_is_no_repeat_but_needs_a_person(room: Room) -> None:
     await room.not_recorded(300)
 
-    shown = await room.refund(700, refund_approval="ask")
+    shown = await room.refund(700, refund_approval="agent")
     outcome = await room.refund(700)
 
-    assert (shown.status, shown.approver) == ("needs_confirmation", "person")
+    assert (shown.status, shown.needs) == ("needs_approval", "chat")
     assert outcome.status == "refunded"
     assert wish_of(outcome).in_addition_to == ()
+
+
+async def test_nothing_is_unexplained_where_nothing_is_known_of_the_order(room: Room) -> None:
+    wish = wish_of(await room.refund(refund_approval="agent"))
+
+    assert _unexplained(wish, None, None) == ()

@@ -1,5 +1,6 @@
 """Refunds on the order that may be what was sent or not, and a person who says what became of it."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,12 +9,25 @@ import anyio
 import pytest
 from tests.amending import amend
 from tests.conftest import Configure, succeeding, telling
-from tests.refunds.room import REASON, AskingHost, Room, Terminal, attempt_of, store_of, wish_of
+from tests.refunds.book import IN_A_FILE
+from tests.refunds.room import (
+    IN_TERMINAL,
+    REASON,
+    AskingHost,
+    Room,
+    Terminal,
+    attempt_of,
+    store_of,
+    wish_of,
+)
 
 from clawver_orders.caller import Reply, Script
-from clawver_orders.errors import NotFoundError, RefusedError
-from clawver_orders.refunds.outcome import Outcome, next_step, warning
+from clawver_orders.clawver.models import Order
+from clawver_orders.errors import NotFoundError, RefusedError, UnexpectedAnswerError
+from clawver_orders.refunds.ledger_wishes import MovedOnError
+from clawver_orders.refunds.outcome import Outcome, message, next_step, warning
 from clawver_orders.refunds.records import Actor, Wish
+from clawver_orders.refunds.settlement import Settlement
 from clawver_orders.services import opened
 from clawver_sandbox.shop import Shop
 
@@ -66,7 +80,8 @@ async def test_another_amount_than_the_one_sent_never_becomes_not_recorded(room:
     says = next_step(told, room.parts.settings)
     assert says.startswith("Do not repeat refund_order. Tell the merchant.")
     assert (
-        f"clawver-orders refunds resolve {wish.refund_id} --as refunded (or not-refunded)" in says
+        f"`clawver-orders refunds resolve {wish.refund_id} --as refunded --because TEXT --sandbox`, or with "
+        in says
     )
     assert attempt_of(wish_of(told)).reads_after_window == 0
     # Neither the same nor another one goes out beside it.
@@ -102,6 +117,76 @@ async def test_another_amount_that_shows_after_an_attempt_was_given_up_is_said(r
     assert told.status == "not_recorded"
     assert f"{ref} of $9.80" in str(warning(told))
     assert warning(await room.desk().check(wish_of(await room.refund(300)).refund_id)) is None
+
+
+@pytest.mark.parametrize("then", ["waiting", "declined", "expired"])
+async def test_an_attempt_that_was_given_up_and_lands_is_told_of_the_one_in_its_place(
+    room: Room, then: str
+) -> None:
+    first = await room.not_recorded()
+    further = await room.waiting(named=(first.refund_id,))
+    desk = room.desk(refund_approval="agent")
+    ref = room.lands()
+    if then == "declined":
+        await room.ledger.decline(further.refund_id, IN_TERMINAL, "a terminal")
+    elif then == "expired":
+        room.passes(72 * 3600)
+    assert (await room.found(further)).status == then
+
+    by_id, by_order = await desk.check(further.refund_id), await desk.check("", room.order_id)
+    confirmed = await desk.confirm(further.refund_id, further.revision, Script())
+
+    for told in (by_id, confirmed):
+        assert (told.status, told.earlier) == ("already_refunded", (ref,))
+        assert message(told).startswith("Nothing was sent: ")
+        assert wish_of(told).refund_id == first.refund_id
+    assert by_order.status == ("refunded" if then == "expired" else "already_refunded")
+    assert room.given_back() == [700]
+    # Who declines it then is told the same, and it is declined all the same.
+    assert (await desk.decline(further.refund_id, IN_TERMINAL, "a terminal")).status == (
+        "already_refunded"
+    )
+    assert (await room.found(further)).status == "declined"
+
+
+async def test_one_in_its_place_that_does_not_show_either_is_told_after_one_that_landed(
+    room: Room,
+) -> None:
+    first = await room.not_recorded()
+    second = await room.not_recorded(named=(first.refund_id,))
+    assert (await check(room, second)).status == "not_recorded"
+    ref = room.lands()
+
+    told = await check(room, second)
+
+    assert (told.status, told.earlier) == ("already_refunded", (ref, second.refund_id))
+    assert wish_of(told).refund_id == first.refund_id
+
+
+async def test_one_in_its_place_is_told_as_it_stands_while_nothing_lands(room: Room) -> None:
+    first = await room.not_recorded()
+    further = await room.waiting(named=(first.refund_id,))
+    desk = room.desk(refund_approval="agent")
+
+    assert (await desk.check(further.refund_id)).status == "needs_approval"
+    async with room.locks.held(room.order_id, 0):
+        assert await desk.check(further.refund_id) == Outcome(
+            "busy", room.order_id, None, check_after_seconds=5
+        )
+    await desk.decline(further.refund_id, IN_TERMINAL, "a terminal")
+    assert (await desk.check(further.refund_id)).status == "declined"
+
+
+async def test_a_refused_one_that_may_still_land_is_told_before_another_that_did(
+    room: Room,
+) -> None:
+    first = await room.not_recorded()
+    second = await room.refused(named=(first.refund_id,))
+    room.lands()
+
+    with pytest.raises(RefusedError, match="could still take effect") as refusal:
+        await check(room, second)
+    assert refusal.value.happened.startswith("Clawver refused this refund, and the order does not")
 
 
 async def test_what_belongs_to_another_refund_of_ours_explains_itself(room: Room) -> None:
@@ -354,7 +439,10 @@ async def test_a_refund_that_fails_after_it_was_listed_is_said(room: Room, statu
     told = await check(room, wish_of(outcome))
     again = await room.refund()
 
-    assert str(warning(told)).startswith(f"Clawver lists {ref} with a status that is no success")
+    assert str(warning(told)).startswith(f"Clawver lists {ref} with a status other than success")
+    assert next_step(told, room.parts.settings) == (
+        "Call get_order and tell the merchant. Promise the customer nothing yet."
+    )
     assert again.status == "already_refunded"  # nobody pays again by repeating a call
     assert warning(again) == warning(told)
     assert room.posts() == 1
@@ -388,16 +476,34 @@ async def test_a_person_resolves_what_the_order_does_not_tell(
 async def test_after_that_a_person_decides_about_the_order_once(room: Room, as_what: str) -> None:
     await resolve(room, await room.lost(), as_what)
 
-    shown = await room.refund(300, refund_approval="ask")
+    shown = await room.refund(300, refund_approval="agent")
     host = AskingHost(Reply.YES)
-    outcome = await room.refund(300, host, refund_approval="ask")
-    further = await room.refund(400, refund_approval="ask")
+    outcome = await room.refund(300, host, refund_approval="agent")
+    further = await room.refund(400, refund_approval="agent")
 
-    assert (shown.status, shown.approver) == ("needs_confirmation", "person")
+    assert (shown.status, shown.needs) == ("needs_approval", "chat")
     assert shown.retry_after_seconds is None
     assert "A person said what became of an attempt of $7.00" in host.questions[0].text
     assert outcome.status == "refunded"
-    assert (further.status, further.approver) == ("needs_confirmation", "agent")
+    assert (further.status, further.needs) == ("needs_approval", "agent")
+
+
+async def test_what_another_process_settles_at_that_moment_is_not_resolved(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock's file was deleted, so two work on the order."""
+    wish = await room.lost()
+    room.lands()
+
+    async def too_late(*_: object) -> None:
+        raise MovedOnError
+
+    monkeypatch.setattr(room.ledger, "claim", too_late)
+
+    told = await resolve(room, wish, "not refunded")
+
+    assert (told.status, wish_of(told).refund_id) == ("busy", wish.refund_id)
+    assert (await room.found(wish)).status == "unknown"
 
 
 async def test_resolved_as_refunded_it_takes_the_one_refund_that_nothing_explains(
@@ -502,11 +608,25 @@ async def test_what_shows_after_it_was_resolved_still_finds_its_own(
     assert attempt_of(wish_of(told)).resolved
 
 
+async def test_a_refund_made_elsewhere_is_not_taken_for_one_that_was_resolved(room: Room) -> None:
+    wish = await room.lost()
+    await resolve(room, wish, "refunded")
+    ref = room.lands(reason="Goodwill, made in the dashboard")
+
+    told = await check(room, wish)
+
+    assert (told.status, wish_of(told).clawver_refund_id) == ("refunded", None)
+    assert (told.unexpected_refunds, warning(told)) == ((), None)
+    assert (await room.refund()).earlier == (ref, wish.refund_id)
+
+
 async def test_a_person_who_knows_may_send_it_again_after_resolving_it(room: Room) -> None:
     wish = await room.lost()
     told = await resolve(room, wish, "not refunded")
 
-    outcome = await room.refund(700, Terminal(Reply.YES), named=told.earlier, refund_approval="ask")
+    outcome = await room.refund(
+        700, Terminal(Reply.YES), named=told.earlier, refund_approval="agent"
+    )
 
     assert outcome.status == "refunded"
     assert room.given_back() == [700]
@@ -589,15 +709,54 @@ async def test_an_order_that_will_never_tell_names_the_way_out(room: Room, why: 
     else:
         amend(room.shop, room.order_id, paymentStatus="disputed", refunds=[])
 
+    soon = await check(room, wish)
     told = await check_long_after(room, wish)
 
     says = next_step(told, room.parts.settings)
+    assert (soon.status, soon.is_overdue) == ("unknown", False)
     assert (told.status, told.is_overdue) == ("unknown", True)
     assert f"refunds resolve {wish.refund_id}" in says
     assert "check_refund" in says
     assert "resolve" not in early
 
 
+@pytest.mark.parametrize(
+    ("refunds", "says"),
+    [
+        ([{"id": "ref_1", "amountInCents": 10, "status": "odd"}],
+         "carries a refund of which Clawver does not clearly say whether money went back."),
+        ([], "is partially refunded, but Clawver does not list its refunds."),
+    ],
+)  # fmt: skip
+async def test_where_it_is_not_known_what_is_left_nothing_is_sent(
+    room: Room, refunds: list[dict[str, Any]], says: str
+) -> None:
+    amend(room.shop, room.order_id, paymentStatus="partially_refunded", refunds=refunds)
+
+    with pytest.raises(UnexpectedAnswerError, match=re.escape(says)):
+        await room.refund()
+
+    assert room.posts() == 0
+
+
+async def test_a_check_that_another_process_overtakes_says_busy(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where somebody deleted the locks."""
+    wish = await room.lost()
+
+    async def overtaken(self: Settlement, order: Order) -> None:  # the method's
+        raise MovedOnError
+
+    monkeypatch.setattr(Settlement, "match_order", overtaken)
+    told = await check(room, wish)
+
+    assert told.status == "busy"
+    assert told.wish is not None
+    assert told.wish.refund_id == wish.refund_id
+
+
+@IN_A_FILE
 async def test_a_start_without_a_ledger_or_with_a_broken_one_goes_on(
     room: Room, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,12 +1,14 @@
 """The shop over a real socket: the documented endpoints, shapes and refusals."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from clawver_sandbox.catalogue import stamp
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -73,6 +75,71 @@ def test_the_newest_twenty_orders_are_listed(owner: httpx2.Client, shop: Shop) -
 
     assert data(response)["orders"] == shop.orders()[:20]
     assert response.json()["meta"]["pagination"] == {"cursor": None, "hasMore": True, "limit": 20}
+
+
+@pytest.mark.parametrize("period", ["7d", "30d", "90d", "all"])
+def test_a_store_has_figures_of_its_paid_orders(
+    owner: httpx2.Client, shop: Shop, clock: Clock, period: str
+) -> None:
+    days = {"7d": 7, "30d": 30, "90d": 90}.get(period, 10_000)
+    since = stamp(clock() - timedelta(days=days))
+    paid = [
+        each
+        for each in shop.orders()
+        if each["paymentStatus"] not in {"pending", "failed"} and each["createdAt"] > since
+    ]
+    refunded = sum(refund["amountInCents"] for each in paid for refund in each["refunds"])
+
+    summary = data(owner.get("/stores/me/analytics", params={"period": period}))["analytics"]
+
+    assert summary["summary"]["totalOrders"] == len(paid)
+    assert summary["summary"]["totalRevenue"] == sum(o["totalInCents"] for o in paid) - refunded
+    assert len(summary["topProducts"]) == 5
+
+
+def test_a_product_has_figures_of_its_own(owner: httpx2.Client, shop: Shop) -> None:
+    path = "/stores/me/products/prod_cap/analytics"
+    sold = [o for o in shop.orders() if any(i["productId"] == "prod_tee" for i in o["items"])]
+    paid = [each for each in sold if each["paymentStatus"] not in {"pending", "failed"}]
+
+    tee = data(owner.get(path.replace("cap", "tee"), params={"period": "all"}))["analytics"]
+    cap = data(owner.get(path, params={"period": "all"}))["analytics"]
+
+    assert tee["summary"]["totalOrders"] == len(paid) > 0
+    assert (cap["summary"]["averageOrderValue"], cap["summary"]["conversionRate"]) == (0, 0)
+    assert refusal(owner.get(path.replace("cap", "nothing"))) == (404, "RESOURCE_NOT_FOUND")
+    assert refusal(owner.get(path, params={"period": "1y"})) == (400, "VALIDATION_ERROR")
+
+
+def test_reviews_are_read_page_by_page_with_a_cursor(owner: httpx2.Client, shop: Shop) -> None:
+    pages: list[list[dict[str, Any]]] = []
+    cursor: str | None = None
+    while cursor is not None or not pages:
+        params = {"limit": "7"} | ({"cursor": cursor} if cursor else {})
+        body = owner.get("/stores/me/reviews", params=params).json()
+        pages.append(body["data"]["reviews"])
+        assert body["pagination"]["hasMore"] == (body["pagination"]["cursor"] is not None)
+        cursor = body["pagination"]["cursor"]
+    reviews = [review for one in pages for review in one]
+
+    assert [len(one) for one in pages[:-1]] == [7] * (len(pages) - 1)
+    assert reviews == sorted(reviews, key=lambda review: review["createdAt"], reverse=True)
+    assert len({review["id"] for review in reviews}) == len(reviews) > 7
+    for review in reviews:
+        assert shop.order(review["orderId"])["customerEmail"] == review["reviewerEmail"]
+        assert 1 <= review["rating"] <= 5
+
+
+def test_a_cursor_that_no_page_gave_is_refused(owner: httpx2.Client) -> None:
+    response = owner.get("/stores/me/reviews", params={"cursor": "rev_nothing"})
+
+    assert refusal(response) == (400, "VALIDATION_ERROR")
+
+
+def test_all_products_are_listed(owner: httpx2.Client) -> None:
+    assert len(data(owner.get("/products"))["products"]) == 10
+    assert len(data(owner.get("/products?status=active"))["products"]) == 10
+    assert data(owner.get("/products?status=draft"))["products"] == []
 
 
 def test_orders_are_listed_by_status(owner: httpx2.Client, shop: Shop) -> None:

@@ -284,6 +284,59 @@ def test_a_list_may_be_stale_and_foreign_too(owner: httpx2.Client, shop: Shop) -
     assert unreadable["refunds"] == "unreadable"
 
 
+def page(owner: httpx2.Client, limit: int = 10) -> dict[str, Any]:
+    found: dict[str, Any] = owner.get("/orders", params={"limit": limit}).json()
+    return found
+
+
+def test_a_page_may_be_cut_without_a_word(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_cut")
+
+    cut = page(owner)
+
+    assert cut["data"]["orders"] == shop.orders()[:5]
+    assert set(cut) == {"success", "data"}
+
+
+def test_a_page_may_have_thin_rows(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_thin")
+
+    rows = page(owner)["data"]["orders"]
+
+    assert [row["id"] for row in rows] == [order["id"] for order in shop.orders()[:10]]
+    assert {tuple(row) for row in rows} == {("id", "status", "totalInCents", "createdAt")}
+
+
+def test_a_page_may_have_an_old_order_among_the_new(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_unsorted")
+
+    newest = shop.orders()[:10]
+
+    assert page(owner)["data"]["orders"] == [newest[-1], *newest[:-1]]
+
+
+def test_a_large_page_may_be_refused(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_refused", status=400, times=2)
+
+    answers = [owner.get("/orders", params={"limit": limit}) for limit in (51, 50)]
+
+    assert [answer.status_code for answer in answers] == [400, 200]
+
+
+def test_a_large_page_may_be_more_than_four_megabytes(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_huge", times=2)
+
+    sizes = [len(owner.get("/orders", params={"limit": limit}).content) for limit in (51, 50)]
+
+    assert sizes[0] > 4 * 1024 * 1024 > sizes[1]
+
+
+def test_a_page_of_something_else_stays_as_it_is(owner: httpx2.Client, shop: Shop) -> None:
+    shop.add_fault("page_cut")
+
+    assert owner.get("/products").json()["data"]["products"] == shop.all_products(None)
+
+
 def test_a_fault_meant_for_orders_leaves_other_answers_alone(
     owner: httpx2.Client, customer: httpx2.Client, shop: Shop
 ) -> None:

@@ -33,7 +33,7 @@ def test_a_served_shop_says_where_it_is_and_stops_when_asked(tmp_path: Path) -> 
             f"{base}/v1/orders/ord_digital", headers={"authorization": f"Bearer {API_KEY}"}
         )
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=120)
 
     assert response.status_code == 200
     assert (said, process.returncode) == ("stopped\n", 0)

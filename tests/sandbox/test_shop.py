@@ -75,14 +75,14 @@ def test_a_shop_is_told_from_every_other_and_stays_itself(shop: Shop, tmp_path: 
     assert Shop.open(tmp_path / "other.sqlite3").id != own
 
 
-@pytest.mark.parametrize("change", ["application_id = 0", "user_version = 2", "user_version = 4"])
+@pytest.mark.parametrize("change", ["application_id = 0", "user_version = 3", "user_version = 5"])
 def test_a_file_of_another_program_or_version_is_left_as_it_is(tmp_path: Path, change: str) -> None:
     path = tmp_path / "shop.sqlite3"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE request (body TEXT)")
         db.execute("INSERT INTO request VALUES ('mine')")
         db.execute("PRAGMA application_id = 1668051810")
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
         db.execute(f"PRAGMA {change}")
         db.commit()
     before = path.read_bytes()

@@ -1,10 +1,11 @@
-"""What hosts attach to a chat: orders, open refunds, the pages for agents, and completions."""
+"""What hosts attach to a chat: orders, open refunds, the files of the skill, and completions."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -18,12 +19,14 @@ from tests.conftest import Configure, Connect, folder_of
 from tests.tools.test_refunds import Time
 from tests.tools.test_tools import call, failure
 
-from clawver_orders import references
+from clawver_orders import skill
 from clawver_orders.serving.server import build_server
 from clawver_orders.settings import Settings
 from clawver_sandbox.shop import Shop
 
-PAGES = Path(__file__).parents[2] / "references"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "references"
+SKILL = "skill://clawver-orders"
 
 
 async def text_at(client: Client, uri: str) -> str:
@@ -32,14 +35,15 @@ async def text_at(client: Client, uri: str) -> str:
     return contents.text
 
 
-async def test_every_page_for_agents_can_be_read(connect: Connect, era: str) -> None:
+async def test_every_file_of_the_skill_can_be_read(connect: Connect, era: str) -> None:
     async with connect(era) as client:
         templates = (await client.list_resource_templates()).resource_templates
-        listed = [r for r in (await client.list_resources()).resources if "references" in r.uri]
+        listed = [r for r in (await client.list_resources()).resources if r.uri.startswith(SKILL)]
         texts = {r.uri: await text_at(client, r.uri) for r in listed}
 
     assert texts == {
-        f"clawver://references/{page.stem}": page.read_text("utf-8") for page in PAGES.glob("*.md")
+        f"{SKILL}/{page.relative_to(ROOT).as_posix()}": page.read_text("utf-8")
+        for page in (ROOT / "SKILL.md", *PAGES.glob("*.md"))
     }
     assert {r.mime_type for r in listed} == {"text/markdown"}
     assert [each.uri_template for each in templates] == [ORDERS.uri, REFERENCES.uri]
@@ -54,18 +58,23 @@ async def test_the_list_says_of_each_page_when_to_open_it(connect: Connect, era:
         assert listed[page.stem].title == title.removeprefix("# ")
         assert listed[page.stem].description == opening
         assert opening.startswith("Open this ")
+    about = yaml.safe_load((ROOT / "SKILL.md").read_text("utf-8").split("---\n")[1])
+    assert listed["clawver-orders"].title == "Orders of a Clawver store"
+    assert listed["clawver-orders"].description == about["description"]
 
 
 def test_an_installed_package_reads_its_own_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "only.md").write_text("# Only one\n", "utf-8")
-    monkeypatch.setattr(references, "_INSTALLED", tmp_path)
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "only.md").write_bytes(b"# Only one\r\n")
+    monkeypatch.setattr(skill, "_INSTALLED", tmp_path)
 
-    assert references.names() == ("only",)
-    assert references.title("only") == "Only one"
+    assert skill.files() == ("SKILL.md", "references/only.md")
+    assert skill.title("references/only.md") == "Only one"
+    assert skill.read("references/only.md") == "# Only one\r\n"
     with pytest.raises(KeyError):
-        references.read("../README")
+        skill.read("references/../README.md")
 
 
 async def test_an_order_reads_as_the_tool_gives_it(connect: Connect, era: str) -> None:
@@ -74,7 +83,7 @@ async def test_an_order_reads_as_the_tool_gives_it(connect: Connect, era: str) -
         answer = await call(client, "get_order", order_id="ord_shirt")
 
     assert json.loads(text) == answer
-    assert "…@…" in answer["customer"]
+    assert "…@…" in answer["orders"][0]["customer"]
 
 
 async def test_open_refunds_read_with_what_to_do(connect: Connect, shop: Shop, era: str) -> None:
@@ -103,7 +112,9 @@ async def test_the_sandbox_says_so_in_resources_too(tmp_path: Path) -> None:
     [
         ("clawver://orders/ord_nobody", INVALID_PARAMS, "Clawver knows no order ord_nobody"),
         ("clawver://orders/..%2Fstores", INVALID_PARAMS, "There is no such resource"),
-        ("clawver://references/nothing", INVALID_PARAMS, "There is no such resource"),
+        (f"{SKILL}/references/nothing.md", INVALID_PARAMS, "There is no such resource"),
+        (f"{SKILL}/README.md", INVALID_PARAMS, "There is no such resource"),
+        ("SKILL.md", INVALID_PARAMS, "There is no such resource"),
         ("clawver://elsewhere", INVALID_PARAMS, "There is no such resource"),
         ("file:///etc/passwd", INVALID_PARAMS, "There is no such resource"),
     ],
@@ -147,7 +158,7 @@ async def test_a_damaged_ledger_is_said_and_the_rest_goes_on(
 
 
 ORDERS = ResourceTemplateReference(uri="clawver://orders/{order_id}")
-REFERENCES = ResourceTemplateReference(uri="clawver://references/{name}")
+REFERENCES = ResourceTemplateReference(uri=f"{SKILL}/references/{{name}}.md")
 
 
 async def test_order_ids_and_pages_complete(connect: Connect, shop: Shop, era: str) -> None:

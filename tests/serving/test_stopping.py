@@ -42,6 +42,8 @@ def unavailable(*_): raise NotImplementedError
 asyncio.SelectorEventLoop.add_signal_handler = unavailable
 """
 
+pytestmark = pytest.mark.usefixtures("opener")
+
 
 def terminate(host: HostProcess) -> None:
     host.process.send_signal(signal.SIGTERM)
@@ -58,7 +60,7 @@ def hang_up(host: HostProcess) -> None:
 
 
 Stop = Callable[[HostProcess], None]
-by_any_means = pytest.mark.parametrize("stop", with_slow([terminate, hang_up], [interrupt]))
+by_any_means = pytest.mark.parametrize("stop", with_slow([terminate], [hang_up, interrupt]))
 
 
 def is_asked_for(shop: Shop, method: str) -> Callable[[], bool]:
@@ -69,7 +71,7 @@ def is_asked_for(shop: Shop, method: str) -> Callable[[], bool]:
 def test_an_idle_server_ends_cleanly(stop: Stop, live: dict[str, str]) -> None:
     with hosting(*patched(SAYS_WHEN_ITS_LIFESPAN_CLOSES), **live) as host:
         host.greet()
-        host.ask(2, "tools/list")
+        host.wait_until_loaded()
         stop(host)
         said, complaints = host.end()
 
@@ -80,19 +82,24 @@ def test_an_idle_server_ends_cleanly(stop: Stop, live: dict[str, str]) -> None:
 
 @by_any_means
 def test_an_idle_server_ends_within_200_ms(stop: Stop, live: dict[str, str]) -> None:
-    taken = []
+    taken, bare = [], []
     for _ in range(20):
+        start = time.monotonic()
+        subprocess.run([sys.executable, "-c", ""], check=True)
+        bare.append(time.monotonic() - start)
         with hosting(**live) as host:
             host.greet()
             host.ask(2, "tools/call", name="get_order", arguments={"order_id": "ord_shirt"})
             start = time.monotonic()
             stop(host)
-            host.process.wait(timeout=30)
+            host.process.wait(timeout=120)
             taken.append(time.monotonic() - start)
         if taken[-1] < 0.2:
             break
 
-    assert min(taken) < 0.2  # the machine may be busy; the best of some runs is the server's own
+    # The machine may be busy: the best of some runs is the server's own. Where it is slow as well, an
+    # empty Python program is what that is measured by.
+    assert min(taken) < max(0.2, 10 * min(bare))
 
 
 @by_any_means
@@ -175,11 +182,11 @@ def test_a_second_signal_ends_it_at_once(
             wait_for(lambda: host.process.poll() is not None, seconds=1)
         host.process.send_signal(number)
 
-        assert host.process.wait(timeout=20) == -number
+        assert host.process.wait(timeout=120) == -number
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", with_slow([signal.SIGTERM], [signal.SIGINT]))
 async def test_the_first_process_of_a_container_ends_itself_at_the_second_signal(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +232,7 @@ def test_a_second_signal_ends_it_in_a_container_too(live: dict[str, str], shop: 
             wait_for(lambda: host.process.poll() is not None, seconds=1)
         os.kill(first, signal.SIGTERM)
 
-        assert host.process.wait(timeout=20) == 128 + signal.SIGTERM
+        assert host.process.wait(timeout=120) == 128 + signal.SIGTERM
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as Unix sends them")
@@ -274,6 +281,7 @@ def test_an_event_loop_without_signals_as_on_windows_ends_cleanly_too(
     command = patched(SAYS_WHEN_ITS_LIFESPAN_CLOSES + WITHOUT_SIGNALS_OF_THE_LOOP)
     with hosting(*command, **live) as host:
         host.greet()
+        host.wait_until_loaded()
         stop(host)
         said, complaints = host.end()
 
@@ -283,11 +291,12 @@ def test_an_event_loop_without_signals_as_on_windows_ends_cleanly_too(
 def test_a_host_that_has_stopped_to_listen_is_gone(live: dict[str, str], shop: Shop) -> None:
     with hosting(*patched(SAYS_WHEN_ITS_LIFESPAN_CLOSES), **live) as host:
         host.greet()
+        host.wait_until_loaded()
         assert host.process.stdout is not None
         host.process.stdout.close()
         host.say({"id": 2, "method": "ping"})
 
-        assert host.process.wait(timeout=20) == 0
+        assert host.process.wait(timeout=120) == 0
         assert host.process.stderr is not None
         assert host.process.stderr.read() == b"the lifespan is closed\n"
 
@@ -300,7 +309,7 @@ def test_a_host_that_does_not_read_cannot_keep_it_alive(live: dict[str, str]) ->
         time.sleep(1)
         terminate(host)
 
-        assert host.process.wait(timeout=20) == 0
+        assert host.process.wait(timeout=120) == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closes descriptors as a Unix shell does")
@@ -310,7 +319,7 @@ def test_without_standard_streams_it_says_how_it_is_started(
 ) -> None:
     closes = f"import os; os.close({descriptor})"
     with hosting(*patched(closes), **live) as host:
-        complaints = host.process.communicate(timeout=30)[1].decode()
+        complaints = host.process.communicate(timeout=120)[1].decode()
 
     assert host.process.returncode == 1
     assert "is closed" in complaints

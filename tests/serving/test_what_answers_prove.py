@@ -5,13 +5,14 @@ sooner than a person could answer is the host's own: neither a person's yes nor 
 """
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import mcp_types
 import pytest
 from mcp import Client
 from mcp_types import ElicitResult, ErrorData
-from tests.conftest import Configure
+from tests.conftest import Configure, with_slow
 from tests.hosts import INITIALIZE, HostProcess, hosting
 from tests.serving.test_elicitation import Asked, host, trail
 from tests.tools.test_refunds import Time, given_back, posts
@@ -64,7 +65,7 @@ async def other_amount(settings: Settings, wanted: dict[str, Any]) -> str:
 async def test_a_yes_is_read_in_every_form(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, value: Any
 ) -> None:
-    settings = configure(refund_approval="human")
+    settings = configure(refund_approval="chat")
     async with host(settings, era, Asked(accept(value))) as client:
         answer = await call(client, "refund_order", **wanted)
 
@@ -79,7 +80,7 @@ async def test_a_no_is_read_in_every_form_and_holds(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, value: Any
 ) -> None:
     """A host that draws a box for text must not turn a no into an agent's yes."""
-    settings = configure(refund_approval="ask")
+    settings = configure(refund_approval="agent")
     async with host(settings, era, Asked(accept(value))) as client:
         answer = await call(client, "refund_order", **wanted)
         held = {"refund_id": answer["refund_id"], "revision": 1}
@@ -90,7 +91,16 @@ async def test_a_no_is_read_in_every_form_and_holds(
     assert posts(shop) == []
 
 
-@pytest.mark.parametrize("floor", ["ask", "human"])
+async def repeated(
+    client: Client, floor: str, answer: dict[str, Any], wanted: dict[str, Any]
+) -> dict[str, Any]:
+    """The call with which an agent goes on after a preview."""
+    if floor == "agent":
+        return await call(client, "confirm_refund", **shown(answer))
+    return await call(client, "refund_order", **wanted)
+
+
+@pytest.mark.parametrize("floor", with_slow(["agent"], ["chat"]))
 @pytest.mark.parametrize("given", UNCLEAR)
 async def test_what_is_neither_yes_nor_no_opens_nothing(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, given: str, floor: str
@@ -99,12 +109,12 @@ async def test_what_is_neither_yes_nor_no_opens_nothing(
     person = Asked(UNCLEAR[given], UNCLEAR[given], YES)
     async with host(settings, era, person) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", **shown(first))
+        again = await repeated(client, floor, first, wanted)
         assert posts(shop) == []
         sent = await call(client, "refund_order", **wanted)
 
     assert [first["status"], again["status"], sent["status"]] == [
-        "needs_confirmation", "needs_confirmation", "refunded",
+        "needs_approval", "needs_approval", "refunded",
     ]  # fmt: skip
     assert len(person.questions) == 3
     assert first["preview"] == again["preview"] != None  # noqa: E711  # the preview is shown again
@@ -118,14 +128,14 @@ async def test_what_is_neither_yes_nor_no_opens_nothing(
 async def test_a_refusal_sooner_than_anybody_reads_is_the_hosts_own(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str, given: str
 ) -> None:
-    settings = configure(refund_approval="ask")
+    settings = configure(refund_approval="agent")
     answer = (UNCLEAR | {"no": accept(False), "decline": DECLINE})[given]
     async with host(settings, era, Asked(answer, answer), thinks=0.09) as client:
         first = await call(client, "refund_order", **wanted)
         again = await call(client, "confirm_refund", **shown(first))
 
     for each in (first, again):
-        assert each["status"] == "needs_confirmation"
+        assert each["status"] == "needs_approval"
         assert each["next_step"].startswith("No person answered the question")
         assert f"clawver-orders approve {first['refund_id']}" in each["next_step"]
         assert "confirm_refund" not in each["next_step"]
@@ -133,13 +143,13 @@ async def test_a_refusal_sooner_than_anybody_reads_is_the_hosts_own(
     said = ("answered", "", "no of the program itself to question 1, after 0.090 s")
     assert said in await trail(settings)
     # It is nobody's no: an agent may still show another amount and confirm it.
-    assert "Only after their yes call confirm_refund" in await other_amount(settings, wanted)
+    assert "Only once they agree, call confirm_refund" in await other_amount(settings, wanted)
 
 
 async def test_a_yes_sooner_than_anybody_reads_is_worth_an_agents_word(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
-    settings = configure(refund_approval="ask")
+    settings = configure(refund_approval="agent")
     async with host(settings, era, Asked(YES), thinks=0.999) as client:
         answer = await call(client, "refund_order", **wanted)
 
@@ -153,16 +163,16 @@ async def test_a_yes_sooner_than_anybody_reads_is_worth_an_agents_word(
 async def test_a_yes_sooner_than_anybody_reads_is_no_persons(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
-    settings = configure(refund_approval="human")
+    settings = configure(refund_approval="chat")
     async with host(settings, era, Asked(YES, YES), thinks=0.999) as client:
         first = await call(client, "refund_order", **wanted)
-        again = await call(client, "confirm_refund", **shown(first))
+        again = await call(client, "refund_order", **wanted)
     assert posts(shop) == []
     async with host(settings, era, Asked(YES), thinks=1.0) as client:
-        sent = await call(client, "confirm_refund", **shown(first))
+        sent = await call(client, "refund_order", **wanted)
 
     for each in (first, again):
-        assert each["status"] == "needs_confirmation"
+        assert each["status"] == "needs_approval"
         assert f"clawver-orders approve {first['refund_id']}" in each["next_step"]
     assert sent["status"] == "refunded"
 
@@ -170,29 +180,30 @@ async def test_a_yes_sooner_than_anybody_reads_is_no_persons(
 async def test_after_a_no_the_host_itself_cannot_say_yes(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
-    settings = configure(refund_approval="ask")
+    settings = configure(refund_approval="agent")
     async with host(settings, era, Asked(DECLINE)) as client:
         await call(client, "refund_order", **wanted)
     async with host(settings, era, Asked(YES), thinks=0.2) as client:
         other = await call(client, "refund_order", **wanted | {"amount_in_cents": 300})
 
-    assert other["status"] == "needs_confirmation"
+    assert other["status"] == "needs_approval"
     assert "clawver-orders approve" in other["next_step"]
     assert posts(shop) == []
 
 
 @pytest.mark.parametrize(
-    ("up", "status"), [(0.5, "needs_confirmation"), (3.0, "refunded"), (1000.5, "needs_confirmation")]
-)  # fmt: skip
-async def test_an_answer_after_a_restart_of_the_machine_took_at_least_its_uptime(
-    configure: Configure, shop: Shop, wanted: dict[str, Any], up: float, status: str
+    ("up", "passed", "status"),
+    [(0.4, 0.5, "needs_approval"), (2.0, 3.0, "refunded"), (1000.5, 3.0, "needs_approval")],
+)
+async def test_an_answer_after_a_restart_of_the_machine_is_timed_by_the_clock(
+    configure: Configure, shop: Shop, wanted: dict[str, Any], up: float, passed: float, status: str
 ) -> None:
-    settings, clock = configure(refund_approval="human"), Time()
+    settings, clock = configure(refund_approval="chat"), Time()
     async with host(settings, person=Asked(), time=clock) as client:
         first = await client.session.call_tool("refund_order", wanted, allow_input_required=True)
         assert isinstance(first, mcp_types.InputRequiredResult)
         (refund_id,) = first.input_requests or {}
-        clock.up = up
+        clock.up, clock.at = up, clock.at + timedelta(seconds=passed)
         result = await client.session.call_tool(
             "refund_order", wanted, input_responses={refund_id: YES}, request_state=first.request_state
         )  # fmt: skip
@@ -216,10 +227,10 @@ async def test_only_an_error_says_that_nobody_was_asked(
 ) -> None:
     error = ErrorData(code=code, message="no such method")
     person = Asked(error)
-    async with host(configure(refund_approval="ask"), "legacy", person, thinks=thinks) as client:
+    async with host(configure(refund_approval="agent"), "legacy", person, thinks=thinks) as client:
         statuses = await confirmed_after(client, wanted)
 
-    assert statuses == ("needs_confirmation", "refunded")
+    assert statuses == ("needs_approval", "refunded")
 
 
 @pytest.mark.parametrize("code", [-32602, -32600, -32700, -32042, -32002])
@@ -229,10 +240,10 @@ async def test_an_error_after_a_person_had_time_to_answer_opens_nothing(
     """SDKs answer with an error when they refuse what a person said, such as `action: reject`."""
     error = ErrorData(code=code, message="Invalid elicitation result")
     person = Asked(error, error)
-    async with host(configure(refund_approval="ask"), "legacy", person, thinks=1.0) as client:
+    async with host(configure(refund_approval="agent"), "legacy", person, thinks=1.0) as client:
         statuses = await confirmed_after(client, wanted)
 
-    assert statuses == ("needs_confirmation", "needs_confirmation")
+    assert statuses == ("needs_approval", "needs_approval")
     assert posts(shop) == []
 
 
@@ -258,12 +269,12 @@ async def brought_again(
 async def test_the_hosts_own_answer_is_no_persons_when_it_comes_again(
     configure: Configure, shop: Shop, wanted: dict[str, Any], answer: ElicitResult
 ) -> None:
-    settings, clock = configure(refund_approval="human"), Time()
+    settings, clock = configure(refund_approval="chat"), Time()
     async with host(settings, person=Asked(), time=clock) as client:
         results = await brought_again(client, clock, "refund_order", wanted, [answer] * 3)
 
     statuses = [(result.structured_content or {})["status"] for result in results]
-    assert statuses == ["needs_confirmation"] * 3
+    assert statuses == ["needs_approval"] * 3
     assert posts(shop) == []
     assert not [who for event, who, _ in await trail(settings) if event == "answered" and who]
 
@@ -272,7 +283,9 @@ async def test_the_hosts_own_yes_to_an_address_is_no_persons_when_it_comes_again
     configure: Configure, shop: Shop
 ) -> None:
     settings = configure(
-        webhook_secret=("secret-of-an-example-0123456789",), webhook_hosts=("hooks.example",)
+        webhook_secret=("secret-of-an-example-0123456789",),
+        webhook_hosts=("hooks.example",),
+        refund_approval="chat",
     )
     clock = Time()
     hook = {"url": "https://hooks.example/webhook", "events": ["order.paid"]}
@@ -281,14 +294,15 @@ async def test_the_hosts_own_yes_to_an_address_is_no_persons_when_it_comes_again
         clock.pass_by(60)
         late = await brought_again(client, clock, "register_webhook", hook, [CANCEL, YES])
 
-    assert [result.is_error for result in (*own, *late)] == [True] * 4
+    statuses = [(result.structured_content or {})["status"] for result in (*own, *late)]
+    assert statuses == ["needs_approval"] * 4
     assert not [r for r in shop.requests() if r["method"] == "POST"]
 
 
 async def test_what_the_host_answered_by_itself_is_looked_up_without_a_loop(
     configure: Configure, shop: Shop, wanted: dict[str, Any], era: str
 ) -> None:
-    settings = configure(refund_approval="ask")
+    settings = configure(refund_approval="agent")
     async with host(settings, era, Asked(DECLINE), thinks=0.1) as client:
         first = await call(client, "refund_order", **wanted)
         checked = await call(client, "check_refund", refund_id=first["refund_id"])
@@ -304,10 +318,10 @@ async def test_an_error_that_may_tell_of_a_person_opens_nothing(
 ) -> None:
     error = ErrorData(code=code, message="rejected by the user")
     person = Asked(error, error)
-    async with host(configure(refund_approval="ask"), "legacy", person, thinks=thinks) as client:
+    async with host(configure(refund_approval="agent"), "legacy", person, thinks=thinks) as client:
         statuses = await confirmed_after(client, wanted)
 
-    assert statuses == ("needs_confirmation", "needs_confirmation")
+    assert statuses == ("needs_approval", "needs_approval")
     assert posts(shop) == []
 
 
@@ -327,18 +341,25 @@ def call_and_answer(
     ("result", "seconds", "status"),
     [
         ({"action": "accept", "content": {"approve": True}}, 1.05, "refunded"),
-        ({"action": "accept", "content": {"approve": True}}, 0.0, "needs_confirmation"),
-        ({"action": "decline"}, 1.05, "declined"),
-        ({"action": "decline"}, 0.0, "needs_confirmation"),
-        ({"action": "reject"}, 1.05, "needs_confirmation"),
-        ({"content": {"approve": False}}, 1.05, "needs_confirmation"),
-        ({"action": "accept", "content": {"approve": {"not": "flat"}}}, 1.05, "needs_confirmation"),
+        ({"action": "accept", "content": {"approve": True}}, 0.0, "needs_approval"),
+        pytest.param({"action": "decline"}, 1.05, "declined", marks=pytest.mark.slow),
+        pytest.param({"action": "decline"}, 0.0, "needs_approval", marks=pytest.mark.slow),
+        pytest.param({"action": "reject"}, 1.05, "needs_approval", marks=pytest.mark.slow),
+        pytest.param(
+            {"content": {"approve": False}}, 1.05, "needs_approval", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"action": "accept", "content": {"approve": {"not": "flat"}}},
+            1.05,
+            "needs_approval",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_real_server_goes_by_the_clock_and_reads_any_result(
     live: dict[str, str], shop: Shop, wanted: dict[str, Any], result: Any, seconds: float, status: str
 ) -> None:  # fmt: skip
-    with hosting(**live | {"CLAWVER_REFUND_APPROVAL": "human"}) as process:
+    with hosting(**live | {"CLAWVER_REFUND_APPROVAL": "chat"}) as process:
         process.ask(1, "initialize", **INITIALIZE | {"capabilities": {"elicitation": {}}})
         process.say({"method": "notifications/initialized"})
         answer = call_and_answer(process, "refund_order", wanted, result, seconds)
@@ -351,11 +372,11 @@ def test_an_answer_of_no_known_form_lets_no_agent_confirm(
     live: dict[str, str], shop: Shop, wanted: dict[str, Any]
 ) -> None:
     odd = {"action": "reject"}
-    with hosting(**live | {"CLAWVER_REFUND_APPROVAL": "ask"}) as process:
+    with hosting(**live | {"CLAWVER_REFUND_APPROVAL": "agent"}) as process:
         process.ask(1, "initialize", **INITIALIZE | {"capabilities": {"elicitation": {}}})
         process.say({"method": "notifications/initialized"})
         first = call_and_answer(process, "refund_order", wanted, odd)
         again = call_and_answer(process, "confirm_refund", shown(first), odd)
 
-    assert again["status"] == "needs_confirmation"
+    assert again["status"] == "needs_approval"
     assert posts(shop) == []

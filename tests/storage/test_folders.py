@@ -1,5 +1,6 @@
 """What is for one user alone: how it is told from what is not, and how it comes to be."""
 
+import errno
 import grp
 import os
 import pwd
@@ -19,8 +20,11 @@ from clawver_orders.storage.folders import (
     check_above,
     is_open_to_others,
     is_safe,
+    kept_once,
     made_whole,
     make_private,
+    remedy,
+    try_writing,
 )
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
@@ -115,6 +119,78 @@ def test_the_file_of_whoever_was_faster_stays(path: Path) -> None:
 
     assert path.read_text() == "theirs"
     assert names_in(path.parent) == {"words"}
+
+
+def test_a_folder_that_is_written_on_trial_is_made_and_left_empty(tmp_path: Path) -> None:
+    folder = tmp_path / "above" / "state"
+
+    try_writing(folder)
+
+    assert (mode(folder), names_in(folder)) == (0o700, set())
+
+
+@pytest.fixture
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on exFAT, and on many mounts of other machines."""
+
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_without_hard_links_a_file_gets_its_name_all_the_same(
+    tmp_path: Path, without_links: None
+) -> None:
+    target = tmp_path / "words"
+    with made_whole(target) as draft:
+        draft.write_text("whole")
+        assert not target.exists()
+
+    assert target.read_text() == "whole"
+    assert names_in(tmp_path) == {"words", "words.making"}
+
+
+def test_without_hard_links_the_file_of_whoever_was_faster_stays(
+    path: Path, without_links: None
+) -> None:
+    path.write_text("theirs")
+    with made_whole(path) as draft:
+        draft.write_text("ours")
+
+    assert path.read_text() == "theirs"
+
+
+def test_other_trouble_with_the_link_is_told_and_nothing_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have put its file there: moving ours over it would lose it."""
+
+    def link(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", link)
+
+    with pytest.raises(OSError, match="Input/output"), made_whole(tmp_path / "words"):
+        pass
+
+    assert names_in(tmp_path) == set()
+
+
+def test_the_remedy_is_for_what_is_wrong(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = path.lstat()
+    assert remedy(path, found, 0o600).startswith(f"chmod 600 '{path}'. If that changes nothing")
+    monkeypatch.setattr(folders, "_OWNER", lambda: found.st_uid + 1)
+
+    mine = f"sudo chown -R {found.st_uid + 1}"
+    assert remedy(path, found, 0o600).startswith(f"{mine} '{path}'. Or start the server as")
+    of_a_store = Path("/state/stores/api.example/live-1/ledger.sqlite3")
+    assert remedy(of_a_store, found, 0o600).startswith(f"{mine} '/state'. Or")
+    theirs = os.stat_result((0o100600, 0, 0, 1, 7, 7, 0, 0, 0, 0))
+    monkeypatch.setattr(folders, "_OWNER", lambda: 0)
+    assert remedy(path, theirs, 0o600).startswith(f"chown -R 0 '{path}'. Or start")
+    monkeypatch.setattr(folders, "_OWNER", None)
+    assert remedy(path, theirs, 0o700).startswith(f"chmod 700 '{path}'. If")
 
 
 def test_what_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
@@ -385,3 +461,14 @@ def test_nobody_stands_for_root_where_root_is_not_known(
     folders._roots.cache_clear()
 
     assert found == roots
+
+
+def test_nothing_small_is_kept_behind_a_detour(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir(mode=0o700)
+    link.symlink_to(real, target_is_directory=True)
+
+    with pytest.raises(PermissionError):
+        kept_once(link / "key", b"example")
+
+    assert list(real.iterdir()) == []

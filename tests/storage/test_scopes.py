@@ -119,11 +119,12 @@ def test_a_name_cannot_pretend_to_be_our_own_words(state: Path) -> None:
     assert known(settings(state)) == note(settings(state), "store_1", name)
 
 
-def test_the_first_note_of_a_key_stays(state: Path) -> None:
+@pytest.mark.parametrize("name", ["Ada's", "Bea's"])
+def test_the_first_note_of_a_key_stays(state: Path, name: str) -> None:
     first = note(settings(state), "store_1", "Ada's")
 
     with pytest.raises(SetupError, match=r"^Nothing was sent: this key opens another store") as no:
-        note(settings(state), "store_2", "Ada's")
+        note(settings(state), "store_2", name)
 
     assert str(settings(state).key_dir / "store.json") in no.value.next_step
     assert known(settings(state)) == first
@@ -131,6 +132,9 @@ def test_the_first_note_of_a_key_stays(state: Path) -> None:
 
 def test_a_store_may_be_given_another_name(state: Path) -> None:
     note(settings(state), "store_1", "Ada's")
+    os.utime(settings(state).key_dir / "store.json", ns=(0, 0))
+    note(settings(state), "store_1", "Ada's")
+    assert (settings(state).key_dir / "store.json").stat().st_mtime_ns == 0  # nothing is written
     renamed = note(settings(state), "store_1", "Ada's Prints")
 
     assert renamed.name == "Ada's Prints"
@@ -165,6 +169,19 @@ def test_ids_that_differ_in_case_or_only_at_the_end_have_folders_of_their_own() 
     assert all(map(is_id, ids))
     assert len(names) == len(ids)
     assert not names & {"keys", "locks", "con", "owner.json"}
+
+
+@pytest.mark.parametrize(
+    ("store_id", "name"),
+    [
+        ("x" * 64, "live-" + "x" * 64),
+        ("x" * 65, "live-" + "x" * 40 + "+9537c5fdf120482f"),
+        ("Store_a", "live-store_a+8f20309caf49de5b"),
+    ],
+)
+def test_no_version_calls_the_folder_of_a_store_otherwise(store_id: str, name: str) -> None:
+    """Else a store would begin with an empty ledger after an update."""
+    assert scopes._folder_name(store_id, is_test=False) == name
 
 
 # The ledger that earlier versions kept for all stores of an address.
@@ -328,6 +345,10 @@ def test_a_small_file_is_replaced_whole_or_not_at_all(
     def full(_: int) -> None:
         raise OSError("the disk is full")
 
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    folders.replace_private(file, b"old")
+    assert sizes == [3]  # all of it was there when the disk was waited for
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="the disk is full"):
         folders.replace_private(file, b"new")

@@ -4,17 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import Field
 from tests.conftest import succeeding, telling
 
 from clawver_orders.caller import Script
 from clawver_orders.clawver.models import Order
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.services import opened
+from clawver_orders.services import TEST_NOTICE, opened
 from clawver_orders.settings import Settings
 from clawver_orders.tools import TOOLS
-from clawver_orders.tools.answers import Answer, MoneyInCents, Part, Past, ago
+from clawver_orders.tools.answers import Answer, Money, Part, Past, ago, table
 from clawver_orders.tools.contract import flat
-from clawver_orders.tools.downloads import in_bytes
 from clawver_sandbox.shop import API_KEY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -39,67 +39,62 @@ def test_how_long_ago_is_said_in_the_largest_unit(passed: timedelta, words: str)
     assert ago(NOW - passed, NOW) == words
 
 
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [
-        (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (48_095, "48.1 kB"), (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"), (5 * 10**9, "5.0 GB"), (10**15, "1000.0 TB"),
-    ],
-)  # fmt: skip
-def test_sizes_are_said_in_words(size: int, words: str) -> None:
-    assert in_bytes(size) == words
-
-
 class Payment(Part):
-    paid_in_cents: MoneyInCents
+    paid: Money
     last_try: Past | None = None
 
 
 class Sample(Answer):
-    left_in_cents: MoneyInCents | None = None
+    left: Money | None = None
     sent_at: Past
+    notes: list[str] = Field([])
     payments: list[Payment]
 
 
-def test_money_and_times_are_said_in_words_right_behind_the_value() -> None:
-    payment = Payment(paid_in_cents=2499, last_try=NOW - timedelta(hours=3))
-    sample = Sample(next_step="", left_in_cents=0, sent_at=NOW, payments=[payment])
+def test_money_and_times_are_one_text_each() -> None:
+    payment = Payment(paid=2499, last_try=NOW - timedelta(hours=3))
+    sample = Sample(next_step="Wait.", left=0, sent_at=NOW, payments=[payment])
 
     assert list(sample.said(NOW + timedelta(days=3)).items()) == [
-        ("next_step", ""),
-        ("left_in_cents", 0),
+        ("next_step", "Wait."),
         ("left", "$0.00"),
-        ("sent_at", "2026-11-24T12:00:00Z"),
-        ("sent_ago", "3 days ago"),
-        ("payments", [{
-            "paid_in_cents": 2499, "paid": "$24.99",
-            "last_try": "2026-11-24T09:00:00Z", "last_try_ago": "3 days ago",
-        }]),
-    ]  # fmt: skip
+        ("sent_at", "2026-11-24T12:00Z, 3 days ago"),
+        ("payments", [{"paid": "$24.99", "last_try": "2026-11-24T09:00Z, 3 days ago"}]),
+    ]
 
 
-def test_what_is_not_known_is_left_out_together_with_its_words() -> None:
-    sample = Sample(next_step="", sent_at=NOW, payments=[Payment(paid_in_cents=0)])
+def test_what_is_not_known_or_empty_is_left_out_unless_it_is_what_was_asked_for() -> None:
+    assert Sample(sent_at=NOW, payments=[]).said(NOW) == {
+        "sent_at": "2026-11-24T12:00Z, 0 minutes ago",
+        "payments": [],
+    }
 
-    assert list(sample.said(NOW)) == ["next_step", "sent_at", "sent_ago", "payments"]
-    assert list(sample.said(NOW)["payments"][0]) == ["paid_in_cents", "paid"]
 
+def test_a_schema_says_text_where_the_answer_has_text() -> None:
+    schema = flat(Sample.model_json_schema(mode="serialization"), defaults=False)
 
-def test_a_schema_has_the_words_where_the_answer_has_them() -> None:
-    schema = flat(Sample.model_json_schema(mode="serialization"))
-    text = {"type": "string"}
-
-    assert list(schema["properties"]) == [
-        "next_step", "sandbox", "left_in_cents", "left", "sent_at", "sent_ago", "payments",
-    ]  # fmt: skip
-    assert schema["required"] == ["next_step", "sent_at", "sent_ago", "payments"]
+    assert schema["required"] == ["sent_at", "payments"]
+    assert schema["properties"]["left"] == schema["properties"]["sent_at"] == {"type": "string"}
     assert schema["properties"]["payments"]["items"] == {
         "type": "object",
-        "properties": {
-            "paid_in_cents": {"type": "integer"}, "paid": text, "last_try": text, "last_try_ago": text,
-        },
-        "required": ["paid_in_cents", "paid"],
-    }  # fmt: skip
+        "properties": {"paid": {"type": "string"}, "last_try": {"type": "string"}},
+        "required": ["paid"],
+    }
+
+
+class Line(Part):
+    name: str = ""
+    colour: str = ""
+    size: str = ""
+    note: str = ""
+
+
+def test_a_table_says_once_what_is_the_same_and_leaves_out_what_is_empty() -> None:
+    lines = [Line(name="A", colour="red", size="S"), Line(name="A", colour="red", size="")]
+
+    assert table(lines) == (["name", "size"], [["A", "S"], ["A", ""]], Line(colour="red"))
+    assert table(lines[:1]) == (["name", "colour", "size"], [["A", "red", "S"]], None)
+    assert table([]) == ([], [], None)
 
 
 async def ask(tool: str, answers: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -110,7 +105,7 @@ async def ask(tool: str, answers: dict[str, Any], **arguments: Any) -> dict[str,
 
     async with (
         telling(answer) as url,
-        opened(Settings(api_key=API_KEY, api_url=url), lambda: NOW) as services,
+        opened(Settings(api_key=API_KEY, api_url=url, history=False), lambda: NOW) as services,
     ):
         return await TOOLS[tool].call(services, arguments, Script())
 
@@ -118,10 +113,15 @@ async def ask(tool: str, answers: dict[str, Any], **arguments: Any) -> dict[str,
 async def test_an_order_with_nothing_but_the_essentials_is_shown() -> None:
     answer = await ask("get_order", {"/orders/ord_1": {"order": ORDER}}, order_id="ord_1")
 
-    assert answer["items"] == []
-    assert answer["refundable_in_cents"] == 0
-    assert "payment_status" not in answer
-    assert "tracking" not in answer
+    assert answer == {
+        "orders": [
+            {
+                "order_id": "ord_1", "status": "delivered", "payment_status": "?",
+                "created_at": "2026-11-24T00:00Z, 12 hours ago", "total": "$24.00", "refundable": "$0.00",
+            }
+        ],
+        "sandbox": TEST_NOTICE,
+    }  # fmt: skip
 
 
 async def test_an_order_says_how_long_ago_everything_was() -> None:
@@ -131,10 +131,13 @@ async def test_an_order_says_how_long_ago_everything_was() -> None:
         "paidAt": str(NOW - timedelta(days=2)),
         "refunds": [refund],
     }
-    answer = await ask("get_order", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
+    known = {"/orders/ord_1": {"order": order}, "/stores/me/reviews": {"reviews": []}}
+    answer = (await ask("get_order", known, order_id="ord_1", include=["timeline"]))["orders"][0]
 
-    assert (answer["created_ago"], answer["paid_ago"]) == ("3 days ago", "2 days ago")
-    assert [each["created_ago"] for each in answer["refunds"]] == ["3 hours ago"]
+    assert (answer["created_at"], answer["paid_at"]) == (
+        "2026-11-21T12:00Z, 3 days ago", "2026-11-22T12:00Z, 2 days ago",
+    )  # fmt: skip
+    assert [each["created_at"] for each in answer["refunds"]] == ["2026-11-24T09:00Z, 3 hours ago"]
 
 
 async def test_an_order_whose_refunds_are_not_listed_does_not_guess_what_is_left() -> None:
@@ -142,11 +145,12 @@ async def test_an_order_whose_refunds_are_not_listed_does_not_guess_what_is_left
         "paymentStatus": "partially_refunded",
         "items": [{"id": "i", "productType": "hologram"}],
     }
-    answer = await ask("get_order", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
+    known = {"/orders/ord_1": {"order": order}}
+    answer = (await ask("get_order", known, order_id="ord_1"))["orders"][0]
 
-    assert "refundable_in_cents" not in answer
+    assert not {"refundable", "refundable_in_cents"} & answer.keys()
     assert answer["next_step"].startswith("What can still be refunded is not known")
-    assert answer["items"][0]["what_can_be_done"].startswith("Nothing")
+    assert answer["items"][0]["type"] == "hologram"
 
 
 async def test_sizes_of_an_order_that_tells_little() -> None:
@@ -170,12 +174,11 @@ async def test_sizes_of_an_order_that_tells_little() -> None:
 
     (item,) = answer["items"]
     assert item["wanted_available"] == "not_known"
-    assert [choice.get("difference") for choice in item["stock_unknown"]] == [
-        "$2.00 more",
-        None,
-        "$4.00 less",
-    ]
-    assert "not known" in answer["steps"][-1]
+    assert item["wanted"] == ["L", "$26.00", "$2.00 more"]
+    assert item["stock_unknown"] == [
+        ["S", "not known", "not known"], ["XS", "$20.00", "$4.00 less"],
+    ]  # fmt: skip
+    assert "What can be refunded is not known" in answer["next_step"]
 
 
 async def test_sizes_of_a_refunded_order_offer_no_money() -> None:
@@ -183,7 +186,7 @@ async def test_sizes_of_a_refunded_order_offer_no_money() -> None:
     order = ORDER | {"paymentStatus": "refunded", "items": [shirt]}
     answer = await ask("handle_wrong_size", {"/orders/ord_1": {"order": order}}, order_id="ord_1")
 
-    assert answer["steps"][-1] == "Nothing can be refunded on this order."
+    assert answer["next_step"].endswith("Nothing can be refunded on this order.")
 
 
 async def test_a_receipt_that_tells_little_is_shown() -> None:
@@ -193,7 +196,7 @@ async def test_a_receipt_that_tells_little_is_shown() -> None:
         checkout_id="chk_1",
     )
 
-    assert answer["items"] == [{"product_name": "?", "quantity": 1}]
+    assert answer["items"] == [{"name": "?"}]
     assert "left out of items: 1. Find the order with list_orders" in answer["next_step"]
 
 
@@ -207,15 +210,77 @@ async def test_a_link_that_leaves_clawver_is_labelled() -> None:
         "unexpected_host"
     ] is True
     answer = await ask("generate_download_link", at_home, order_id="ord_1", item_id="i")
-    assert answer["unexpected_host"] is False
+    assert "unexpected_host" not in answer
     assert "expires_at" not in answer
 
 
 async def test_a_store_without_trouble_needs_no_attention() -> None:
     answer = await ask("summarize_orders", {"/orders": {"orders": []}})
 
-    assert answer["needs_attention"] == answer["open_refunds"] == []
-    assert answer["next_step"] == "Nothing needs attention."
+    assert not {"needs_attention", "open_refunds", "next_step", "by_status"} & answer.keys()
+    assert (answer["orders"], answer["sales"], answer["complete"]) == (0, "$0.00", True)
+
+
+async def test_unpaid_orders_never_hide_one_that_was_paid() -> None:
+    email = {"customerEmail": "ada@example.com", "paymentStatus": "paid", "refunds": []}
+    paid = ORDER | email | {"id": "paid", "status": "cancelled"}
+    carts = [
+        paid | {"id": f"cart_{n:02}", "status": "pending", "paymentStatus": "pending", "createdAt": f"2025-11-{n:02}T00:00:00Z"}
+        for n in range(1, 31)
+    ]  # fmt: skip
+    routes = {"/orders": {"orders": [*carts, paid]}, "/stores/me/reviews": {"reviews": []}}
+    for answer in (
+        await ask("summarize_orders", routes),
+        await ask("get_customer", routes, customer_email="ada@example.com"),
+    ):
+        named = [row[0] for row in answer["needs_attention"]]
+
+        assert named == ["paid", "cart_30", "cart_29", "cart_28", "cart_27", "cart_26"]
+        assert answer["more_that_need_attention"] == (
+            "25 pending, not paid. list_orders with a status shows them."
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "shown"),
+    [
+        ("李明", "客户 李明 要求退款", "客户 … 要求退款"), ("李 明", "客户李明要求、李先生", "客户…要求、…先生"),
+        ("王小明", "小明和王小明都说", "…和…都说"), ("欧阳修文", "欧阳先生、修文", "…先生、…"),
+        ("山田 太郎", "山田太郎様、山田様、太郎様へ返金", "…様、…様、…様へ返金"), ("マリア・ロペス", "ロペスさん", "…さん"),
+        ("김민수", "민수님이, 김 고객님", "…님이, … 고객님"), ("สมชาย ใจดี", "คุณสมชาย ใจดี", "คุณ…"),
+        ("Wei Li", "LI WEI wants it back in NY", "… … wants it back in NY"),
+        ("Zoë O'Neil-Núñez", "ZOE, Oneil, NUNEZ and Neil", "…, Oneil, … and …"),
+        ("Bo", "Bo of Bonn, NEW YORK", "… of Bonn, …"),
+    ],
+)  # fmt: skip
+def test_no_part_of_a_name_is_left_in_a_reason(name: str, reason: str, shown: str) -> None:
+    where = {"name": name, "state": "NY", "city": "New York"}
+    order = Order.model_validate(ORDER | {"shippingAddress": where})
+
+    assert Masking(masked=True).words(reason, order) == shown
+
+
+@pytest.mark.parametrize(
+    ("email", "reason", "shown"),
+    [
+        ("olena.kovalenko@example.com", "Olena lost it, says KOVALENKO", "… lost it, says …"),
+        ("olena+shop@example.com", "olena bought twice", "… bought twice"),
+        ("jo.x@example.com", "Jo x bought twice", "Jo x bought twice"),
+        ("", "bought twice", "bought twice"),
+    ],
+)
+def test_the_name_in_an_orders_own_address_is_hidden_where_nothing_is_shipped(
+    email: str, reason: str, shown: str
+) -> None:
+    order = Order.model_validate(ORDER | {"customerEmail": email, "shippingAddress": None})
+
+    assert Masking(masked=True).words(reason, order) == shown
+
+
+def test_a_city_of_two_letters_is_hidden_in_scripts_without_spaces() -> None:
+    order = Order.model_validate(ORDER | {"shippingAddress": {"city": "北京"}})
+
+    assert Masking(masked=True).words("寄到北京", order) == "寄到…"
 
 
 def test_a_reason_is_shown_without_any_part_of_a_name_or_address() -> None:

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from tests.conftest import Connect
+from tests.amending import amend
+from tests.conftest import Connect, telling
+from tests.tools.test_odd_orders import OddStore
 
 from clawver_orders.tools import SURFACE, TOOLS
 from clawver_orders.tools.contract import Tool
@@ -17,6 +19,7 @@ HOSTILE_TEXTS = [
 ]  # fmt: skip
 IN_NO_PATH = {
     "reason",
+    "search",
     "customer_email",
     "product",
     "event",
@@ -25,7 +28,21 @@ IN_NO_PATH = {
     "download_token",
 }
 HARMLESS_THERE = {"../stores/me", "a/b", "%2e%2e%2f", ".."}
-BAD_NUMBERS: list[Any] = [0, -5, 10**30, 100.0, "7", " 1000 ", "1_000", "0x10", True, False, None]
+BAD_NUMBERS: list[Any] = [
+    0,
+    -5,
+    10**30,
+    1e30,
+    100.5,
+    "7",
+    "1,000",
+    " 1000 ",
+    "1_000",
+    "0x10",
+    True,
+    False,
+    None,
+]
 BAD_LISTS: list[Any] = [True, 7, "ref_1", {}, [7], ["a/b"], ["x"] * 51, "[" * 9_000]
 
 CASES: list[tuple[str, str, Any]] = []
@@ -33,7 +50,11 @@ for each in SURFACE:
     for name, argument in each.input_schema["properties"].items():
         kind = argument["type"]
         if kind == "string":
-            CASES += [(each.name, name, value) for value in WRONG_TYPES]
+            CASES += [
+                (each.name, name, value)
+                for value in WRONG_TYPES
+                if (each.name, value) != ("get_order", ["x"])  # the same as "x"
+            ]
             CASES += [
                 (each.name, name, text)
                 for text in HOSTILE_TEXTS
@@ -64,7 +85,7 @@ def named(case: tuple[str, str, Any]) -> str:
 
 
 async def test_no_bad_argument_reaches_the_store(connect: Connect, shop: Shop) -> None:
-    async with connect() as client:
+    async with connect(refund_approval="agent") as client:
         for tool, name, value in CASES:
             result = await client.call_tool(tool, TOOLS[tool].example | {name: value})
             text = str(getattr(result.content[0], "text", ""))
@@ -98,7 +119,7 @@ async def test_an_explicit_null_means_not_given(connect: Connect, shop: Shop, to
 
 
 async def test_a_tool_that_is_not_there_says_what_is(connect: Connect, era: str) -> None:
-    async with connect(era) as client:
+    async with connect(era, refund_approval="agent") as client:
         result = await client.call_tool("no_such_tool", {})
 
     names = ", ".join(tool.name for tool in SURFACE)
@@ -156,7 +177,7 @@ async def test_a_lone_surrogate_is_refused_and_the_server_lives(
 @pytest.mark.parametrize(
     "when",
     [
-        "yesterday",
+        "tomorrow",
         "2026-13-01",
         "2026-11-24T09:30",
         "20261124",
@@ -178,7 +199,8 @@ async def test_a_time_that_is_none_says_how_one_looks(
 
 
 @pytest.mark.parametrize(
-    "when", ["", "2026-11-24", "2026-11-24T09:30:00Z", "2026-11-24T10:30:00.5+01:00"]
+    "when",
+    ["", "2026-11-24", "2026-11-24T09:30:00Z", "2026-11-24T10:30:00.5+01:00", "today", "yesterday"],
 )
 async def test_days_and_times_with_their_offset_are_understood(connect: Connect, when: str) -> None:
     async with connect() as client:
@@ -205,3 +227,87 @@ async def test_a_defect_of_our_own_is_hidden_from_the_model(
         [read.model_dump(mode="json"), refund.model_dump(mode="json")]
     )
     assert "ended in an error of this server's own" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plain"),
+    [
+        ({"limit": 5.0}, {"limit": 5}),
+        ({"status": "", "payment_status": None, "limit": ""}, {}),
+        ({"status": "any", "customer_email": ""}, {}),
+        ({"product": "De\u0301coupage"}, {"product": "D\u00e9coupage"}),
+    ],
+)
+async def test_what_hosts_make_of_arguments_is_understood(
+    connect: Connect, shop: Shop, arguments: dict[str, Any], plain: dict[str, Any]
+) -> None:
+    amend(shop, "ord_digital", items=[{"productName": "D\u00e9coupage", "quantity": 1}])
+    async with connect() as client:
+        given = await client.call_tool("list_orders", arguments)
+        meant = await client.call_tool("list_orders", plain)
+
+    assert not given.is_error
+    assert given.structured_content == meant.structured_content
+    assert meant.structured_content is not None
+    assert meant.structured_content["orders"]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+        "Broken \u2764\ufe0f",
+        "1\ufe0f\u20e3 of 2 torn",
+    ],
+)
+async def test_a_reason_is_written_in_any_script(connect: Connect, shop: Shop, reason: str) -> None:
+    wanted = {"order_id": "ord_digital", "amount_in_cents": 100.0, "reason": reason}
+    async with connect() as client:
+        done = await client.call_tool("refund_order", wanted)
+        again = await client.call_tool("refund_order", wanted)
+
+    assert [each.structured_content and each.structured_content["status"] for each in (done, again)] == [
+        "refunded", "already_refunded",
+    ]  # fmt: skip
+    assert shop.refunds() == [("ord_digital", 100)]
+
+
+@pytest.mark.parametrize("amount", [100.5, "1,000", "1000", True, "$1.00", [100]])
+async def test_an_amount_is_read_strictly(connect: Connect, shop: Shop, amount: Any) -> None:
+    wanted = {"order_id": "ord_digital", "amount_in_cents": amount, "reason": "Torn"}
+    async with connect() as client:
+        result = await client.call_tool("refund_order", wanted)
+
+    assert result.is_error
+    assert "amount_in_cents must" in str(result.content[0])
+    assert shop.requests() == []
+
+
+async def test_an_order_with_a_long_id_is_read_and_refunded(connect: Connect) -> None:
+    order_id = "o" * 255
+    store = OddStore(id=order_id)
+    async with telling(store) as url, connect(api_url=url) as client:
+        read = await client.call_tool("get_order", {"order_id": order_id})
+        done = await client.call_tool(
+            "refund_order", {"order_id": order_id, "amount_in_cents": 500, "reason": "Torn"}
+        )
+
+    assert not read.is_error
+    assert done.structured_content is not None
+    assert done.structured_content["status"] == "refunded"
+    assert store.sent == 1
+
+
+async def test_letters_that_only_look_alike_are_another_mailbox(
+    connect: Connect, shop: Shop
+) -> None:
+    amend(shop, "ord_digital", customerEmail="Stra\u00dfe@example.com")
+    async with connect() as client:
+        found = await client.call_tool("list_orders", {"customer_email": "sTRA\u00dfe@EXAMPLE.com"})
+        other = await client.call_tool("list_orders", {"customer_email": "strasse@example.com"})
+
+    assert found.structured_content is not None
+    assert other.structured_content is not None
+    assert len(found.structured_content["orders"]) == 1
+    assert other.structured_content["orders"] == []

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from tests.conftest import Connect, succeeding, telling
-from tests.tools.test_tools import call, failure, rows
+from tests.conftest import Connect, succeeding, telling, with_slow
+from tests.tools.test_tools import call, failure, one_order, rows
 
 ORDER: dict[str, Any] = {
     "id": "ord_1", "status": "delivered", "paymentStatus": "paid", "totalInCents": 2499,
@@ -61,7 +61,7 @@ class OddStore:
         if path == "/v1/stores/me":
             return succeeding({"store": {"id": "store_1", "name": "Tees"}})
         if path.startswith("/v1/orders?"):
-            return succeeding({"orders": [self.order]})
+            return succeeding({"orders": [self.order]}, pagination={"hasMore": False})
         if path.endswith("/refund"):
             self.sent += 1
             refund = {"id": f"ref_new{self.sent}", "amountInCents": 500}
@@ -70,13 +70,16 @@ class OddStore:
         return succeeding({"order": self.order})
 
 
-@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.parametrize(
+    "name", with_slow([*HARMLESS][::4], [each for n, each in enumerate(HARMLESS) if n % 4])
+)
 async def test_a_harmless_change_hides_no_order_and_stops_no_refund(
-    connect: Connect, change: dict[str, Any]
+    connect: Connect, name: str
 ) -> None:
+    change = HARMLESS[name]
     store = OddStore(**change)
     async with telling(store) as url, connect(api_url=url) as client:
-        read = await call(client, "get_order", order_id="ord_1")
+        read = await one_order(client, order_id="ord_1")
         listed = await call(client, "list_orders")
         summary = await call(client, "summarize_orders")
         refunded = await call(
@@ -84,7 +87,7 @@ async def test_a_harmless_change_hides_no_order_and_stops_no_refund(
         )
 
     before = sum(each["amountInCents"] for each in change.get("refunds", ()))
-    assert read["total_in_cents"] == summary["sales_in_cents"] == 2499
+    assert read["total"] == summary["sales"] == "$24.99"
     assert read["refundable_in_cents"] == 2499 - before
     assert [row["order_id"] for row in rows(listed)] == ["ord_1"]
     assert (refunded["status"], refunded["refundable_in_cents"]) == ("refunded", 1999 - before)
@@ -122,33 +125,32 @@ async def test_odd_lines_are_shown_as_far_as_they_go_and_the_rest_is_counted(
 ) -> None:
     half = LINE | {"quantity": 1.5}
     store = OddStore(items=[half, {"totalInCents": -250}, None, 7], createdAt="yesterday", status=7)
-    async with telling(store) as url, connect(api_url=url, refund_approval="ask") as client:
-        read = await call(client, "get_order", order_id="ord_1")
+    async with telling(store) as url, connect(api_url=url, refund_approval="agent") as client:
+        read = await one_order(client, order_id="ord_1")
         (row,) = rows(await call(client, "list_orders"))
         asked = await call(
             client, "refund_order", order_id="ord_1", amount_in_cents=500, reason="Torn"
         )
 
-    assert [item["product_name"] for item in read["items"]] == ["Fonts", "?"]
-    assert "quantity" not in read["items"][0]
+    assert [item["name"] for item in read["items"]] == ["Fonts", "?"]
+    assert [item.get("quantity") for item in read["items"]] == ["?", None]
     assert read["items"][1]["total"] == "-$2.50"
-    assert read["next_step"].startswith("For a new download link call generate_download_link")
-    assert read["next_step"].endswith("Lines that cannot be read and are left out of items: 2.")
+    assert read["next_step"] == "Lines that cannot be read and are left out of items: 2."
     assert "created_at" not in read
     assert row["items"] == "?× Fonts; ?; 2 more"
-    assert (row["created_at"], row["created_ago"], row["status"]) == ("", "", "7")
+    assert row["status"] == "7"
+    assert "created_at" not in row
     assert asked["preview"]["items"] == ['? x "Fonts"', '1 x "?"', "and 2 more"]
 
 
 async def test_a_file_without_an_id_is_left_to_the_merchant(connect: Connect) -> None:
     store = OddStore(items=[LINE | {"id": None}])
     async with telling(store) as url, connect(api_url=url) as client:
-        read = await call(client, "get_order", order_id="ord_1")
+        read = await one_order(client, order_id="ord_1")
         text = await failure(client, "generate_download_link", order_id="ord_1")
 
     assert "item_id" not in read["items"][0]
-    assert "gives the item no id. Tell the merchant" in read["items"][0]["what_can_be_done"]
-    assert read["next_step"] == "Nothing has to be done."
+    assert "next_step" not in read
     assert "no id that can be read, so no link can be asked for. Tell the merchant" in text
 
 
@@ -171,10 +173,11 @@ async def test_an_order_that_does_not_tell_its_time_is_in_no_span_and_still_look
         span = await call(client, "summarize_orders", created_after="2020-01-01")
         before = await call(client, "list_orders", created_before="2030-01-01")
 
-    assert [row["why"] for row in summary["needs_attention"]] == [
+    assert [row["why"] for row in rows(summary, "needs_attention")] == [
         "Still shipped, and since when is not known."
     ]
     assert summary["complete"] is True
     assert (span["orders"], span["complete"], before["orders"]) == (0, False, [])
     why = "1 orders do not tell when they were created, so a filter by day leaves them out."
-    assert span["why_incomplete"] == before["why_incomplete"] == why
+    assert span["why_incomplete"].startswith(f"{why} Orders kept here since ")
+    assert before["why_incomplete"].startswith(f"{why} Orders kept here since ")

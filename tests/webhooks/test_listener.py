@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,17 +14,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from tests.cli.test_main import keyless, run
+from tests.crowds import crowd_out, is_served_again
+from tests.documents.test_references import TEXTS, blocks
+from tests.tools.test_tools import rows
 
 from clawver_orders.webhooks import sign
-from clawver_orders.webhooks.inbox import Inbox, Query, Received
-from clawver_orders.webhooks.listener import MOST_CONNECTIONS
+from clawver_orders.webhooks.inbox import INBOX_FILE, Inbox, Query, Received
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, EVENTS, Shop
 
@@ -44,11 +47,11 @@ class Listening:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
         return self.process.returncode
 
 
@@ -77,6 +80,13 @@ def listener(state: dict[str, str], *options: str, to_be_killed: bool = False) -
     raise TimeoutError("the port is taken")
 
 
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    """The inbox that these processes share, seen from here."""
+    folder = tmp_path / "state" / "stores" / "sandbox"
+    return Inbox(folder / INBOX_FILE, timedelta(days=30))
+
+
 @contextmanager
 def listening(state: dict[str, str], *options: str) -> Iterator[Listening]:
     started = listener(state, *options)
@@ -85,6 +95,34 @@ def listening(state: dict[str, str], *options: str) -> Iterator[Listening]:
     finally:
         if started.process.poll() is None:
             assert started.stop() == 0
+
+
+def test_the_lines_of_the_page_start_a_listener_that_checks_with_the_secret_they_make(
+    live: dict[str, str],
+) -> None:
+    page = blocks(TEXTS["docs/webhooks.md"], "sh")
+    (block,) = (each for each in page if "\nclawver-orders listen\n" in each)
+    *before, command = block.strip().splitlines()
+    ours = shlex.join([sys.executable, "-m", "clawver_orders"])
+    lines = [
+        *before,
+        command.replace("clawver-orders", f"exec {ours}"),
+    ]
+    with subprocess.Popen(
+        ["sh", "-c", "\n".join(lines) + " --port 0"], env=keyless() | live,
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        secret = process.stdout.readline().strip()
+        (url,) = re.findall(r"http://\S+", process.stdout.readline())
+        body = b'{"event":"order.paid"}'
+        codes = [
+            deliver(url, body, **{"x-claw-signature": sign(body, each)}).status_code
+            for each in (secret, SECRET)
+        ]
+        process.terminate()
+
+    assert codes == [200, 401]
 
 
 def received(inbox: Inbox) -> tuple[Received, ...]:
@@ -113,6 +151,7 @@ def test_from_a_sale_to_an_agents_answer_through_three_processes(
             "CLAWVER_API_URL": f"{store_url}/v1",
             "CLAWVER_STATE_DIR": str(tmp_path / "state"),
             "CLAWVER_WEBHOOK_SECRET": SECRET,
+            "CLAWVER_REFUND_APPROVAL": "agent",
         }
         with listening(store) as started:
             registered = run(
@@ -129,12 +168,12 @@ def test_from_a_sale_to_an_agents_answer_through_three_processes(
 
     assert registered.returncode == 0, registered.stderr
     assert states == ["delivered"] * 3
-    assert sorted(row[1] for row in answer["events"]) == [
+    assert sorted(row["event"] for row in rows(answer, "events")) == [
         "order.created",
         "order.paid",
         "order.refunded",
     ]
-    assert {row[2] for row in answer["events"]} == {sale}
+    assert {row["order_id"] for row in rows(answer, "events")} == {sale}
     assert (answer["complete"], answer["receiving"]["state"]) == (True, "listening")
     assert table.count(sale) == 3
     assert (after["complete"], after["receiving"]["state"]) == (False, "not_listening")
@@ -191,6 +230,7 @@ def test_nothing_that_was_taken_is_lost_when_the_listener_is_killed(
     assert len(there) == count
 
 
+@pytest.mark.slow
 def test_two_listeners_share_one_inbox(state: dict[str, str], shop: Shop, inbox: Inbox) -> None:
     with listening(state) as one, listening(state) as other, running(shop, first_wait_seconds=0.2):
         for each in (one, other):
@@ -284,7 +324,7 @@ def knock(port: int, seed: int) -> str:
 @pytest.mark.parametrize(
     "count",
     [
-        400,
+        60,
         pytest.param(1_000, marks=pytest.mark.slow),
         pytest.param(10_000, marks=pytest.mark.long),
     ],
@@ -315,7 +355,7 @@ def test_hostile_requests_change_nothing_and_leave_it_serving(
             with suppress(ConnectionError), line:
                 assert line.recv(100)[9:12] in {b"", b"400"}
         started.process.send_signal(signal.SIGTERM)
-        out, errors = started.process.communicate(timeout=20)
+        out, errors = started.process.communicate(timeout=120)
 
     assert taken.status_code == 200
     assert {each.body for each in received(inbox)} == {before, after}
@@ -324,7 +364,8 @@ def test_hostile_requests_change_nothing_and_leave_it_serving(
     assert SECRET not in out + errors
     assert "hostile" not in out + errors
     assert "Traceback" not in errors, errors[:2000]
-    assert inbox.receiver_status(datetime.now(UTC)).refused > count // 20
+    refusals = inbox.receiver_status(datetime.now(UTC)).refusals
+    assert sum(each.count for each in refusals) > count // 20
 
 
 def test_more_connections_than_it_holds_are_turned_away_and_it_recovers(
@@ -332,25 +373,8 @@ def test_more_connections_than_it_holds_are_turned_away_and_it_recovers(
 ) -> None:
     body = b'{"event":"order.paid"}'
     with listening(state) as started:
-        crowd = [
-            socket.create_connection(("127.0.0.1", started.port))
-            for _ in range(2 * MOST_CONNECTIONS + 5)
-        ]
-        with suppress(ConnectionError):
-            assert crowd[-1].recv(10) == b""
-        crowd[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        busy = crowd[0].recv(12)
-        for line in crowd:
-            line.close()
-        for _ in range(200):
-            with suppress(httpx2.TransportError):
-                answer = deliver(started.url, body)
-                if answer.status_code == 200:
-                    break
-            threading.Event().wait(0.02)
-
-    assert busy.endswith(b"503")
-    assert answer.status_code == 200
+        assert crowd_out(started.port).endswith(b"503")
+        assert is_served_again(lambda: deliver(started.url, body))
 
 
 def test_a_connection_is_kept_for_the_next_delivery(state: dict[str, str]) -> None:
@@ -370,7 +394,7 @@ def test_a_listener_that_is_told_to_stop_says_so_to_the_inbox(
         with listening(state) as started:
             assert inbox.receiver_status(datetime.now(UTC)).is_listening
             started.process.send_signal(how)
-            _, errors = started.process.communicate(timeout=20)
+            _, errors = started.process.communicate(timeout=120)
 
         assert (started.process.returncode, errors) == (0, "")
         assert not inbox.receiver_status(datetime.now(UTC)).is_listening
@@ -398,7 +422,7 @@ def test_without_a_secret_it_refuses_to_start(state: dict[str, str]) -> None:
     assert done.stderr.startswith("Without CLAWVER_WEBHOOK_SECRET no delivery can be verified")
 
 
-@pytest.mark.parametrize("path", ["webhook", "/healthz", "/a b", "/a?b", "", "/\n"])
+@pytest.mark.parametrize("path", ["webhook", "/healthz", "/readyz", "/a b", "/a?b", "", "/\n"])
 def test_a_path_that_cannot_be_is_misuse(state: dict[str, str], path: str) -> None:
     done = run("listen", "--path", path, **state)
 
@@ -412,7 +436,7 @@ def test_a_port_that_is_taken_is_a_sentence(state: dict[str, str]) -> None:
         done = run("listen", "--port", port, **state, CLAWVER_WEBHOOK_SECRET=SECRET)
 
     assert done.returncode == 1
-    assert "Take another --port" in done.stderr
+    assert done.stderr.startswith(f"Port {port} is in use, so nothing was started.")
     assert "Traceback" not in done.stderr
 
 
@@ -430,6 +454,7 @@ def test_an_inbox_that_cannot_be_opened_is_a_sentence(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_deliveries_wait_while_another_program_holds_the_inbox(
     state: dict[str, str], inbox: Inbox, tmp_path: Path
 ) -> None:
@@ -449,12 +474,14 @@ def test_deliveries_wait_while_another_program_holds_the_inbox(
 
 
 def test_neither_the_secret_nor_a_delivery_is_logged(state: dict[str, str]) -> None:
-    body = b'{"event":"order.paid","data":{"orderId":"ord_private"}}'
+    body = b'{"event":"order.paid","data":{"orderId":"ord_1","customer":"a private name"}}'
     with listening(state | {"CLAWVER_LOG_LEVEL": "debug"}) as started:
         deliver(started.url, body)
         deliver(started.url, body, **{"x-claw-signature": sign(body, "whsec_example_of_another")})
         started.process.send_signal(signal.SIGTERM)
-        out, errors = started.process.communicate(timeout=20)
+        out, errors = started.process.communicate(timeout=120)
 
-    for text in (SECRET, "whsec_", "ord_private", sign(body, SECRET)[7:]):
+    for text in (SECRET, "whsec_", "private", sign(body, SECRET)[7:]):
         assert text not in out + errors
+    assert out.count("ord_1") == 1  # in the line of the one that was taken
+    assert "ord_1" not in errors

@@ -1,5 +1,6 @@
 """A delivery is verified, written down, and only then taken; everything else changes nothing."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,19 +18,15 @@ from tests.conftest import KEY
 
 from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.settings import Settings
+from clawver_orders.storage import readiness
 from clawver_orders.webhooks import BODY_LIMIT_IN_BYTES, sign
 from clawver_orders.webhooks import receiver as receiver_module
-from clawver_orders.webhooks.inbox import Delivery, Inbox, Query
+from clawver_orders.webhooks.inbox import Delivery, Inbox, Query, RefusedDeliveries
 from clawver_orders.webhooks.receiver import Receiver
 
 SECRET = "whsec_example_0123456789"
 OTHER = "whsec_example_9876543210"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Inbox:
-    return Inbox(tmp_path / "stores" / "inbox.sqlite3", timedelta(days=30))
 
 
 def stored(inbox: Inbox) -> list[bytes]:
@@ -53,6 +50,15 @@ async def served(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
             yield http
         server.should_exit = True
+
+
+async def begun(http: httpx2.AsyncClient, path: str, headers: dict[str, str]) -> int:
+    """The status for a delivery of which the rest never comes."""
+    head = [f"POST {path} HTTP/1.1", "host: shop", "content-length: 2"]
+    head += [f"{name}: {value}" for name, value in headers.items()]
+    async with await anyio.connect_tcp("127.0.0.1", http.base_url.port or 0) as line:
+        await line.send("\r\n".join([*head, "", "{"]).encode())
+        return int((await line.receive()).split()[1])
 
 
 async def send(
@@ -117,7 +123,7 @@ async def test_a_body_of_exactly_the_limit_is_taken(inbox: Inbox) -> None:
         ("DELETE", "/webhook", {}, b"", 405),
         ("HEAD", "/webhook", {}, b"", 405),
         ("POST", "/elsewhere", {"x-claw-signature": sign(body_of(), SECRET)}, body_of(), 404),
-        ("POST", "/webhook/", {"x-claw-signature": sign(body_of(), SECRET)}, body_of(), 404),
+        ("POST", "/webhook/x", {"x-claw-signature": sign(body_of(), SECRET)}, body_of(), 404),
         ("POST", "/healthz", {"x-claw-signature": sign(body_of(), SECRET)}, body_of(), 405),
     ],
 )  # fmt: skip
@@ -130,7 +136,8 @@ async def test_anything_else_gets_its_status_and_is_not_stored(
         after = await send(http, body_of(99))
 
     assert response.status_code == status
-    assert response.content in {b"", *receiver_module._SAYS.values()}
+    said = [json.dumps({"error": reason}) for reason in receiver_module._REASONS.values()]
+    assert response.text in {"", *said}
     assert ("allow" in response.headers) is (status == 405)
     assert after.status_code == 200
     assert stored(inbox) == [body_of(99)]
@@ -268,6 +275,29 @@ async def test_its_health_can_be_asked(inbox: Inbox) -> None:
     assert answers[2].headers["allow"] == "GET, HEAD"
 
 
+async def test_whether_it_can_write_can_be_asked_and_is_not_tried_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "stores"
+    inbox = Inbox(folder / "inbox.sqlite3", timedelta(days=30))
+    async with served(Receiver(inbox, [SECRET], path="/webhook")) as http:
+        ready = [await http.request(method, "/readyz") for method in ("GET", "HEAD", "DELETE")]
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        folder.write_text("in the way")
+        same = await http.get("/readyz")
+        monkeypatch.setattr(readiness, "KEPT_SECONDS", 0.0)
+    async with served(Receiver(inbox, [SECRET])) as http:
+        broken = await http.get("/readyz")
+        folder.unlink()
+        mended = await http.get("/readyz")
+
+    assert [each.status_code for each in ready] == [200, 200, 405]
+    assert [same.status_code, broken.status_code, mended.status_code] == [200, 503, 200]
+    assert broken.content == b'{"error": "it cannot be written"}'
+
+
 class Counting:
     """Takes deliveries down slowly, and remembers how many at a time."""
 
@@ -376,12 +406,15 @@ async def test_while_it_listens_the_inbox_hears_of_it(inbox: Inbox) -> None:
         async with served(app) as http:
             await send(http, body_of(), "sha256=wrong")
             await http.post("/")
-            while inbox.receiver_status(NOW).refused < 2:
+            while inbox.receiver_status(NOW).refusals != (RefusedDeliveries("signature", 2, NOW),):
                 await anyio.sleep(0.01)
     standing = inbox.receiver_status(NOW)
 
     assert not standing.is_listening
-    assert (standing.refused, standing.refused_at, standing.started_at) == (2, NOW, NOW)
+    assert (standing.refusals, standing.started_at) == (
+        (RefusedDeliveries("signature", 2, NOW),),
+        NOW,
+    )
     assert stored(inbox) == []
 
 
@@ -390,13 +423,81 @@ async def test_what_was_refused_last_is_told_at_the_end(inbox: Inbox) -> None:
     async with app.listening(), served(app) as http:
         await http.post("/")
 
-    assert inbox.receiver_status(NOW).refused == 1
+    assert inbox.receiver_status(NOW).refusals == (RefusedDeliveries("signature", 1, NOW),)
+
+
+async def test_every_delivery_that_was_refused_is_counted_by_its_cause(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> list[bool]:
+        raise SetupError("The disk is full.", next_step="")
+
+    app = Receiver(inbox, [SECRET], path="/webhook", now=lambda: NOW, read_seconds=0.1)
+    signed = {"x-claw-signature": sign(b"{", SECRET)}
+
+    async with app.listening(), served(app) as http:
+        for path in ("/", "/claw-webhook", "/webhook/more"):
+            assert (await send(http, body_of(), path=path)).status_code == 404
+        assert (await http.post("/wp-login")).status_code == 404
+        assert (await http.get("/favicon.ico", headers=signed)).status_code == 404
+        assert (await http.get("/webhook")).status_code == 405
+        assert (await http.put("/webhook", headers=signed)).status_code == 405
+        assert (await send(http, b"{")).status_code == 400
+        assert (await send(http, LARGE)).status_code == 413
+        assert await begun(http, "/webhook", signed) == 408
+        monkeypatch.setattr(inbox, "note", full)
+        assert (await send(http, body_of())).status_code == 503
+        monkeypatch.undo()
+
+    counted = {each.cause: each.count for each in inbox.receiver_status(NOW).refusals}
+    assert counted == {"path": 4, "method": 1, "body": 1, "size": 1, "time": 1, "disk": 1}
+
+
+async def test_a_delivery_that_is_cut_off_is_counted(inbox: Inbox) -> None:
+    app = Receiver(inbox, [SECRET], now=lambda: NOW)
+    signed = [(b"x-claw-signature", sign(body_of(), SECRET).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": signed}
+
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async with app.listening():
+        await app(scope, gone, gone)  # type: ignore[arg-type]
+
+    assert inbox.receiver_status(NOW).refusals == (RefusedDeliveries("cut off", 1, NOW),)
+
+
+async def test_what_was_refused_while_nothing_could_be_written_is_told_later(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SetupError("The disk is full.", next_step="")
+
+    app = Receiver(inbox, [SECRET], path="/webhook", now=lambda: NOW)
+    async with app.listening(), served(app) as http:
+        await http.post("/webhook")
+        with monkeypatch.context() as disk:
+            disk.setattr(inbox, "heartbeat", full)
+            with pytest.raises(SetupError):
+                app._beat_once()
+        await http.post("/webhook")
+        await send(http, body_of(), path="/")
+
+    assert set(inbox.receiver_status(NOW).refusals) == {
+        RefusedDeliveries("signature", 2, NOW), RefusedDeliveries("path", 1, NOW),
+    }  # fmt: skip
+
+
+async def test_a_slash_at_the_end_of_the_path_makes_no_difference(inbox: Inbox) -> None:
+    for path, other in (("/webhook", "/webhook/"), ("/webhook/", "/webhook"), ("/", "/")):
+        async with served(Receiver(inbox, [SECRET], path=path, now=lambda: NOW)) as http:
+            assert (await send(http, body_of(), path=other)).status_code == 200
 
 
 async def test_a_listener_goes_on_when_it_cannot_say_that_it_is_there(
-    inbox: Inbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    filed: Inbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = Receiver(inbox, [SECRET], now=lambda: NOW, beat=timedelta(milliseconds=10))
+    app = Receiver(filed, [SECRET], now=lambda: NOW, beat=timedelta(milliseconds=10))
     path = tmp_path / "stores" / "inbox.sqlite3"
     async with app.listening():
         path.rename(tmp_path / "aside")

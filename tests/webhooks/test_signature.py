@@ -172,7 +172,7 @@ def test_what_is_new_or_odd_does_not_hide_an_event(
     [
         b"", b"null", b"[]", b'"order.paid"', b"{}", b'{"event":null}', b'{"event":7}', b'{"event":""}',
         b'{"event":"\\u200b"}', b'{"event":"order.paid"', b"\xff\xfe", b"[" * 100_000, b'{"event":' + b"9" * 5000 + b"}",
-        b"event=order.paid",
+        b"event=order.paid", b'{"event":"order.paid","data":{"total":NaN}}', b'{"event":"order.paid","at":-Infinity}',
     ],
 )  # fmt: skip
 def test_what_names_no_event_is_malformed_and_not_repeated(body: bytes) -> None:

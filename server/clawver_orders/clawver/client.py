@@ -7,8 +7,10 @@ calls it.
 The facts about the API are those of https://docs.clawver.store/agent-api.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -20,11 +22,24 @@ from clawver_orders.clawver.models import (
     Product,
     Receipt,
     Record,
+    Review,
     StoreDetails,
     Webhook,
 )
-from clawver_orders.clawver.transport import Response, Subject, Transport, unexpected, unknown
-from clawver_orders.errors import InvalidRequestError, UnexpectedAnswerError
+from clawver_orders.clawver.transport import (
+    LargeAnswerError,
+    Response,
+    Subject,
+    Transport,
+    unexpected,
+    unknown,
+)
+from clawver_orders.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    RefusedError,
+    UnexpectedAnswerError,
+)
 from clawver_orders.text import is_id
 
 FIND_ORDER = "Find the order with list_orders, or with get_receipt and its checkout id."
@@ -35,11 +50,31 @@ FIND_CHECKOUT = (
     "order with list_orders."
 )
 
-ORDERS = Subject("orders", find="", look=COMPARE_ORDER)
-WEBHOOKS = Subject("webhooks", find="", look=COMPARE_ORDER)
-STORE = Subject("the store of this key", find="", look=COMPARE_ORDER)
+REPEAT_ONCE = "Repeat the call once; if it stays, tell a person."
+FIND_ITEM = "Take the ids of the order's items from get_order, or from get_receipt."
+ORDERS = Subject("orders", find="", look=REPEAT_ONCE)
+WEBHOOKS = Subject("webhooks", find="", look=REPEAT_ONCE)
+REVIEWS = Subject("reviews", find="", look=REPEAT_ONCE)
+STORE = Subject("the store of this key", find="", look=REPEAT_ONCE)
 NEW_WEBHOOK = Subject("webhooks", find=LIST_WEBHOOKS, look=LIST_WEBHOOKS)
+PAGE = 100
+"""The most orders that a list is asked for; Clawver documents no maximum."""
+SMALLEST_PAGE = 13
+"""Where a page of so few orders is too much, something else is wrong."""
 R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An order as Clawver has just sent it."""
+
+    order_id: str
+    sent: dict[str, Any] | None
+    """None where Clawver said that there is no such order."""
+    source: Literal["list", "read"]
+    asked_at: datetime
+    sandbox: str
+    """The id of the sandbox store that sent it; nothing where a real one did."""
 
 
 class Clawver:
@@ -47,10 +82,14 @@ class Clawver:
 
     Args:
         transport: Sends the requests, with the key where a method does not say otherwise.
+        seen: Told of every order that the store's owner reads. It must not raise, and wait for nothing.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, seen: Callable[[Seen], None] = lambda _: None) -> None:
         self._transport = transport
+        self._seen = seen
+        self.page = PAGE
+        """The most orders that a list is asked for."""
 
     async def server_time(self) -> datetime | None:
         """Ask for a single order: shows that the store answers, takes the key, and what time it has.
@@ -69,12 +108,42 @@ class Clawver:
         inner = data.get("store")
         return _record(StoreDetails, inner if isinstance(inner, dict) else data, STORE)
 
+    async def counted_orders(self) -> int | None:
+        """How many orders Clawver counts in all; None where it does not say. Which ones it counts is not documented."""
+        reply = await self._transport.read("/stores/me/analytics", STORE, params={"period": "all"})
+        figures = _data(reply, STORE).get("analytics")
+        summary = figures.get("summary") if isinstance(figures, dict) else None
+        counted = summary.get("totalOrders") if isinstance(summary, dict) else None
+        return counted if type(counted) is int and 0 <= counted < 2**53 else None
+
+    async def page_of_orders(self, status: str | None = None, most: int = PAGE) -> OrderPage:
+        """As many of the newest orders as one list gives; where that is too much, half of it.
+
+        Args:
+            status: Only orders in this status.
+            most: The most orders that are wanted.
+        """
+        while True:
+            asked = min(self.page, most)
+            try:
+                return await self.orders(status=status, limit=asked)
+            except (RefusedError, LargeAnswerError):
+                if asked <= SMALLEST_PAGE:
+                    raise
+                self.page = min(self.page, asked // 2)  # it will be too much the next time too
+
     async def orders(self, *, status: str | None = None, limit: int) -> OrderPage:
         """The newest orders, at most `limit`, only those in `status` where one is given."""
         params = {"limit": str(limit)} | ({"status": status} if status else {})
+        asked_at = self._transport.now()
         reply = await self._transport.read("/orders", ORDERS, params=params)
-        _data(reply, ORDERS)
-        return _record(OrderPage, reply.body, ORDERS)
+        data = _data(reply, ORDERS)
+        page = _record(OrderPage, reply.body, ORDERS)
+        readable = {order.id for order in page.orders}
+        for row in data["orders"]:
+            if isinstance(row, dict) and row.get("id") in readable:
+                self._seen(Seen(row["id"], row, "list", asked_at, reply.sandbox))
+        return page
 
     async def order(self, order_id: str, *, urgent: bool = False) -> Order:
         """One order with everything that Clawver knows of it.
@@ -87,8 +156,15 @@ class Clawver:
             NotFoundError: There is no such order in this store.
         """
         path = f"/orders/{_in_path(order_id)}"
-        reply = await self._transport.read(path, _order(order_id), urgent=urgent)
-        return _same_order(reply, order_id)
+        asked_at = self._transport.now()
+        try:
+            reply = await self._transport.read(path, _order(order_id), urgent=urgent)
+        except NotFoundError:
+            self._seen(Seen(order_id, None, "read", asked_at, ""))
+            raise
+        order = _same_order(reply, order_id)
+        self._seen(Seen(order_id, reply.body["data"]["order"], "read", asked_at, reply.sandbox))
+        return order
 
     async def customer_order(self, order_id: str, token: str) -> Order:
         """The order as its customer may see it. The key stays here.
@@ -127,6 +203,24 @@ class Clawver:
         if receipt.checkout_id not in {None, checkout_id}:
             raise unexpected(f"Clawver answered with another receipt than that of {subject.name}.")
         return receipt
+
+    async def reviews(self, cursor: str = "") -> tuple[tuple[Review, ...], str]:
+        """A page of what customers wrote, and the cursor of the next page; that is empty behind the last one.
+
+        Args:
+            cursor: That of the page before.
+        """
+        params = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
+        reply = await self._transport.read("/stores/me/reviews", REVIEWS, params=params)
+        rows = _data(reply, REVIEWS).get("reviews")
+        if not isinstance(rows, list):
+            raise unexpected("Clawver's list of reviews cannot be read.")
+        pages = reply.body.get("pagination")
+        following = (
+            pages.get("cursor") if isinstance(pages, dict) and pages.get("hasMore") else None
+        )
+        read = tuple(_record(Review, each, REVIEWS) for each in rows if isinstance(each, dict))
+        return read, following if isinstance(following, str) and len(following) <= 1000 else ""
 
     async def product(self, product_id: str) -> Product:
         """One product with its variants."""
@@ -189,11 +283,14 @@ class Clawver:
         body = {"amountInCents": amount_in_cents, "reason": reason}
         path = f"/orders/{_in_path(order_id)}/refund"
         subject = _order(order_id)
+        asked_at = self._transport.now()
         reply = await self._transport.write("POST", path, subject, body, idempotency_key=refund_id)
         try:
-            return _same_order(reply, order_id)
+            order = _same_order(reply, order_id)
         except Exception as error:  # a clear yes is a record that can be read
             raise unknown(subject, reply) from error  # it was sent, whatever came back
+        self._seen(Seen(order_id, reply.body["data"]["order"], "read", asked_at, reply.sandbox))
+        return order
 
 
 def _order(order_id: str) -> Subject:
@@ -202,7 +299,7 @@ def _order(order_id: str) -> Subject:
 
 def _item(order_id: str, item_id: str) -> Subject:
     name = f"item {item_id} of order {order_id}"
-    return Subject(name, find=FIND_ORDER, look=COMPARE_ORDER)
+    return Subject(name, find=FIND_ITEM, look=COMPARE_ORDER)
 
 
 def _in_path(value: str) -> str:
@@ -225,7 +322,7 @@ def _same_order(reply: Response, order_id: str) -> Order:
 
 
 def _data(reply: Response, subject: Subject) -> dict[str, Any]:
-    """What stands under `data` of a successful answer."""
+    """The `data` of a successful answer."""
     if isinstance(reply.body, dict) and reply.body.get("success") is True:
         data = reply.body.get("data")
         if isinstance(data, dict):

@@ -150,7 +150,7 @@ def _in_utc(value: datetime) -> datetime:
 def _web_address(value: object) -> object:
     """Only what a person can safely open: https, or http on this machine.
 
-    Blanks and letters of other scripts in the path are encoded, as a browser would do it.
+    Spaces and letters of other scripts in the path are encoded, as a browser would do it.
     """
     if not isinstance(value, str):
         return value
@@ -284,6 +284,11 @@ class Refund(Record):
     created_at: UtcTime = None
 
     @property
+    def age_order(self) -> tuple[datetime, str]:
+        """Sorts refunds by their age. One that does not tell its time counts as older than any other."""
+        return self.created_at or datetime.min.replace(tzinfo=UTC), self.id
+
+    @property
     def counts(self) -> bool:
         """Whether it is money that went back, or is on its way."""
         return self.amount_in_cents > 0 and self.status in {"", "succeeded", "pending"}
@@ -347,9 +352,22 @@ class Order(InOneCurrency):
         return self.payment_status == "refunded"
 
     @property
+    def was_paid(self) -> bool:
+        """Whether it was ever paid, whatever went back."""
+        return self.is_paid or self.is_refunded
+
+    @property
     def refunded_in_cents(self) -> int:
         """What the listed refunds that count add up to, in cents."""
         return sum(refund.amount_in_cents for refund in self.refunds or ())
+
+    @property
+    def certainly_refunded_in_cents(self) -> int | None:
+        """The same; None where the order does not tell it for certain."""
+        if self.has_unclear_refunds:
+            return None
+        never = self.payment_status in {"paid", "pending", "failed"}
+        return self.refunded_in_cents if self.refunds or never else None
 
     @property
     def has_unclear_refunds(self) -> bool:
@@ -378,11 +396,34 @@ class Order(InOneCurrency):
         return bool(self.refunds) or self.payment_status == "paid"
 
 
+class ReviewAnswer(Record):
+    """What the merchant wrote under a review."""
+
+    body: Note = ""
+    created_at: UtcTime = None
+
+
+class Review(Record):
+    """What a customer wrote about an order."""
+
+    order_id: OptionalId = None
+    rating: Pieces = None
+    """Of five stars."""
+    title: Words = ""
+    body: Note = ""
+    reviewer_name: Words = ""
+    reviewer_email: OptionalWords = None
+    created_at: UtcTime = None
+    response: Annotated[ReviewAnswer | None, BeforeValidator(_object_or_none)] = None
+
+
 class OrderPage(Record):
     """Orders as `GET /orders` gives them, with whatever the page says about more of them."""
 
     orders: Annotated[tuple[Order, ...], Field(max_length=SOME)]
     has_more: bool | None = None
+    limit: int | None = None
+    """The most orders that the store says a page has; None where it does not say."""
     unreadable: int = 0
     """Rows that are no orders as far as this version can tell."""
 
@@ -394,7 +435,9 @@ class OrderPage(Record):
             return body
         meta = body.get("meta")
         pages = meta.get("pagination") if isinstance(meta, dict) else body.get("pagination")
-        more = pages.get("hasMore") if isinstance(pages, dict) else None
+        more, limit = (
+            (pages.get("hasMore"), pages.get("limit")) if isinstance(pages, dict) else (None, None)
+        )
         data = body.get("data")
         rows = data.get("orders") if isinstance(data, dict) else None
         if not isinstance(rows, list):
@@ -403,6 +446,7 @@ class OrderPage(Record):
         return {
             "orders": [order for order in orders if order is not None],
             "hasMore": more if isinstance(more, bool) else None,
+            "limit": limit if type(limit) is int and 0 < limit <= SOME else None,
             "unreadable": orders.count(None),
         }
 
@@ -437,6 +481,11 @@ class ReceiptItem(Record):
     quantity: Pieces = 1
     total_in_cents: ShownCents = None
     download_token: OptionalToken = None
+
+    @property
+    def pieces(self) -> str:
+        """How many, for a reader."""
+        return "?" if self.quantity is None else str(self.quantity)
 
 
 class Receipt(InOneCurrency):

@@ -4,7 +4,7 @@
   once, on a connection of its own; where its answer is lost the error is an
   `OutcomeUnknownError`.
 - The key goes to the configured address and nowhere else, and never along with a customer's
-  token. No redirect is followed and no proxy of the environment is used.
+  token. No redirect is followed; `reaching` says which proxy and which certificates are used.
 - Each request, a repeated one too, is first taken from the store's request allowance.
 - A request and its whole answer have one deadline, and no body grows beyond 4 MiB.
 """
@@ -23,6 +23,7 @@ import anyio
 import httpx2
 
 from clawver_orders import __version__
+from clawver_orders.clawver.reaching import fault_of
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.errors import (
     ClawverError,
@@ -53,8 +54,11 @@ _CLEAR_NO = {
     404: {"RESOURCE_NOT_FOUND"},
     429: {"RATE_LIMITED", "RATE_LIMIT_EXCEEDED"},
 }
-"""The only answers that count as a no to something that writes. A conflict is none: it may be
+"""The only answers that count as a refusal of something that writes. A conflict is none: it may be
 the second delivery of a request whose first one worked."""
+
+_NEVER_LEFT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+"""What is raised only before a request itself is sent. A proxy's error is its refusal to connect."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,15 @@ class _BusyError(UnreachableError):
 
 
 class _UnreadableError(Exception):
-    """The body was too large, too deep, cut off or wrongly packed."""
+    """The body was too deep, cut off or wrongly packed."""
+
+
+class _TooMuchError(_UnreadableError):
+    """The body was larger than a whole answer may be."""
+
+
+class LargeAnswerError(UnexpectedAnswerError):
+    """An answer that is larger than one may be: less has to be asked for."""
 
 
 class Transport:
@@ -140,6 +152,10 @@ class Transport:
         self._budget = budget
         self._own_key = api_key
         self._now = now
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+        return self._now()
 
     async def read(
         self,
@@ -198,12 +214,12 @@ class Transport:
         try:
             reply = await self._send("GET", path, params=params, with_key=with_key)
         except (httpx2.TransportError, TimeoutError) as error:
-            raise _BusyError(
-                "Clawver could not be reached. Nothing was changed.",
-                next_step=f"Repeat the call in a minute. {SUPPORT}",
-            ) from error
+            raise self._not_reached(error) from error
         except _UnreadableError as error:
-            raise unexpected("Clawver's answer cannot be read.") from error
+            unread = unexpected("Clawver's answer cannot be read.")
+            if isinstance(error, _TooMuchError):
+                unread = LargeAnswerError(unread.happened, next_step=unread.next_step)
+            raise unread from error
         if reply.status >= 500 or reply.status == 408:
             raise _BusyError(
                 f"Clawver has a problem of its own (HTTP {reply.status}). Nothing was changed."
@@ -223,7 +239,7 @@ class Transport:
         *,
         idempotency_key: str = "",
     ) -> Response:
-        """POST or DELETE, once, on a connection of its own. Only a clear no counts as a no.
+        """POST or DELETE, once, on a connection of its own. Only a clear refusal counts as one.
 
         Args:
             method: How it writes.
@@ -254,11 +270,8 @@ class Transport:
             reply = await self._send(
                 method, path, body=body, with_key=True, idempotency_key=idempotency_key
             )
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise UnreachableError(
-                "Clawver could not be reached: the request never left. Nothing was changed.",
-                next_step="Repeat the call in a minute.",
-            ) from error
+        except _NEVER_LEFT as error:
+            raise self._not_reached(error, " The request never left.") from error
         except ClawverError:
             raise  # no key, for example: nothing was sent
         except Exception as error:  # see below
@@ -335,10 +348,24 @@ class Transport:
             )
         return self._settings.api_key.get_secret_value()
 
+    def _not_reached(self, cause: Exception, so: str = "") -> UnreachableError:
+        """The error of a request that failed on the way, when it changed nothing.
+
+        Args:
+            cause: What was raised.
+            so: What follows from it, as a sentence with a space before it.
+        """
+        fault = fault_of(cause, self._settings)
+        error = UnreachableError(
+            f"Clawver could not be reached: {fault.why}.{so} Nothing was changed.",
+            next_step=fault.next_step,
+        )
+        return _BusyError(error.happened, next_step=error.next_step) if fault.passes else error
+
     def _refusal(
         self, reply: Response, subject: Subject, *, with_token: bool = False
     ) -> ClawverError:
-        """Turn an answer that is not a yes into the error that says what to do next."""
+        """Turn an answer that is no success into the error that says what to do next."""
         if 300 <= reply.status < 400:
             return unexpected("Clawver answered with a redirect, which is never followed.")
         if reply.status in (401, 403) and with_token:
@@ -351,8 +378,8 @@ class Transport:
             return SetupError(
                 f"Clawver does not accept the store's key for this (HTTP {reply.status}). Nothing was changed."
                 + reply.request_id,
-                next_step="A person must check CLAW_API_KEY and its permissions; "
-                "`clawver-orders doctor` says more.",
+                next_step=f"A person must check {self._settings.key_name} and its permissions; "
+                f"`clawver-orders doctor{self._settings.option}` says more.",
             )
         if reply.status == 404 and reply.code == "RESOURCE_NOT_FOUND" and subject.find:
             return NotFoundError(
@@ -401,22 +428,42 @@ def _http_date(value: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
+_PLAIN = {"", "identity"}
+_GZIP = {"gzip", "x-gzip"}  # by RFC 9110 the two are the same
+
+
+def _inflate() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=31)
+
+
 async def _bounded_body(response: httpx2.Response) -> bytes:
     """The decoded body, never more than the limit in memory."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _PLAIN | _GZIP:
         raise _UnreadableError
-    inflate = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    inflate = _inflate() if encoding in _GZIP else None
     body = bytearray()
     async for chunk in response.aiter_raw():
-        left = BODY_LIMIT_IN_BYTES - len(body) + 1
-        try:
-            body += inflate.decompress(chunk, left) if inflate else chunk
-        except zlib.error as error:
-            raise _UnreadableError from error
-        if len(body) > BODY_LIMIT_IN_BYTES:
-            raise _UnreadableError
+        left = chunk
+        while left:
+            if inflate is None:
+                body += left
+                left = b""
+            else:
+                inflate = _inflate() if inflate.eof else inflate  # a file may have several members
+                left = _inflated(inflate, left, body)
+            if len(body) > BODY_LIMIT_IN_BYTES:
+                raise _TooMuchError
     return bytes(body)
+
+
+def _inflated(inflate: "zlib._Decompress", data: bytes, body: bytearray) -> bytes:
+    """Add what the data unpacks to, up to one byte more than the limit; gives what belongs to the next member."""
+    try:
+        body += inflate.decompress(data, BODY_LIMIT_IN_BYTES - len(body) + 1)
+    except zlib.error as error:
+        raise _UnreadableError from error
+    return inflate.unused_data
 
 
 def _json_object(raw: bytes) -> Any:

@@ -1,16 +1,38 @@
 """One call of a tool from the command line, and the help of each tool."""
 
 import json
-import logging
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clawver_orders.cli.options import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
+from clawver_orders.cli.completion import tools
+from clawver_orders.cli.options import (
+    DONE,
+    MISUSED,
+    code_of,
+    code_of_error,
+    is_terminal,
+    say,
+    settings_or_stop,
+    stop,
+    store_options,
+    telling,
+)
+from clawver_orders.cli.output import Output, output_options
+from clawver_orders.cli.running import (
+    Known,
+    money,
+    nothing_changed,
+    webhooks_may_differ,
+    with_services,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from clawver_orders.services import Services
     from clawver_orders.tools.contract import Tool
 
 
@@ -53,90 +75,123 @@ class _CallCommand(click.Command):
                 formatter.write_text("It takes none.")
         self.format_options(context, formatter)
         with formatter.section("Example"):
-            formatter.write(f"  {_typed_call(tool)} --sandbox\n")
+            formatter.write(f"  {_typed_call(tool, formatter.width)}\n")
 
 
 def _taken(tool: "Tool", name: str) -> str:
     """What an argument of a tool is, in words."""
     about = tool.input_schema["properties"][name]
     values = about.get("enum") or about.get("items", {}).get("enum")
-    kinds = {"integer": "A whole number.", "array": "A list, with commas in between."}
+    kinds = {
+        "integer": f"A whole number{_bounds(about)}.",
+        "array": "A list, with commas in between.",
+        "string": "" if values or "description" in about else "A text.",
+    }
     said = [
         "Required." if name in tool.input_schema.get("required", ()) else "",
-        about["description"],
-        kinds.get(about["type"], ""),
+        about.get("description", ""),
+        kinds[about["type"]],
         f"One of: {', '.join(values)}." if values else "",
-        f"When left out: {about['default']}." if about.get("default") else "",
+        f"When left out: {about['default']}." if "default" in about else "",
     ]
     return " ".join(each for each in said if each)
 
 
-def _typed_call(tool: "Tool") -> str:
-    """The tool's example, as it is typed in a shell."""
-    words = [
+def _bounds(about: dict[str, Any]) -> str:
+    least, most = about.get("minimum"), about.get("maximum")
+    return f", {least} or more" if most is None else f", {least} to {most}"
+
+
+def _typed_call(tool: "Tool", width: int) -> str:
+    """The tool's example, as it is typed in a shell; on several lines where one would be too long."""
+    given = [
         f"{name}={','.join(value) if isinstance(value, list) else value}"
         for name, value in tool.example.items()
     ]
-    return shlex.join(["clawver-orders", "call", tool.name, *words])
+    lines = ["clawver-orders call"]
+    for word in map(shlex.quote, [tool.name, *given, "--sandbox"]):
+        if len(lines[-1]) + len(word) > width - 5:  # both indents, a space, and what ends the line
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return " \\\n  ".join(lines)
 
 
 @click.command(cls=_CallCommand)
-@click.argument("tool")
+@click.argument("tool", shell_complete=tools)
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "as_json", help="All arguments as one JSON object instead.")
-@sandbox_option
-def call(tool: str, arguments: tuple[str, ...], as_json: str | None, sandbox: bool) -> None:
-    """Call one TOOL and print its answer as JSON: the same rules as over MCP.
+@click.option(
+    "--arguments", "whole", metavar="JSON", help="All arguments as one JSON object instead."
+)
+@output_options
+@store_options
+def call(
+    tool: str, arguments: tuple[str, ...], whole: str | None, form: str | None, sandbox: bool
+) -> None:
+    """Call one TOOL and print its answer: the same rules as over MCP.
 
-    Errors go to stderr. Exit code 1: the call failed. 2: it was misused, nothing was done.
+    The answer is JSON unless stdout is a terminal; --json makes it JSON there too.
+    Errors go to stderr. Exit codes: 0 done, 1 refused or failed, or it needs approval, 2 misused, 3 the outcome
+    is unknown, 4 a person declined.
     """
+    output = Output(form if form or is_terminal(sys.stdout) else "json")
     settings = settings_or_stop(sandbox=sandbox)
-    import anyio
-
     from clawver_orders.caller import Script
     from clawver_orders.errors import ClawverError, InvalidRequestError
-    from clawver_orders.services import opened
-    from clawver_orders.tools import not_offered, offered
-    from clawver_orders.tools.contract import as_text
+    from clawver_orders.tools import not_offered, permitted
 
-    tools = {each.name: each for each in offered(read_only=settings.read_only)}
-    if tool not in tools:
-        stop(not_offered(tool, tools, settings), MISUSED)
-    given = _given(tools[tool], arguments, as_json)
+    offered = {each.name: each for each in permitted(settings)}
+    if tool not in offered:
+        stop(not_offered(tool, offered, settings), MISUSED)
+    called = offered[tool]
+    given = _given(called, arguments, whole)
     try:
-        tools[tool].check(given)
+        called.check(given)
     except InvalidRequestError as error:
         stop(f"{tool} failed. {error}", MISUSED)
 
-    async def run() -> int:
+    async def run(services: "Services") -> int:
         try:
-            async with opened(settings) as services:
-                answer = await tools[tool].call(services, given, Script())
+            answer = await called.call(services, given, Script())
         except ClawverError as error:
-            click.echo(f"{tool} failed. {error}", err=True)
-            return FAILED
-        except Exception:  # the last fence, as for hosts
-            logging.getLogger(__name__).exception("%s ended in an error of its own", tool)
-            click.echo(tools[tool].defect, err=True)
-            return FAILED
-        click.echo(as_text(answer))
-        return 0
+            say(f"{tool} failed. {error}", err=True)
+            return code_of_error(error)
+        code = _code(called, answer)
+        with telling(code):
+            output.answer(answer)
+        return code
 
-    sys.exit(anyio.run(run))
+    with_services(run, settings, _look(called, given))
 
 
-def _given(tool: "Tool", arguments: tuple[str, ...], as_json: str | None) -> dict[str, Any]:
+def _look(tool: "Tool", given: dict[str, Any]) -> "Callable[[Services, float], Awaitable[Known]]":
+    """How to find out what a tool changed."""
+    if tool.hints.read_only:
+        return nothing_changed
+    if tool.toolset == "refunds":
+        refund_id, order_id = (str(given.get(name, "")) for name in ("refund_id", "order_id"))
+        return money(refund_id=refund_id, order_id=order_id)
+    return webhooks_may_differ
+
+
+def _code(tool: "Tool", answer: dict[str, Any]) -> int:
+    """The exit code for an answer. The status of an order is Clawver's word, and no outcome."""
+    if not tool.tells_outcome:
+        return DONE
+    return code_of(answer["status"], is_open="sent_at" in answer)
+
+
+def _given(tool: "Tool", arguments: tuple[str, ...], whole: str | None) -> dict[str, Any]:
     """What the tool was given, with numbers and lists where it wants them."""
-    if as_json is not None:
+    if whole is not None:
         if arguments:
-            stop("Give the arguments as KEY=VALUE or with --json, not both.", MISUSED)
+            stop("Give the arguments as KEY=VALUE or with --arguments, not both.", MISUSED)
         try:
-            whole = json.loads(as_json)
+            read = json.loads(whole)
         except (ValueError, RecursionError):
-            whole = None
-        if not isinstance(whole, dict):
-            stop("--json takes one JSON object.", MISUSED)
-        return whole
+            read = None
+        if not isinstance(read, dict):
+            stop("--arguments takes one JSON object.", MISUSED)
+        return read
     given: dict[str, Any] = {}
     for argument in arguments:
         name, separator, value = argument.partition("=")

@@ -2,31 +2,62 @@
 
 import os
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from clawver_orders.cli.options import FAILED, sandbox_option
+from clawver_orders.cli.options import (
+    DONE,
+    FAILED,
+    say,
+    set_up_logging,
+    show_progress,
+    store_options,
+)
+from clawver_orders.cli.output import Output, output_options
+
+if TYPE_CHECKING:
+    from clawver_orders.reports.checks import Finding
+
+HEADINGS = ("", "", "")
 
 
 @click.command()
-@sandbox_option
-def doctor(sandbox: bool) -> None:
-    """Check settings, key, store, clock, state folder and refunds; exit code 1 when something is wrong."""
+@output_options
+@store_options
+def doctor(form: str | None, sandbox: bool) -> None:
+    """Check settings, key, store, clock, state folder, database and refunds; exit code 1 when something is wrong."""
+    output = Output(form)
     import anyio
 
-    from clawver_orders.cli.checks import examine
-    from clawver_orders.logs import set_up
+    from clawver_orders.reports.checks import examine
 
-    set_up("error")
+    set_up_logging("error")
 
     async def run() -> int:
         decided = {"sandbox": True} if sandbox else {}
         findings = await examine(os.environ, lambda: datetime.now(UTC), **decided)
-        for finding in findings:
-            click.echo(f"{'ok ' if finding.is_fine else 'BAD'} {finding.subject}: {finding.says}")
-            if finding.next_step:
-                click.echo(f"    {finding.next_step}")
-        return 0 if all(finding.is_fine for finding in findings) else FAILED
+        if output.is_json:
+            output.document([asdict(finding) for finding in findings])
+        elif output.draws:
+            output.table(HEADINGS, [_cells(finding) for finding in findings])
+        else:
+            for finding in findings:
+                say(f"{_mark(finding):3} {finding.subject}: {finding.says}")
+                if finding.next_step:
+                    say(f"    {finding.next_step}")
+        return DONE if all(finding.is_fine for finding in findings) else FAILED
 
+    show_progress("Checking")
     sys.exit(anyio.run(run))
+
+
+def _mark(finding: "Finding") -> str:
+    return "ok" if finding.is_fine else "BAD"
+
+
+def _cells(finding: "Finding") -> tuple[str, ...]:
+    said = f"{finding.says}\n{finding.next_step}" if finding.next_step else finding.says
+    return _mark(finding), finding.subject, said

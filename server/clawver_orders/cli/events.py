@@ -1,21 +1,35 @@
-"""Order events in a terminal: receiving them, reading the inbox, checking a signature by hand."""
+"""Order events in a terminal: receiving them, and reading the inbox."""
 
 import json
 import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from clawver_orders.cli.options import FAILED, MISUSED, sandbox_option, settings_or_stop, stop
-from clawver_orders.cli.tables import row, table, when
+from clawver_orders.cli.completion import order_ids
+from clawver_orders.cli.options import (
+    DONE,
+    FAILED,
+    MISUSED,
+    say,
+    settings_or_stop,
+    show_progress,
+    stop,
+    store_options,
+)
+from clawver_orders.cli.output import Output, encoded, output_options
+from clawver_orders.cli.tables import row, when
 
 if TYPE_CHECKING:
+    from clawver_orders.days import Calendar
     from clawver_orders.settings import Settings
-    from clawver_orders.webhooks.inbox import Inbox, Page, Query, Received
+    from clawver_orders.webhooks.inbox import Inbox, Query, Received
+    from clawver_orders.webhooks.receiver import Handled
 
 HEADINGS = ("event id", "event", "order", "happened (UTC)", "received (UTC)")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -33,36 +47,67 @@ ALL_THAT_IS_NEW = 10**9
     help="0 picks a free one.",
 )
 @click.option("--path", default="/webhook", show_default=True, help="Where deliveries come in.")
-@sandbox_option
-def listen(host: str, port: int, path: str, sandbox: bool) -> None:
-    """Receive order events until stopped: verify each, note it in the inbox, and answer.
+@output_options
+@store_options
+def listen(host: str, port: int, path: str, form: str | None, sandbox: bool) -> None:
+    """Receive order events until stopped: verify each, note it in the inbox, answer, and print a line.
 
-    It speaks plain HTTP on this machine; what stands before it (a reverse proxy, a tunnel) ends
-    https and passes POST requests on as they are. CLAWVER_WEBHOOK_SECRET must be set.
+    It speaks plain HTTP on this machine. A reverse proxy or a tunnel in front of it terminates TLS,
+    and passes POST requests on as they are. CLAWVER_WEBHOOK_SECRET must be set.
     """
-    if _PATH.fullmatch(path) is None or path == "/healthz":
+    output = Output(form)
+    if _PATH.fullmatch(path) is None or path in {"/healthz", "/readyz"}:
         stop("--path must begin with / and hold only letters, digits and ._~/-.", MISUSED)
     settings = settings_or_stop(sandbox=sandbox)
     import anyio
 
+    from clawver_orders.cli.line_writer import LineWriter
     from clawver_orders.errors import ClawverError
     from clawver_orders.webhooks.listener import listen as listen_on
-    from clawver_orders.webhooks.receiver import Receiver
+    from clawver_orders.webhooks.receiver import Handled, Receiver
 
     async def run() -> None:
-        try:
-            title = await _title(settings) if settings.webhook_secret else ""
+        with LineWriter() as lines:
 
-            def ready(url: str) -> None:
-                click.echo(f"Listening for order events at {url}{path} (stop it with Ctrl+C).")
-                click.echo(f"Store: {title}  Health: {url}/healthz")
+            def tell(handled: Handled) -> None:
+                lines.add(_handled_as_json(handled) if output.is_json else _handled_line(handled))
 
-            await listen_on(Receiver.of(settings, path=path), host, port, ready)
-        except ClawverError as error:
-            stop(str(error), FAILED)
-        sys.exit(0)
+            try:
+                title = await _title(settings) if settings.webhook_secret else ""
 
+                def ready(url: str) -> None:
+                    address, health = f"{url}{path}", f"{url}/healthz"
+                    if output.is_json:
+                        output.document({"url": address, "health": health, "store": title})
+                        return
+                    say(f"Listening for order events at {address} (stop it with Ctrl+C).")
+                    say(f"Store: {title}\nHealth: {health}")
+
+                receiver = Receiver.of(settings, path=path, tell=tell)
+                await listen_on(receiver, host, port, ready)
+            except ClawverError as error:
+                stop(str(error), FAILED)
+        sys.exit(DONE)
+
+    show_progress("Starting to listen")
     anyio.run(run)
+
+
+def _handled_line(handled: "Handled") -> str:
+    said = f"{handled.status}: {handled.reason}" if handled.reason else ""
+    words = (when(handled.at), f"{handled.result:9}", handled.event, handled.order_id, said)
+    return row([word for word in words if word])
+
+
+def _handled_as_json(handled: "Handled") -> str:
+    return encoded(asdict(handled) | {"at": handled.at.isoformat(timespec="seconds")})
+
+
+def _as_it_is(_: click.Context, option: click.Parameter, value: str) -> str:
+    """What was typed, where it is text: a shell passes any bytes on."""
+    if not value.isprintable():
+        stop(f"{option.opts[0]} holds characters that no id and no name has.", MISUSED)
+    return value
 
 
 @click.command()
@@ -71,23 +116,38 @@ def listen(host: str, port: int, path: str, sandbox: bool) -> None:
     default="",
     help="A day (2026-11-24), a time (2026-11-24T09:30:00Z) or an event id (evt_17).",
 )
-@click.option("--order", "order_id", default="", help="Only events of this order.")
-@click.option("--event", "name", default="", help="Only this event, such as order.paid.")
+@click.option(
+    "--order",
+    "order_id",
+    default="",
+    callback=_as_it_is,
+    shell_complete=order_ids,
+    help="Only events of this order.",
+)
+@click.option(
+    "--event", "name", default="", callback=_as_it_is, help="Only this event, such as order.paid."
+)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--follow", is_flag=True, help="Oldest first, and go on with what arrives.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="One a line with --follow. With the verified bodies, unless CLAWVER_PII is masked.",
-)
-@sandbox_option
+@output_options
+@store_options
 def events(
-    since: str, order_id: str, name: str, limit: int, follow: bool, as_json: bool, sandbox: bool
+    since: str,
+    order_id: str,
+    name: str,
+    limit: int,
+    follow: bool,
+    form: str | None,
+    sandbox: bool,
 ) -> None:
-    """The order events that arrived on this machine, newest first."""
-    query = _query(since, order_id, name, limit)
+    """The order events that arrived on this machine, newest first.
+
+    As JSON they come with the verified bodies, unless CLAWVER_PII is masked; with --follow each is a
+    document of its own.
+    """
+    output = Output(form)
     settings = settings_or_stop(sandbox=sandbox)
+    query = _query(settings.calendar, since, order_id, name, limit)
     import anyio
 
     from clawver_orders.errors import ClawverError
@@ -98,25 +158,33 @@ def events(
             store = await (services.store() if follow else services.kept(INBOX))
             return store, services.masking.masked
 
-    def show(each: "Received") -> str:
-        return json.dumps(_as_json(each, masked=masked)) if as_json else row(_cells(each))
+    def show(each: "Received") -> None:
+        if output.is_json:
+            output.document(_as_json(each, masked=masked))
+        else:
+            say(row(_cells(each)))
 
+    show_progress("Opening the inbox")
     try:
         store, masked = anyio.run(found)
         inbox = store.inbox
-        if not as_json:
-            click.echo(f"Store: {store.title}")
+        if not output.is_json:
+            say(f"Store: {store.title}")
         if follow:
             _follow(inbox, query, show)
         page = inbox.find(query, _now())
     except ClawverError as error:
         stop(str(error), FAILED)
-    if as_json:
-        click.echo(f"[{', '.join(map(show, page.events))}]")
+    if output.is_json:
+        output.document([_as_json(each, masked=masked) for each in page.events])
         return
-    for line in _listed(page):
-        click.echo(line)
-    click.echo(_receiver_status(inbox))
+    if page.events:
+        output.table(HEADINGS, [_cells(each) for each in page.events])
+    else:
+        say("No events.")
+    if page.has_more:
+        say("There are older ones: raise --limit.")
+    say(_receiver_status(inbox))
 
 
 async def _title(settings: "Settings") -> str:
@@ -127,38 +195,29 @@ async def _title(settings: "Settings") -> str:
         return (await services.store()).title
 
 
-def _query(since: str, order_id: str, name: str, limit: int) -> "Query":
+def _query(calendar: "Calendar", since: str, order_id: str, name: str, limit: int) -> "Query":
     from clawver_orders.tools.arguments import event_number, moment
     from clawver_orders.webhooks.inbox import Query
 
     number = event_number(since)
     try:
-        at = moment(since) if since and number is None else None
+        at = moment(since, calendar, _now()) if since and number is None else None
     except ValueError:
         stop("--since takes a day, a UTC time, or an event id such as evt_17.", MISUSED)
     return Query(after=number or 0, since=at, order_id=order_id, name=name, limit=limit)
 
 
-def _follow(inbox: "Inbox", query: "Query", show: "Callable[[Received], str]") -> None:
+def _follow(inbox: "Inbox", query: "Query", show: "Callable[[Received], None]") -> None:
     """Never returns; ends when it is interrupted."""
     from dataclasses import replace
 
     page = inbox.find(query, _now())
     while True:
         for each in reversed(page.events):
-            click.echo(show(each))
+            show(each)
         query = replace(query, after=max([query.after, *(each.number for each in page.events)]))
         time.sleep(LOOK_EVERY_SECONDS)
         page = inbox.find(replace(query, limit=ALL_THAT_IS_NEW), _now())
-
-
-def _listed(page: "Page") -> list[str]:
-    if not page.events:
-        return ["No events."]
-    lines = table(HEADINGS, [_cells(each) for each in page.events])
-    if page.has_more:
-        lines.append("There are older ones: raise --limit.")
-    return lines
 
 
 def _receiver_status(inbox: "Inbox") -> str:
@@ -167,7 +226,8 @@ def _receiver_status(inbox: "Inbox") -> str:
         return "Nothing has ever listened here. Start it with: clawver-orders listen"
     last = "none yet" if status.delivered_at is None else when(status.delivered_at)
     now = "Somebody listens" if status.is_listening else "Nothing listens now"
-    refused = f" Refused for their signature: {status.refused}." if status.refused else ""
+    causes = ", ".join(f"{each.cause} {each.count}" for each in status.refusals)
+    refused = f" Refused, by the cause: {causes}." if causes else ""
     return f"{now}; last start {when(status.started_at)}, last delivery {last}.{refused}"
 
 
@@ -189,38 +249,3 @@ def _as_json(each: "Received", *, masked: bool) -> dict[str, Any]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@click.group()
-def webhook() -> None:
-    """Tools for looking at deliveries by hand."""
-
-
-@webhook.command()
-@click.option("--signature", required=True, help="The value of the X-Claw-Signature header.")
-def verify(signature: str) -> None:
-    """Check a delivery's body, read from standard input, against CLAWVER_WEBHOOK_SECRET.
-
-    Exit code 0: it is genuine. 1: it is not, or there is no secret. Nothing is stored.
-    """
-    settings = settings_or_stop()
-    from clawver_orders.webhooks.signature import BODY_LIMIT_IN_BYTES, MalformedEventError, parse
-    from clawver_orders.webhooks.signature import verify as is_genuine
-
-    if not settings.webhook_secret:
-        stop("Set CLAWVER_WEBHOOK_SECRET to the webhook's secret first.", FAILED)
-    body = sys.stdin.buffer.read(BODY_LIMIT_IN_BYTES + 1)
-    if len(body) > BODY_LIMIT_IN_BYTES:
-        stop("Not taken: the body is larger than 1 MiB.", FAILED)
-    if not is_genuine(body, signature, [s.get_secret_value() for s in settings.webhook_secret]):
-        stop(
-            "Not genuine: the signature does not fit these bytes and this secret. The body must be "
-            "exactly what was sent, without a line break at its end.",
-            FAILED,
-        )
-    try:
-        event = parse(body)
-    except MalformedEventError:
-        stop("Genuine, but malformed: it is no JSON object that names an event.", FAILED)
-    about = f" about {event.order_id}" if event.order_id else ""
-    click.echo(f"Genuine: {event.name}{about}.")

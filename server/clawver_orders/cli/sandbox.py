@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from clawver_orders.cli.options import FAILED, settings_or_stop, stop
+from clawver_orders.cli.options import FAILED, say, settings_or_stop, show_progress, stop
+from clawver_orders.cli.output import Output, echo, output_options
 
 
 @click.command()
@@ -22,8 +23,15 @@ from clawver_orders.cli.options import FAILED, settings_or_stop, stop
     is_flag=True,
     help="Start again from the opening catalogue, and forget the refunds made on this sandbox store.",
 )
-def sandbox(port: int, reset: bool) -> None:
+@click.option(
+    "--orders",
+    type=click.IntRange(1, 100_000),
+    help="Start with this many orders over one year, most too old for Clawver's list.",
+)
+@output_options
+def sandbox(port: int, reset: bool, orders: int | None, form: str | None) -> None:
     """Serve the sandbox store on this machine, for people, browsers and tests."""
+    output = Output(form)
     settings = settings_or_stop(sandbox=True)
     import errno
 
@@ -34,10 +42,14 @@ def sandbox(port: int, reset: bool) -> None:
     from clawver_sandbox.shop import API_KEY
 
     def ready(url: str) -> None:
-        click.echo(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
         variables = {"CLAWVER_API_URL": f"{url}/v1", "CLAW_API_KEY": API_KEY}
-        click.echo(f"  {_for_a_shell(variables, sys.platform)}")
-        click.echo(f"Faults: {url}/_sandbox/faults  Requests: {url}/_sandbox/requests")
+        faults, requests = f"{url}/_sandbox/faults", f"{url}/_sandbox/requests"
+        if output.is_json:
+            output.document({"variables": variables, "faults": faults, "requests": requests})
+            return
+        say(f"A Clawver store is open at {url}/v1 (stop it with Ctrl+C). To use it:")
+        echo(f"  {_for_a_shell(variables, sys.platform)}")  # whole, so that it can be pasted
+        say(f"Faults: {faults}\nRequests: {requests}")
 
     try:
         listener = listen_on(port)  # before anything is changed
@@ -49,13 +61,16 @@ def sandbox(port: int, reset: bool) -> None:
             f"{', or stop the program that uses this one' if taken else ''}.",
             FAILED,
         )
+    show_progress("Opening the store")
     with listener:
         try:
             for said in reset_sandbox(settings) if reset else ():
-                click.echo(said, err=True)
+                say(said, err=True)
             shop = open_sandbox(settings)
         except SetupError as error:
             stop(str(error), FAILED)
+        if orders is not None and (there := shop.add_past(orders)) != orders:
+            say(f"The store has {there} orders; --reset takes it back to its first 120.", err=True)
         serve_store(shop, listener, on_ready=ready)
 
 
@@ -78,13 +93,17 @@ def demo() -> None:
     from clawver_sandbox.serving import running
     from clawver_sandbox.shop import Shop
 
+    output = Output(None)
+
     def heading(line: str) -> None:
-        click.echo()
-        click.secho(line, bold=True)
+        say("")
+        output.heading(line)
+        show_progress("Working")
 
     with (
         tempfile.TemporaryDirectory(prefix="clawver-orders-demo-") as folder,
         closing(Shop.open(Path(folder) / SANDBOX_FILE)) as shop,
         running(shop),
     ):
-        anyio.run(walk, Path(folder), click.echo, heading)
+        show_progress("Working")
+        anyio.run(walk, Path(folder), say, heading)

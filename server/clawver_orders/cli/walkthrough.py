@@ -1,19 +1,25 @@
 """A walk through the main job: a real MCP client, a real server process, the sandbox store."""
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 from mcp import Client, StdioServerParameters
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestParams, ElicitResult
 
+from clawver_orders.caller import A_PERSON_TAKES_SECONDS
 from clawver_orders.install import installation
 from clawver_orders.install.installation import NAME
 
 Say = Callable[[str], None]
 WIDTH = 78
+THE_PERSON_READS_FOR_SECONDS = A_PERSON_TAKES_SECONDS + 0.2
+"""An answer that comes sooner is taken for the program's own."""
 
 
 async def walk(state_dir: Path, say: Say, heading: Say) -> None:
@@ -30,8 +36,31 @@ async def walk(state_dir: Path, say: Say, heading: Say) -> None:
         args=[*arguments, "serve", "--sandbox"],
         env={"CLAWVER_STATE_DIR": str(state_dir)},
     )
-    async with Client(server) as client:
+
+    async def person(
+        context: ClientRequestContext,  # noqa: ARG001  # the SDK passes it by name
+        params: ElicitRequestParams,
+    ) -> ElicitResult:
+        """The demo is the host, and plays the person: it shows the question and takes its time."""
+        told(["The server asks the person, through the host:"])
+        told(params.message.splitlines(), "  | ")
+        await anyio.sleep(THE_PERSON_READS_FOR_SECONDS)
+        told(["The demo plays the person here, and says yes."])
+        return ElicitResult(action="accept", content={"approve": True})
+
+    def told(lines: Sequence[str], indent: str = "  ") -> None:
+        for line in lines:
+            for part in textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent):
+                say(part)
+
+    async with Client(server, elicitation_callback=person) as client:
         await _Walk(client, say, heading).all()
+
+
+def _rows(answer: Mapping[str, Any], name: str) -> list[dict[str, str]]:
+    """The rows of a table, each with what is the same in all of them."""
+    same = answer.get("in_all_rows", {})
+    return [same | dict(zip(answer["columns"], cells, strict=True)) for cells in answer[name]]
 
 
 class _Walk:
@@ -50,7 +79,7 @@ class _Walk:
         await self._refund()
         self._heading("That was the main job")
         self._wrapped("Nothing here was real money.")
-        where = "" if installation.PUBLISHED else ", in a checkout"
+        where = "" if installation.PUBLISHED else ", in your copy of the repository"
         for what, words in (
             (f"To install the command{where}:", installation.to_install()),
             ("Then, to see what your host needs to start it:", f"{NAME} config HOST"),
@@ -84,29 +113,26 @@ class _Walk:
         self._heading("Today's orders")
         today = f"{datetime.now(UTC):%Y-%m-%d}"
         listed = await self._call("list_orders", created_after=today)
-        for cells in listed["orders"]:
-            row = dict(zip(listed["columns"], cells, strict=True))
+        for row in _rows(listed, "orders"):
             self._say(
-                f"  {row['order_id']:<24}{row['status']:<12}{row['payment_status']:<20}"
-                f"{row['total']:>10}"
+                f"  {row['order_id']:<20}{row['status']:<12}{row['payment_status']:<20}"
+                f"{row['total']}"
             )
 
         summary = await self._call("summarize_orders")
         self._wrapped(
             f"In all {summary['orders']} orders, {summary['sales']} in sales, "
-            f"{summary['refunded']} refunded; {summary['needs_attention_count']} need attention:"
+            f"{summary['refunded']} refunded; {len(summary['needs_attention'])} need attention:"
         )
-        for row in summary["needs_attention"][:3]:
+        for row in _rows(summary, "needs_attention")[:3]:
             self._say(f"  {row['order_id']:<24}{row['why']}")
 
     async def _one_order(self) -> None:
         self._heading("One order in detail, with tracking")
-        order = await self._call("get_order", order_id="ord_shirt")
+        (order,) = (await self._call("get_order", order_id="ord_shirt"))["orders"]
         for item in order["items"]:
-            self._wrapped(
-                f"{item['quantity']} × {item['product_name']}, {item.get('variant_name', 'digital')}"
-            )
-        self._wrapped(f"{order['standing']} Refundable: {order['refundable']}.")
+            self._wrapped(f"{item['name']}, {item.get('variant', 'digital')}")
+        self._wrapped(f"Status: {order['status']}. Total: {order['total']}.")
         where = order["tracking"]
         self._wrapped(f"{where['carrier']} {where['number']}")
         self._wrapped(where["url"])
@@ -118,7 +144,7 @@ class _Walk:
             fetched = await http.get(link["download_url"])
         fetched.raise_for_status()
         self._wrapped(
-            f"{link['file_name']}, {link['file_size']}, until {link['expires_at']}: fetched "
+            f"{link['file_name']}, until {link['expires_at']}: fetched "
             f"{len(fetched.content)} bytes."
         )
 
@@ -126,18 +152,16 @@ class _Walk:
         self._heading("A receipt")
         receipt = await self._call("get_receipt", checkout_id="chk_digital")
         for line in receipt["items"]:
-            self._wrapped(f"{line['quantity']} × {line['product_name']}: {line['total']}")
+            self._wrapped(f"{line['name']}: {line['total']}")
 
     async def _wrong_size(self) -> None:
         self._heading("A wrong size")
         sizes = await self._call("handle_wrong_size", order_id="ord_shirt", wanted_size="L")
         for item in sizes["items"]:
-            in_stock = ", ".join(choice["size"] for choice in item["in_stock"])
-            self._wrapped(
-                f"Ordered {item.get('ordered_size')}; in stock: {in_stock}; wanted: {item['wanted_available']}."
-            )
-        for number, step in enumerate(sizes["steps"], 1):
-            self._wrapped(f"{number}. {step}")
+            in_stock = ", ".join(variant for variant, *_ in item["in_stock"])
+            self._wrapped(f"Ordered: {item['ordered']}. Wanted: {item['wanted_available']}.")
+            self._wrapped(f"In stock too: {in_stock}.")
+        self._wrapped(sizes["next_step"])
 
     async def _refund(self) -> None:
         self._heading("A refund, and the same call once more")
@@ -146,15 +170,9 @@ class _Walk:
             "amount_in_cents": 500,
             "reason": "Wrong size, goodwill",
         }
-        asked = await self._call("refund_order", **arguments)
-        self._told(asked)
-        preview = asked["preview"]
-        self._wrapped(
-            f"A person sees: {preview['customer']}, {preview['items'][0]}; {preview['refundable']} can be "
-            f"refunded, {preview['left_after']} would be left."
-        )
-        shown = {"refund_id": asked["refund_id"], "revision": asked["revision"]}
-        self._told(await self._call("confirm_refund", **shown))
+        sent = await self._call("refund_order", **arguments)
+        self._told(sent)
+        self._wrapped(f"Approved by: {sent['decided_by']}.")
         self._told(await self._call("refund_order", **arguments))
 
     def _told(self, refund: Mapping[str, Any]) -> None:

@@ -14,18 +14,29 @@ from typing import Any
 
 import clawver_orders
 import clawver_sandbox
-from clawver_orders import references
+from clawver_orders import skill
 from clawver_orders.install import installation
 from clawver_orders.install.installation import NAME
-from clawver_orders.settings import VARIABLES, Settings
-from clawver_orders.tools import SURFACE
+from clawver_orders.setting_names import VARIABLES
+from clawver_orders.settings import Settings
+from clawver_orders.tools import offered
 
 MAIN = "server/main.py"
 _MAIN_TEXT = b"""from clawver_orders.__main__ import main
 
 main()
 """
-_WORDS = {"api": "API", "url": "URL", "pii": "PII", "dir": "folder", "http": "HTTP"}
+ASKED = (
+    "api_key",
+    "refund_approval",
+    "refund_limit_in_cents",
+    "refund_daily_limit_in_cents",
+    "read_only",
+)
+"""What the bundle's host asks a person for; all else keeps its default."""
+_WORDS = {"api": "API"}
+_KINDS = {"boolean": "boolean", "number": "number", "integer": "number"}
+"""What JSON Schema calls a kind of value, and what registries and bundles call it."""
 _MANIFEST_SCHEMA = (
     "https://raw.githubusercontent.com/anthropics/mcpb/main/dist/mcpb-manifest-v0.4.schema.json"
 )
@@ -61,8 +72,8 @@ def packed() -> bytes:
     for package in (clawver_orders, clawver_sandbox):
         for path, content in _source(package.__path__[0]):
             files[f"server/{path}"] = content
-    for name in references.names():
-        files[f"server/clawver_orders/references/{name}.md"] = references.read(name).encode()
+    for path in skill.files():
+        files[f"server/clawver_orders/skill/{path}"] = skill.read(path).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
@@ -92,15 +103,19 @@ def manifest() -> dict[str, Any]:
             "mcp_config": {
                 "command": "uv",
                 "args": ["run", "--quiet", "--directory", "${__dirname}", MAIN],
-                "env": {name: f"${{user_config.{field}}}" for field, name in VARIABLES.items()},
+                "env": {VARIABLES[field]: f"${{user_config.{field}}}" for field in ASKED},
             },
         },
-        "tools": [{"name": tool.name, "description": tool.title} for tool in SURFACE],
+        "tools": [
+            {"name": tool.name, "description": tool.title}
+            for tool in offered(Settings(toolsets=("orders", "refunds")))
+        ],
+        "tools_generated": True,
         "compatibility": {
             "platforms": ["darwin", "linux", "win32"],
             "runtimes": {"python": about["Requires-Python"]},
         },
-        "user_config": {field: _asked(field) for field in VARIABLES},
+        "user_config": {field: _asked(field) for field in ASKED},
     }
 
 
@@ -129,7 +144,7 @@ def registry_entry() -> dict[str, Any]:
 def _source(folder: str) -> Iterator[tuple[str, bytes]]:
     root = Path(folder)
     for path in sorted(root.rglob("*")):
-        if path.suffix == ".py" or path.name == "py.typed":
+        if path.is_file() and path.parent.name != "__pycache__":
             yield path.relative_to(root.parent).as_posix(), path.read_bytes()
 
 
@@ -170,18 +185,13 @@ def _default(field: str) -> Any:
 def _asked(field: str) -> dict[str, Any]:
     """A setting as the bundle's host asks a person for it."""
     schema = _schema(field)
-    description = schema["description"]
-    if "enum" in schema and schema["enum"][0] not in description:
-        description = f"{description} One of {', '.join(schema['enum'])}."
     asked = {
-        "type": schema["type"] if schema["type"] in {"boolean", "number"} else "string",
+        "type": _KINDS.get(schema["type"], "string"),
         "title": _title(field),
-        "description": description,
+        "description": schema["description"],
         "required": False,
         "default": _default(field),
     }
-    if schema["type"] == "integer":
-        asked["type"] = "number"
     if _is_secret(schema):
         asked["sensitive"] = True
     limits = {"min": schema.get("minimum"), "max": schema.get("maximum")}
@@ -196,13 +206,12 @@ def _title(field: str) -> str:
 def _variable(field: str) -> dict[str, Any]:
     """A setting as the registry describes an environment variable."""
     schema, default = _schema(field), _default(field)
-    kinds = {"boolean": "boolean", "number": "number", "integer": "number"}
     variable: dict[str, Any] = {
         "name": VARIABLES[field],
         "description": schema["description"],
         "isRequired": False,
         "isSecret": _is_secret(schema),
-        "format": kinds.get(schema["type"], "string"),
+        "format": _KINDS.get(schema["type"], "string"),
     }
     if schema.get("format") == "path":
         variable["format"] = "filepath"

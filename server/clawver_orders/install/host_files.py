@@ -38,12 +38,14 @@ class Plan:
         before: Its bytes; nothing when there is no file yet.
         after: The bytes it shall have.
         difference: The entry's lines as they change, without any secret.
+        holds_key: Whether the store's key is in it, so that it has to be for its owner alone.
     """
 
     path: Path
     before: bytes | None
     after: bytes
     difference: tuple[str, ...]
+    holds_key: bool
 
     @property
     def changes(self) -> bool:
@@ -54,9 +56,9 @@ class Plan:
 def plan(path: Path, entry: dict[str, Any]) -> Plan:
     """Work out what a file becomes, without changing it.
 
-    Variables and settings that a person added to the entry are kept, and so is a key that
-    stands there, unless the new entry brings one of its own. What an entry of a server elsewhere
-    says about the way there goes.
+    Variables and settings that a person added to the entry are kept, and so is its key,
+    unless the new entry brings one of its own. Where the entry was for a server elsewhere, its
+    address goes.
 
     Args:
         path: The host's configuration.
@@ -78,11 +80,13 @@ def plan(path: Path, entry: dict[str, Any]) -> Plan:
         raise UntouchedError(f"{path} is not UTF-8 text.") from None
     except BrokenTextError as error:
         raise UntouchedError(f"{path} cannot be edited safely: {error}.") from None
-    return Plan(real, before, encoded, tuple(_difference(old, new, entry)))
+    key = new["env"].get(KEY)
+    holds_key = key is not None and not _is_reference(key)
+    return Plan(real, before, encoded, tuple(_difference(old, new, entry)), holds_key)
 
 
 def apply(plan: Plan) -> Path | None:
-    """Put a plan into effect.
+    """Put a plan into effect. The file keeps its owner, and its mode unless the key is in it.
 
     Returns:
         Where the file as it was before is kept; nothing when there was none.
@@ -95,11 +99,14 @@ def apply(plan: Plan) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if _read(path) != plan.before:
             raise UntouchedError(f"{path} changed meanwhile.")
-        mode = 0o600 if plan.before is None else stat.S_IMODE(path.stat().st_mode)
+        found = None if plan.before is None else path.stat()
+        mode = 0o600 if plan.holds_key or found is None else stat.S_IMODE(found.st_mode)
         backup = None if plan.before is None else _backup(path, plan.before, mode)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         _write(fresh, plan.after, mode)
         try:
+            for each in (fresh, backup):
+                _give(each, found)
             fresh.replace(path)
         except OSError:
             fresh.unlink()
@@ -107,6 +114,15 @@ def apply(plan: Plan) -> Path | None:
     except OSError as error:
         raise UntouchedError(f"{path} cannot be written ({type(error).__name__}).") from error
     return backup
+
+
+def _give(path: Path | None, found: os.stat_result | None) -> None:
+    """Give a new file to whom the old one belongs: root may work for somebody else."""
+    if path is None or found is None or not hasattr(os, "chown"):  # as on Windows
+        return
+    made = path.stat()
+    if (made.st_uid, made.st_gid) != (found.st_uid, found.st_gid):
+        os.chown(path, found.st_uid, found.st_gid)
 
 
 def _merged(old: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from clawver_orders.install.installation import NAME, documented
 
 KEY = "CLAW_API_KEY"
 FROM_ENVIRONMENT = "${CLAW_API_KEY}"
+_STARTS_WITHIN_SECONDS = 60
+"""How long a host should wait for a start: some give up after 5 or 10, and a busy machine takes longer."""
+_OPENCODE_REFERENCE = "{env:CLAW_API_KEY}"
 _ASKED = "clawver-key"
 _ASK = {
     "type": "promptString",
@@ -114,7 +117,17 @@ def _openclaw(start: Start) -> str:
         words += [] if argument.startswith("-") else [argument]
     for name, value in start.environment(FROM_ENVIRONMENT).items():
         words += ["--env", f"{name}={value}"]
-    return shlex.join(words)
+    return shlex.join([*words, "--connect-timeout", str(_STARTS_WITHIN_SECONDS)])
+
+
+def _opencode(start: Start) -> str:
+    entry = {
+        "type": "local",
+        "command": list(start.words),
+        "environment": start.environment(_OPENCODE_REFERENCE),
+        "timeout": 1000 * _STARTS_WITHIN_SECONDS,
+    }
+    return _json({"mcp": {NAME: entry}})
 
 
 def _vscode(start: Start) -> str:
@@ -129,6 +142,8 @@ def _codex(start: Start) -> str:
         f"[mcp_servers.{NAME}]",
         f"command = {command}",
         f"args = [{', '.join(arguments)}]",
+        f"startup_timeout_sec = {_STARTS_WITHIN_SECONDS}",
+        "required = true",
     ]
     if start.key is not None and not start.sandbox:
         lines.append(f"env = {{ {KEY} = {json.dumps(start.key)} }}")
@@ -145,7 +160,7 @@ def _goose(start: Start) -> str:
         f"  {NAME}:",
         "    type: stdio",
         f"    name: {NAME}",
-        "    description: The order desk of a Clawver store",
+        "    description: Orders and refunds of a Clawver store",
         "    enabled: true",
         f"    cmd: {command}",
         f"    args: [{', '.join(arguments)}]",
@@ -222,7 +237,7 @@ HOSTS = {
             "Add this to `~/.codex/config.toml`.",
             "toml",
             _codex,
-            "Codex passes the key on from its own environment: export `CLAW_API_KEY` before you start it.",
+            "Codex passes the key on from its own environment: export `CLAW_API_KEY` before you start it. `required` makes Codex report a server that doesn't start, instead of going on without its tools.",
         ),
         Host(
             "gemini",
@@ -230,7 +245,7 @@ HOSTS = {
             "Add this to `~/.gemini/settings.json`.",
             "json",
             _section("mcpServers"),
-            "Gemini CLI reads the key from its own environment: export `CLAW_API_KEY` before you start it.",
+            "Gemini CLI reads the key from its own environment: export `CLAW_API_KEY` before you start it. In a folder that it doesn't trust, it lists the server as Disabled.",
             file=lambda places: places.home / ".gemini" / "settings.json",
         ),
         Host(
@@ -240,6 +255,15 @@ HOSTS = {
             "sh",
             _openclaw,
             "OpenClaw reads the key from the gateway's own environment: set `CLAW_API_KEY` there.",
+        ),
+        Host(
+            "opencode",
+            "OpenCode",
+            "Add this to `~/.config/opencode/opencode.json`, or to `opencode.json` in a project.",
+            "json",
+            _opencode,
+            "OpenCode reads the key from its own environment: export `CLAW_API_KEY` before you start it.",
+            reference=_OPENCODE_REFERENCE,
         ),
         Host(
             "windsurf",
@@ -273,7 +297,10 @@ HOSTS = {
             "Most hosts take this in the JSON file of their MCP servers.",
             "json",
             _section("mcpServers"),
-            "A host that knows references takes the key from its environment; in any other, put your store's key in place of `${CLAW_API_KEY}`.",
+            "Hosts that expand `${…}` read the key from their own environment. In others, replace `${CLAW_API_KEY}` with your store's key.",
         ),
     )
 }
+
+ALIASES = {"gemini-cli": "gemini"}
+"""Other names that people call a host by."""

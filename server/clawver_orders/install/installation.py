@@ -35,7 +35,7 @@ def documented() -> tuple[str, ...]:
 
 
 def to_install() -> str:
-    """What a person types to install the command: in a checkout, until it is published."""
+    """What a person types to install the command: in a copy of the repository, until it is published."""
     return f"uv tool install {NAME}=={PUBLISHED}" if PUBLISHED else "uv tool install ."
 
 
@@ -63,7 +63,7 @@ def lasting() -> tuple[str, ...]:
         return running()
     uvx, origin = shutil.which("uvx"), _origin()
     if uvx is None or not Path(uvx).is_absolute() or origin is None:
-        where = "" if PUBLISHED else f" in a checkout of {NAME}"
+        where = "" if PUBLISHED else f" in your copy of the repository of {NAME}"
         raise TemporaryError(
             f"This runs in a temporary environment, {sys.prefix}, and no command starts it again. "
             f"Nothing was changed. Install it: run `{to_install()}`{where}, "

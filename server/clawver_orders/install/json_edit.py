@@ -27,7 +27,7 @@ def entry_in(text: str, section: str, name: str) -> dict[str, Any] | None:
     """An entry as it stands.
 
     Args:
-        text: A JSON object; blank counts as an empty one.
+        text: A JSON object; nothing but white space counts as an empty one.
         section: The key at the top whose object holds the entries.
         name: The entry's own key.
 
@@ -50,7 +50,7 @@ def with_entry(text: str, section: str, name: str, entry: dict[str, Any]) -> str
     """The text with an entry put in or replaced.
 
     Args:
-        text: A JSON object; blank counts as an empty one.
+        text: A JSON object; nothing but white space counts as an empty one.
         section: The key at the top whose object holds the entries.
         name: The entry's own key.
         entry: What it shall be.

@@ -1,13 +1,44 @@
-"""Figures over a list of orders. No I/O."""
+"""Figures over orders, read one by one or added up already. No I/O."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from clawver_orders.clawver.models import Order
 from clawver_orders.money import UNKNOWN, USD
-from clawver_orders.orders.lifecycle import attention
+from clawver_orders.orders.lifecycle import attention, urgency
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Orders that are alike in status, payment and currency, added up. Amounts are in the smallest unit of it."""
+
+    status: str
+    payment_status: str
+    currency: str
+    was_paid: bool
+    """Whether they were ever paid, whatever went back."""
+    orders: int
+    total_in_cents: int
+    refunds: int = 0
+    refunded_in_cents: int = 0
+    pieces: int = 0
+    """Of one product, where they are added up by product."""
+
+    @classmethod
+    def of(cls, order: Order) -> "Batch":
+        """One order."""
+        return cls(
+            order.status,
+            order.payment_status,
+            order.currency,
+            order.was_paid,
+            1,
+            order.total_in_cents,
+            len(order.refunds or ()),
+            order.refunded_in_cents,
+        )
 
 
 @dataclass(frozen=True)
@@ -26,15 +57,20 @@ class Sums:
     """What the orders in one currency come to, in the smallest unit of it."""
 
     currency: str
-    paid_orders: int
-    sales_in_cents: int
+    paid_orders: int = 0
+    sales_in_cents: int = 0
     """The totals of all orders that were paid, before refunds."""
-    refunded_in_cents: int
+    refunded_in_cents: int = 0
 
     @property
     def average_order_in_cents(self) -> int | None:
         """Rounded down; None when no order was paid."""
         return self.sales_in_cents // self.paid_orders if self.paid_orders else None
+
+    @property
+    def refund_rate(self) -> str:
+        """What went back of the sales, such as 3.2%; nothing when nothing was sold."""
+        return percent(self.refunded_in_cents, self.sales_in_cents)
 
 
 @dataclass(frozen=True)
@@ -44,58 +80,91 @@ class Figures:
     orders: int
     paid_orders: int
     refunds: int
+    pieces: int
     sums: tuple[Sums, ...]
     """One for each currency that is known: US dollars first, or else the most frequent one."""
     unsummed: int
     """Orders whose currency is unknown, so that their money is in no sum."""
     by_status: tuple[Tally, ...]
     by_payment_status: tuple[Tally, ...]
-    attention: tuple[tuple[Order, str], ...]
-    """Orders that somebody should look at, oldest first, each with the reason."""
+
+    def in_currency(self, currency: str) -> Sums:
+        """What the orders in one currency come to."""
+        return next((each for each in self.sums if each.currency == currency), Sums(currency))
 
 
-def figures(orders: Iterable[Order], now: datetime) -> Figures:
-    """Add orders up.
+def percent(part: int, whole: int) -> str:
+    """A part of a whole in percent, such as 3.2%; nothing where the whole is nothing."""
+    return f"{100 * part / whole:.1f}%" if whole else ""
+
+
+def figures(batches: Iterable[Batch]) -> Figures:
+    """Add orders up, each of which is in one batch."""
+    listed = list(batches)
+    return Figures(
+        orders=sum(each.orders for each in listed),
+        paid_orders=sum(each.orders for each in listed if each.was_paid),
+        refunds=sum(each.refunds for each in listed),
+        pieces=sum(each.pieces for each in listed),
+        sums=_sums(listed),
+        unsummed=sum(each.orders for each in listed if each.currency == UNKNOWN),
+        by_status=_tally((each.status, each) for each in listed),
+        by_payment_status=_tally((each.payment_status, each) for each in listed),
+    )
+
+
+def needing_attention(orders: Iterable[Order], now: datetime) -> tuple[tuple[Order, str], ...]:
+    """Orders that somebody should look at, the most urgent first, each with the reason.
 
     Args:
         orders: Each order once.
         now: What counts as the present for orders that wait.
     """
-    listed = sorted(orders, key=lambda order: order.age_order)
-    paid = [order for order in listed if order.is_paid or order.is_refunded]
-    reasons = [(order, attention(order, now)) for order in listed]
-    return Figures(
-        orders=len(listed),
-        paid_orders=len(paid),
-        refunds=sum(len(order.refunds or ()) for order in listed),
-        sums=_sums(listed),
-        unsummed=sum(order.currency == UNKNOWN for order in listed),
-        by_status=_tally(listed, lambda order: order.status),
-        by_payment_status=_tally(listed, lambda order: order.payment_status),
-        attention=tuple((order, reason) for order, reason in reasons if reason),
+    reasons = ((order, attention(order, now)) for order in sorted(orders, key=urgency))
+    return tuple((order, reason) for order, reason in reasons if reason)
+
+
+def products_of(order: Order) -> Iterator[tuple[str, str, Batch]]:
+    """Each product of an order once: its id, its name, and what its lines come to."""
+    lines = defaultdict(list)
+    for item in order.items or ():
+        lines[item.product_id or item.name].append(item)
+    for product, items in lines.items():
+        total = sum(item.total_in_cents or 0 for item in items)
+        pieces = sum(item.quantity or 0 for item in items)
+        batch = Batch(
+            "", order.payment_status, order.currency, order.was_paid, 1, total, pieces=pieces
+        )
+        yield product, items[0].name, batch
+
+
+def _sums(batches: list[Batch]) -> tuple[Sums, ...]:
+    often: dict[str, int] = defaultdict(int)
+    for each in batches:
+        if each.currency != UNKNOWN:
+            often[each.currency] += each.orders
+    currencies = sorted(often or {USD: 0}, key=lambda each: (each != USD, -often[each], each))
+    return tuple(_sum([b for b in batches if b.currency == each], each) for each in currencies)
+
+
+def _sum(batches: list[Batch], currency: str) -> Sums:
+    paid = [each for each in batches if each.was_paid]
+    return Sums(
+        currency,
+        sum(each.orders for each in paid),
+        sum(each.total_in_cents for each in paid),
+        sum(each.refunded_in_cents for each in batches),
     )
 
 
-def _sums(orders: Sequence[Order]) -> tuple[Sums, ...]:
-    often = Counter(order.currency for order in orders if order.currency != UNKNOWN)
-    currencies = sorted(often or {USD}, key=lambda each: (each != USD, -often[each], each))
-    return tuple(_sum([o for o in orders if o.currency == each], each) for each in currencies)
-
-
-def _sum(orders: Sequence[Order], currency: str) -> Sums:
-    paid = [order.total_in_cents for order in orders if order.is_paid or order.is_refunded]
-    refunded = sum(order.refunded_in_cents for order in orders)
-    return Sums(currency, len(paid), sum(paid), refunded)
-
-
-def _tally(orders: Iterable[Order], word: Callable[[Order], str]) -> tuple[Tally, ...]:
-    counts: Counter[tuple[str, str]] = Counter()
-    cents: Counter[tuple[str, str]] = Counter()
-    for order in orders:
-        row = (word(order) or "not given", order.currency)
-        counts[row] += 1
-        cents[row] += order.total_in_cents
+def _tally(named: Iterable[tuple[str, Batch]]) -> tuple[Tally, ...]:
+    orders: dict[tuple[str, str], int] = defaultdict(int)
+    cents: dict[tuple[str, str], int] = defaultdict(int)
+    for name, each in named:
+        row = (name or "not given", each.currency)
+        orders[row] += each.orders
+        cents[row] += each.total_in_cents
     return tuple(
-        Tally(name, orders, None if currency == UNKNOWN else cents[name, currency], currency)
-        for (name, currency), orders in sorted(counts.items())
+        Tally(name, count, None if currency == UNKNOWN else cents[name, currency], currency)
+        for (name, currency), count in sorted(orders.items())
     )

@@ -1,13 +1,16 @@
-"""Where an order stands, what comes next, and whether somebody should look. No I/O.
+"""Where an order stands, and whether somebody should look. No I/O.
 
 Digital orders go confirmed → delivered at once; printed ones go confirmed → processing →
 shipped → delivered. A refund shows in the payment status and never in the status.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from clawver_orders.clawver.models import Order
+from clawver_orders.money import display
 
 KnownStatus = Literal["pending", "confirmed", "processing", "shipped", "delivered", "cancelled"]
 """The documented statuses. Others may come, so an order keeps its status as text."""
@@ -28,34 +31,19 @@ PATIENCE = {
 Clawver gives no time for the last change of status, so the age of the order stands in.
 """
 
-_STAGES = {
-    "pending": "Created; the payment is outstanding. Next: confirmed, once it is paid.",
-    "processing": "Being printed. Next: shipped, with carrier and tracking.",
-    "shipped": "On its way to the customer. Next: delivered.",
-    "delivered": "Complete. Nothing follows.",
-    "cancelled": "Cancelled. Nothing follows; money that was paid needs a refund.",
-    "paid": "Paid (an old word for confirmed). Next: it is fulfilled.",
-    "refunded": "Refunded (an old word; the payment status says more). Nothing follows.",
-}
-
-
-def stage(order: Order) -> str:
-    """The step an order has reached and the one that comes next, as two short sentences."""
-    if order.status == "confirmed":
-        if any(item.is_printed for item in order.items or ()):
-            return "Paid, and waiting to be printed. Next: processing."
-        return "Paid. Next: delivered, which for digital items follows at once."
-    if order.status == "cancelled" and order.is_refunded:
-        return "Cancelled, and refunded in full. Nothing follows."
-    return _STAGES.get(order.status, "In a status that this version does not know.")
-
 
 def attention(order: Order, now: datetime) -> str | None:
     """Why somebody should look at an order, or None when nobody needs to."""
     if order.payment_status == "failed" and order.status != "cancelled":
         return "The payment failed."
     if order.status == "cancelled" and order.is_paid:
-        return "Cancelled, but not fully refunded."
+        left = order.refundable_in_cents
+        what = (
+            "not fully refunded"
+            if left is None
+            else f"{display(left, order.currency)} is not refunded"
+        )
+        return f"Cancelled, but {what}."
     if order.is_refunded:
         return None
     patience = PATIENCE.get(order.status)
@@ -67,3 +55,33 @@ def attention(order: Order, now: datetime) -> str | None:
     if waited > patience:
         return f"{waited.days} days old and still {order.status}."
     return None
+
+
+def holds_money(order: Order) -> bool:
+    """Whether a customer has paid for an order, or may have."""
+    return order.payment_status not in {"pending", "failed", "refunded"}
+
+
+def urgency(order: Order) -> tuple[int, float, str]:
+    """Sorts orders that somebody should look at.
+
+    First come those that a customer paid for and that are cancelled, then the others that were
+    paid, the oldest first; then those that were not, the newest first.
+    """
+    created, order_id = order.age_order
+    if holds_money(order):
+        return (0 if order.status == "cancelled" else 1, created.timestamp(), order_id)
+    return (2, -created.timestamp(), order_id)
+
+
+def summed_up(orders: Iterable[Order]) -> str:
+    """Orders that are left out of a list of those that somebody should look at, in a line."""
+    kinds = Counter(
+        (order.status if order.status in STATUSES else "in another status", holds_money(order))
+        for order in sorted(orders, key=urgency)
+    )
+    counts = [
+        f"{count} {status}{'' if is_paid else ', not paid'}"
+        for (status, is_paid), count in kinds.items()
+    ]
+    return f"{'; '.join(counts)}. list_orders with a status shows them." if counts else ""

@@ -6,7 +6,11 @@ from typing import Self
 
 from clawver_orders.clawver.models import Order
 from clawver_orders.settings import Settings
-from clawver_orders.text import masked_email, masked_name, masked_words
+from clawver_orders.text import IDEOGRAPHS, UNSPACED, masked_email, masked_name, masked_words
+
+_BETWEEN_NAMES = re.compile("[+\\s.,;:·・()\"'\u2019/\\-\u2013_]+")
+_SHORTEST_OF_MAILBOX = 3
+"""So many letters before the @ of an address are taken for a name."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +40,42 @@ class Masking:
         """A detail of an address or a parcel, hidden if the merchant wants that."""
         return "…" if text and self.masked else text
 
-    def words(self, text: str, order: Order) -> str:
+    def words(self, text: str, order: Order, writer: str = "") -> str:
         """A text that somebody wrote, such as the reason of a refund.
 
         Args:
             text: The text.
             order: Whose details may stand in it.
+            writer: The name of who wrote it.
 
         Returns:
             The text; if the merchant wants that, without e-mail addresses and without what the order
             knows of its customer.
         """
-        return masked_words(text, _details(order)) if self.masked else text
+        if not self.masked:
+            return text
+        return masked_words(text, [*_details(order), *filter(None, _parts_of(writer))])
 
 
 def _details(order: Order) -> list[str]:
     found = [order.customer_email, order.tracking_number, order.tracking_url]
+    mailbox = (order.customer_email or "").partition("@")[0]
+    found += [each for each in _parts_of(mailbox) if len(each) >= _SHORTEST_OF_MAILBOX]
     where = order.shipping_address
     if where is not None:
-        found += re.findall(r"\w+", where.name or "")
-        found += [where.name, where.line1, where.line2, where.city, where.state, where.postal_code]
+        parts = (where.line1, where.line2, where.city, where.state, where.postal_code)
+        # Two letters of an address, such as a state's, say nothing and would be found everywhere.
+        found += [each for each in parts if each and (len(each) > 2 or UNSPACED.match(each))]
+        found += _parts_of(where.name or "")
     return [each for each in found if each]
+
+
+def _parts_of(name: str) -> list[str]:
+    """A name, and the parts of it that may stand alone."""
+    words = _BETWEEN_NAMES.split(name)
+    together = "".join(words) if all(map(IDEOGRAPHS.fullmatch, words)) else ""
+    parts = [name, together, *words]
+    for word in (*words, together):
+        if IDEOGRAPHS.fullmatch(word):  # without spaces nobody can see where the surname ends
+            parts += [word[:1], word[:2], word[1:], word[2:]]
+    return parts

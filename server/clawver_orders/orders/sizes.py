@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clawver_orders.clawver.models import Item, Order, Product, Variant
+from clawver_orders.orders.size_names import named_alike
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,18 @@ class ItemSizes:
     item: Item
     ordered: Variant | None
     """The variant that was ordered; None where the product no longer lists it."""
+    is_known: bool
+    """Whether the product tells of any size at all."""
     in_stock: tuple[Choice, ...]
+    """Those of the make that was ordered: only the size differs. Where that isn't known, all; so the next two."""
     out_of_stock: tuple[Choice, ...]
     unknown_stock: tuple[Choice, ...]
+    other_makes: tuple[Choice, ...]
+    """Those of other colours or materials in stock; of the wanted size alone, where one was asked for."""
     wanted: Choice | None
-    """The size that was asked for, if the product has it."""
+    """The size that was asked for, if one is found under that name. It is in no other list."""
+    comes_in: tuple[str, ...]
+    """The sizes of the product."""
 
 
 def sizes_of(order: Order, products: Mapping[str, Product], wanted_size: str) -> list[ItemSizes]:
@@ -58,14 +66,25 @@ def _sizes(item: Item, product: Product | None, currency: str, wanted_size: str)
         Choice(v, None if paid is None or v.price_in_cents is None else v.price_in_cents - paid)
         for v in variants
     ]
-    others = [choice for choice in choices if choice.variant is not ordered]
+    wanted = _wanted(choices, wanted_size, ordered)
+    others = [each for each in choices if each.variant is not ordered and each is not wanted]
+    alike = [each for each in others if not ordered or _make(each.variant) == _make(ordered)]
     return ItemSizes(
         item=item,
         ordered=ordered,
-        in_stock=tuple(c for c in others if c.variant.is_available is True),
-        out_of_stock=tuple(c for c in others if c.variant.is_available is False),
-        unknown_stock=tuple(c for c in others if c.variant.is_available is None),
-        wanted=_wanted(choices, wanted_size.casefold().strip(), ordered),
+        is_known=bool(choices),
+        in_stock=tuple(each for each in alike if each.variant.is_available is True),
+        out_of_stock=tuple(each for each in alike if each.variant.is_available is False),
+        unknown_stock=tuple(each for each in alike if each.variant.is_available is None),
+        other_makes=tuple(
+            each
+            for each in others
+            if each not in alike
+            and each.variant.is_available is True
+            and (not wanted_size or _is_size(each.variant, wanted_size))
+        ),
+        wanted=wanted,
+        comes_in=tuple(dict.fromkeys(v.size or v.name for v in variants if v.size or v.name)),
     )
 
 
@@ -74,9 +93,17 @@ def _wanted(choices: list[Choice], size: str, ordered: Variant | None) -> Choice
 
     Otherwise one in stock comes before others.
     """
-    fitting = [each for each in choices if size and each.variant.size.casefold() == size]
+    fitting = [each for each in choices if size and _is_size(each.variant, size)]
+    exact = [each for each in fitting if each.variant.size.casefold() == size.casefold().strip()]
+    fitting = exact or fitting
     alike = [each for each in fitting if ordered and _make(each.variant) == _make(ordered)]
     return max(alike or fitting, key=lambda each: each.variant.is_available is True, default=None)
+
+
+def _is_size(variant: Variant, size: str) -> bool:
+    """Whether a variant is of a size, as its size or else its name tells."""
+    told = [variant.size] if variant.size else variant.name.split("/")
+    return any(named_alike(each, size) for each in told)
 
 
 def _make(variant: Variant) -> list[str]:

@@ -2,18 +2,27 @@
 
 import json
 from collections.abc import Sequence
-from enum import Enum
-from typing import Literal
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-from clawver_orders.caller import ANSWER_WITHIN_SECONDS, Grade, Question, Reply
+from clawver_orders.caller import (
+    ANSWER_WITHIN_SECONDS,
+    BY_PROGRAM,
+    GRADES,
+    Grade,
+    Question,
+    Reply,
+    suffices,
+)
 from clawver_orders.clawver.models import Item, Order
 from clawver_orders.instants import Instant, seconds_at_most
 from clawver_orders.money import display
-from clawver_orders.refunds.matching import Doubt, payment_of
+from clawver_orders.refunds.matching import Doubt, payment_fingerprint
 from clawver_orders.refunds.records import Preview, Wish
 
-Mode = Literal["ask", "human", "off"]
-"""`CLAWVER_REFUND_APPROVAL`."""
+if TYPE_CHECKING:
+    from clawver_orders.refunds.policy import PolicyVerdict
+
 MOST_ITEMS = 10
 """How many of an order's items a person is shown."""
 BY_SETTING = "setting off"
@@ -24,12 +33,12 @@ BY_AGENT = "agent by confirm_refund"
 class Asking(Enum):
     """How the asking about a wish stands."""
 
-    POSSIBLE = "possible"
-    OPEN = "open"
+    POSSIBLE = auto()
+    OPEN = auto()
     """A question was put a moment ago, and its answer may still come."""
-    COULD_NOT_ASK = "could not ask"
+    COULD_NOT_ASK = auto()
     """Nobody was asked: the program said that it could, and then that it could not."""
-    UNANSWERED = "unanswered"
+    UNANSWERED = auto()
     """A person was asked and didn't decide; whoever goes on has not seen the preview."""
 
 
@@ -49,21 +58,51 @@ def asking(wish: Wish, now: Instant) -> Asking:
     return Asking.COULD_NOT_ASK if question.answer is Reply.FAILED else Asking.UNANSWERED
 
 
-def grade_needed(mode: Mode, doubts: Sequence[Doubt]) -> Grade:
+def grade_needed(
+    floor: Grade,
+    doubts: Sequence[Doubt],
+    *,
+    is_further: bool,
+    is_above_pin_limit: bool,
+    outside_policy: Grade | None,
+) -> Grade:
     """The lowest grade of approval that suffices.
 
     Args:
-        mode: What the merchant set.
+        floor: What the merchant set for every refund; `setting` where nobody is asked.
         doubts: What nobody but a person may decide about.
+        is_further: Whether there is a refund or attempt of the same amount already.
+        is_above_pin_limit: Whether it is too much without the PIN.
+        outside_policy: What the merchant's refund policy asks for a refund outside of it; None for one
+            within it.
     """
-    if mode == "off":
-        return "setting"
-    return "chat" if mode == "human" or doubts else "agent"
+    needed: list[Grade] = [floor]
+    if is_above_pin_limit:
+        needed.append("pin")
+    if floor == "agent" and (doubts or is_further):
+        needed.append("chat")
+    if outside_policy is not None:
+        needed.append(outside_policy)
+    return max(needed, key=GRADES.index)
 
 
-def preview_of(order: Order, doubts: Sequence[Doubt], needed: Grade) -> Preview:
+def takes_click(wish: Wish) -> bool:
+    """Whether a click on a card would let it go: not where a program clicked by itself before."""
+    by_itself = any(each.answer in BY_PROGRAM for each in wish.cards)
+    return suffices("chat", wish.grade_needed) and not by_itself
+
+
+def preview_of(
+    order: Order, doubts: Sequence[Doubt], needed: Grade, verdict: "PolicyVerdict | None"
+) -> Preview:
     """What a refund of this order shows a person now."""
-    shown = json.dumps([payment_of(order), [doubt.shown for doubt in doubts]])
+    shown = json.dumps(
+        [
+            payment_fingerprint(order),
+            [doubt.shown for doubt in doubts],
+            *([] if verdict is None else [[verdict.digest, *verdict.rules, *verdict.numbers]]),
+        ]
+    )
     return Preview(shown, needed, order.sandbox)
 
 
@@ -73,6 +112,7 @@ def question(
     doubts: Sequence[Doubt],
     number: int,
     *,
+    verdict: "PolicyVerdict | None",
     store: str,
     customer: str | None,
     reason: str,
@@ -84,6 +124,7 @@ def question(
         order: The order as it was read for it.
         doubts: What nobody but a person may decide about.
         number: Of the question.
+        verdict: What the merchant's refund policy says of it; None where there is none.
         store: Which store this is.
         customer: Who gets the money, shown as the merchant wants it.
         reason: Why, shown so too.
@@ -93,19 +134,8 @@ def question(
         f"Refund {display(wish.amount_in_cents)} on order {order.id}? Money cannot be called back.",
         f"The order's total is {display(order.total_in_cents)}; {display(left)} can be refunded, and "
         f"{display(left - wish.amount_in_cents)} would be left.",
-        *dict.fromkeys(_warning(doubt) for doubt in doubts),
+        *warnings(wish, order, doubts, verdict),
     ]
-    if wish.in_addition_to:
-        count = len(wish.in_addition_to)
-        earlier = (
-            "1 earlier attempt or refund" if count == 1 else f"{count} earlier attempts or refunds"
-        )
-        lines.append(
-            f"This one comes on top of {earlier} of this very amount: {_some(wish.in_addition_to)}."
-        )
-    if order.refunds:
-        amounts = [display(refund.amount_in_cents) for refund in order.refunds]
-        lines.append(f"Refunded before: {_some(amounts)}.")
     lines += [
         f"Store: {store}",
         f"Customer: {quoted(customer or 'not known')}",
@@ -120,10 +150,41 @@ def question(
         choice="Yes sends the money now. No sends nothing.",
         number=number,
         revision=wish.revision,
+        needs=wish.grade_needed,
     )
 
 
-def _warning(doubt: Doubt) -> str:
+def warnings(
+    wish: Wish, order: Order, doubts: Sequence[Doubt], verdict: "PolicyVerdict | None"
+) -> list[str]:
+    """What whoever decides has to hear of beside the amounts, a sentence each.
+
+    Args:
+        wish: The refund.
+        order: The order as it was read for it.
+        doubts: What nobody but a person may decide about.
+        verdict: What the merchant's refund policy says of it; None where there is none.
+    """
+    lines = [
+        *(verdict.shown if verdict is not None else ()),
+        *dict.fromkeys(warning_about(doubt) for doubt in doubts),
+    ]
+    if wish.in_addition_to:
+        count = len(wish.in_addition_to)
+        earlier = (
+            "1 earlier attempt or refund" if count == 1 else f"{count} earlier attempts or refunds"
+        )
+        lines.append(
+            f"This would be another after {earlier} of this amount: {_some(wish.in_addition_to)}."
+        )
+    if order.refunds:
+        amounts = [display(refund.amount_in_cents) for refund in order.refunds]
+        lines.append(f"Refunded before: {_some(amounts)}.")
+    return lines
+
+
+def warning_about(doubt: Doubt) -> str:
+    """What whoever decides has to hear of something doubtful on the order."""
     amount = display(doubt.amount_in_cents)
     if doubt.kind == "declined":
         although = ", when it had been sent" if doubt.was_sent else ""

@@ -20,11 +20,11 @@ from clawver_orders.refunds import outcome as words
 from clawver_orders.refunds.approvals import Asking, asking
 from clawver_orders.refunds.ledger import Ledger
 from clawver_orders.refunds.ledger_wishes import MovedOnError
-from clawver_orders.refunds.matching import unexpected_beside, unexplained
-from clawver_orders.refunds.order_locks import OrderBusyError, OrderLocks
+from clawver_orders.refunds.matching import earlier_of, needs_read, unexpected_beside, unexplained
+from clawver_orders.refunds.order_locks import Locks, OrderBusyError
 from clawver_orders.refunds.outcome import Outcome, about
 from clawver_orders.refunds.reading import Bounds, OrderReader
-from clawver_orders.refunds.records import Actor, OrderRecords, Wish
+from clawver_orders.refunds.records import MAY_HAVE_MOVED, Actor, OrderRecords, Wish
 from clawver_orders.refunds.settlement import Settlement
 from clawver_orders.settings import Settings
 
@@ -46,7 +46,7 @@ class RefundChecks:
         self,
         clawver: Clawver,
         ledger: Ledger,
-        locks: OrderLocks,
+        locks: Locks,
         settings: Settings,
         bounds: Bounds,
     ) -> None:
@@ -55,7 +55,7 @@ class RefundChecks:
         self._settings = settings
         self._bounds = bounds
         self._reader = OrderReader(clawver, ledger, bounds)
-        self._settlement = Settlement(clawver, ledger, self._reader, settings, bounds)
+        self._settlement = Settlement(clawver, ledger, locks, self._reader, settings, bounds)
 
     async def check(self, refund_id: str = "", order_id: str = "") -> Outcome:
         """Find out what became of a refund.
@@ -69,7 +69,7 @@ class RefundChecks:
             ClawverError: There is none, or it was refused, never left, or expired.
         """
         if refund_id:
-            return await self._look_at(await self._known(refund_id))
+            return await self._check_one(await self._known(refund_id))
         wishes = (await self._ledger.of_order(order_id)).wishes
         if not wishes:
             raise NotFoundError(
@@ -83,7 +83,7 @@ class RefundChecks:
         latest = max(
             reversed(opened or stand or wishes), key=lambda wish: wish.sent_at or wish.created_at
         )
-        return await self._look_at(latest)
+        return await self._check_one(latest)
 
     async def resolve(
         self, refund_id: str, *, was_refunded: bool, because: str, actor: Actor
@@ -122,23 +122,6 @@ class RefundChecks:
             )
         return self._described(wish, order, records)
 
-    async def open_refunds(self, order_id: str = "") -> tuple[Wish, ...] | None:
-        """The refunds whose money may be on its way: of one order, or of all of them.
-
-        Nothing is asked of the store.
-
-        Returns:
-            They, newest first; None where the ledger cannot be read: orders are read beside a
-            damaged one, and who then wants a refund is told of it.
-        """
-        if not self._ledger.exists:
-            return ()
-        try:
-            return await self._ledger.all_open(order_id)
-        except ClawverError as error:
-            log.warning("open refunds could not be read: %s", type(error).__name__)
-            return None
-
     async def recover(self) -> None:
         """Look once for every refund that another process left open, if it is time. Never raises."""
         try:
@@ -164,18 +147,26 @@ class RefundChecks:
                 "refund %s could not be looked up: %s", wish.refund_id, type(error).__name__
             )
 
-    async def _look_at(self, wish: Wish) -> Outcome:
+    async def _check_one(self, wish: Wish) -> Outcome:
         """Read the order of a wish, where that may tell more, and match what can be."""
-        if not self._settlement.needs_read(wish):
-            return self._described(wish, None, None)
-        async with self._locked(wish.order_id) as busy:
-            if busy is not None:
-                return self._waits("busy", wish)
-            try:
-                order, records = await self._matched(wish.order_id)
-            except MovedOnError:  # somebody deleted the locks
-                return self._waits("busy", wish)
+        order, records = None, await self._ledger.of_order(wish.order_id)
+        if needs_read(wish, records):
+            async with self._locked(wish.order_id) as busy:
+                if busy is not None:
+                    return busy
+                try:
+                    order, records = await self._matched(wish.order_id)
+                except MovedOnError:  # somebody deleted the locks
+                    return await self._busy(wish.order_id)
         wish = _in(records, wish)
+        # An earlier attempt of the amount may have landed after all: then that comes first.
+        named, cents = frozenset(wish.in_addition_to), wish.amount_in_cents
+        has_landed = any(w.refund_id in named and w.status == "refunded" for w in records.wishes)
+        is_gone = wish.status == "not_recorded" and has_landed
+        if is_gone or (wish.status not in MAY_HAVE_MOVED and not wish.is_provisional):
+            earlier = earlier_of(order, records, cents)
+            if earlier.is_repeated_by(named):
+                return words.repeated(earlier, named, records.wishes, wish.order_id, cents, order)
         outcome = self._described(wish, order, records)
         return replace(outcome, unexpected_beside=unexpected_beside(wish, records))
 
@@ -217,9 +208,9 @@ class RefundChecks:
             return self._waits("busy", wish)
         own = wish.question is not None and wish.question.answer in BY_PROGRAM
         return replace(
-            about("needs_confirmation", wish, order),
+            about("needs_approval", wish, order),
             was_dismissed=stands is Asking.UNANSWERED,
-            only_in_terminal=own,
+            asking_is_no_use=own,
         )
 
     def _may_take_effect_for_seconds(self, wish: Wish, records: OrderRecords | None) -> int:
@@ -228,7 +219,7 @@ class RefundChecks:
         if attempt is None:
             return 0
         now = self._ledger.now()
-        look = records.first_look if records is not None else now
+        look = records.looks.first(attempt.sent_number, now) if records is not None else now
         left = self._settlement.window_seconds - seconds_at_least(attempt.sent, now, look)
         return max(1, ceil(left))
 
@@ -263,13 +254,18 @@ class RefundChecks:
     async def _known(self, refund_id: str) -> Wish:
         wish = await self._ledger.find(refund_id)
         if wish is None:
-            raise NotFoundError(
-                f"This machine's ledger for this store holds no refund {refund_id}.",
-                fact=NOTHING_SENT,
-                next_step="Copy the refund_id from the answer that gave it, or call check_refund with "
-                "the order_id instead.",
-            )
+            raise not_in_ledger(refund_id)
         return wish
+
+
+def not_in_ledger(refund_id: str) -> NotFoundError:
+    """The error for a refund that the ledger of this store doesn't hold."""
+    return NotFoundError(
+        f"This machine's ledger for this store holds no refund {refund_id}.",
+        fact=NOTHING_SENT,
+        next_step="Copy the refund_id from the answer that gave it, or call check_refund with "
+        "the order_id instead.",
+    )
 
 
 _TOLD_AS: dict[str, words.RefundStatus] = {

@@ -1,43 +1,21 @@
 """What becomes of a call for a refund: every rule, in its order. No I/O.
 
-First what stands in the way, then who lets it go. The order of the checks is a promise.
+First what blocks it, then who lets it go. The order of the checks is a promise.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-from clawver_orders.caller import Grade, Reply
-from clawver_orders.errors import ClawverError
+from clawver_orders.caller import Reply, suffices
 from clawver_orders.refunds.approvals import Asking
-from clawver_orders.refunds.case import Case, Permission
-from clawver_orders.refunds.matching import Earlier
-from clawver_orders.refunds.records import Wish, suffices
-
-
-@dataclass(frozen=True)
-class About:
-    """What stands in the way is another wish, or this one."""
-
-    why: Literal["same in flight", "other in flight", "declined", "asked elsewhere"]
-    wish: Wish
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """The call repeats one that was made before."""
-
-    earlier: Earlier
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Nothing is sent, and the error says why."""
-
-    error: ClawverError
-
-
-Rule = Literal["nothing to add to", "limit", "daily limit"]
-Obstacle = About | Repeat | Refused | Rule
+from clawver_orders.refunds.case import (
+    About,
+    Case,
+    Obstacle,
+    Permission,
+    Refused,
+    Repeat,
+    Send,
+    Step,
+    Wait,
+)
 
 
 def stands_in_the_way(case: Case) -> Obstacle | None:
@@ -45,7 +23,7 @@ def stands_in_the_way(case: Case) -> Obstacle | None:
     if case.in_flight is not None:
         same = case.in_flight.amount_in_cents == case.amount_in_cents
         return About("same in flight" if same else "other in flight", case.in_flight)
-    if case.earlier.names and case.named != set(case.earlier.names):
+    if case.earlier.is_repeated_by(case.named):
         return Repeat(case.earlier)
     if case.declined is not None:
         return About("declined", case.declined)
@@ -57,31 +35,13 @@ def stands_in_the_way(case: Case) -> Obstacle | None:
         return "limit"
     if case.impossible is not None:
         return Refused(case.impossible)
+    if case.forbidden is not None:
+        return Refused(case.forbidden)
     if case.spent_in_cents + case.amount_in_cents > case.daily_limit_in_cents:
         return "daily limit"
     if case.asked_elsewhere is not None:
         return About("asked elsewhere", case.asked_elsewhere)
     return None
-
-
-Let = Literal["ask", "show", "show again", "show too weak", "show dismissed"]
-
-
-@dataclass(frozen=True)
-class Send:
-    """The money goes."""
-
-    grade: Grade
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A decline reaches every amount, so an answer that may be one is waited for."""
-
-    other: Wish
-
-
-Step = Let | Send | Wait
 
 
 def who_lets_it_go(case: Permission) -> Step:
@@ -92,17 +52,27 @@ def who_lets_it_go(case: Permission) -> Step:
         return _answered(case, case.reply)
     if case.is_person:
         return "ask"
-    if case.mode == "off":
+    if case.wish.grade_needed == "setting":
         return Send("setting")
     if case.dismissed_another:
         return "show dismissed"
-    if case.can_ask and not case.only_terminal_asks and case.stands is not Asking.COULD_NOT_ASK:
+    if _asks(case):
         return "ask"
     if not suffices("agent", case.wish.grade_needed):
         return "show"
     if case.stands in {Asking.OPEN, Asking.UNANSWERED}:
         return "show again"
     return _by_agent(case) if case.confirmed else "show"
+
+
+def _asks(case: Permission) -> bool:
+    """Whether a person is asked through the program that called, and their approval would be enough."""
+    return (
+        case.can_ask
+        and suffices(case.grade, case.wish.grade_needed)
+        and not case.only_terminal_asks
+        and case.stands is not Asking.COULD_NOT_ASK
+    )
 
 
 def _answered(case: Permission, reply: Reply) -> Step:

@@ -4,7 +4,7 @@ Each refund is a wish in the ledger before anything moves. One process at a time
 order, and it holds the order's lock from reading its refunds until it has noted what became of
 the request. What becomes of a call is decided in `decision`, and worded in `outcome`.
 
-A call for an amount that the order already carries, or of which an attempt may still show, is taken
+A call for an amount that the order already carries, or of which an attempt can still appear, is taken
 for a repeat of that: agents and hosts repeat themselves, and they rephrase their reasons. Who means
 a further one names all the earlier ones.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from clawver_orders.caller import BY_PROGRAM, Caller, Grade, Question, Reply
+from clawver_orders.caller import BY_PROGRAM, Approval, Caller, Grade, Question, Reply
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order
 from clawver_orders.errors import NO_MONEY_MOVED, NOTHING_SENT, InvalidRequestError, SetupError
@@ -23,29 +23,19 @@ from clawver_orders.refunds import outcome as words
 from clawver_orders.refunds.approvals import (
     BY_AGENT,
     BY_SETTING,
-    grade_needed,
     preview_of,
     question,
 )
-from clawver_orders.refunds.checking import RefundChecks
-from clawver_orders.refunds.decision import (
-    About,
-    Obstacle,
-    Refused,
-    Repeat,
-    Send,
-    Wait,
-    stands_in_the_way,
-    who_lets_it_go,
-)
-from clawver_orders.refunds.gathering import Gathered, Gatherer, Heard, Wanted
+from clawver_orders.refunds.cards import RefundCards, again
+from clawver_orders.refunds.case import About, Obstacle, Refused, Repeat, Send, Wait
+from clawver_orders.refunds.decision import stands_in_the_way, who_lets_it_go
+from clawver_orders.refunds.gathering import Gathered, Heard, Wanted
 from clawver_orders.refunds.ledger import DailyLimitError, Ledger
 from clawver_orders.refunds.ledger_wishes import MovedOnError
-from clawver_orders.refunds.matching import Doubt
-from clawver_orders.refunds.order_locks import OrderLocks
+from clawver_orders.refunds.order_locks import Locks
 from clawver_orders.refunds.outcome import Outcome, about
 from clawver_orders.refunds.reading import BOUNDS, Bounds
-from clawver_orders.refunds.records import Actor, Approval, OrderRecords, Wish
+from clawver_orders.refunds.records import Actor, OrderRecords, Wish
 from clawver_orders.settings import Settings
 
 
@@ -57,7 +47,7 @@ class ToAsk:
     order: Order
 
 
-class RefundDesk(RefundChecks):
+class RefundDesk(RefundCards):
     """Gives money back, once for each wish.
 
     Args:
@@ -74,7 +64,7 @@ class RefundDesk(RefundChecks):
         self,
         clawver: Clawver,
         ledger: Ledger,
-        locks: OrderLocks,
+        locks: Locks,
         settings: Settings,
         *,
         store: str,
@@ -82,7 +72,6 @@ class RefundDesk(RefundChecks):
         bounds: Bounds = BOUNDS,
     ) -> None:
         super().__init__(clawver, ledger, locks, settings, bounds)
-        self._gatherer = Gatherer(ledger, self._reader, self._settlement, settings)
         self._store = store
         self._masking = masking
 
@@ -131,8 +120,8 @@ class RefundDesk(RefundChecks):
             return heard
         wish = await self._known(refund_id)
         if wish.status not in {"waiting", "expired"}:
-            return await self._look_at(wish)
-        return await self._go_on(replace(_again(wish), confirmed_revision=revision), caller, heard)
+            return await self._check_one(wish)
+        return await self._go_on(replace(again(wish), confirmed_revision=revision), caller, heard)
 
     async def approve(
         self, refund_id: str, caller: Caller, amount_in_cents: int | None = None
@@ -153,8 +142,8 @@ class RefundDesk(RefundChecks):
         """
         wish = await self._known(refund_id)
         if wish.status in {"sending", "unknown", "refunded"}:
-            return await self._look_at(wish)
-        wanted = _again(wish)
+            return await self._check_one(wish)
+        wanted = again(wish)
         if amount_in_cents is not None and amount_in_cents > wish.amount_in_cents:
             raise InvalidRequestError(
                 f"{display(amount_in_cents)} is more than the {display(wish.amount_in_cents)} that are wanted.",
@@ -188,7 +177,7 @@ class RefundDesk(RefundChecks):
 
     async def _declined(self, wish: Wish) -> Outcome:
         """How a wish stands that a person has declined."""
-        outcome = await self._look_at(wish)
+        outcome = await self._check_one(wish)
         held = outcome.status == "busy" and wish.status == "declined"
         return about("declined", wish) if held else outcome
 
@@ -229,14 +218,13 @@ class RefundDesk(RefundChecks):
         if obstacle is not None or gathered.order is None:
             return self._obstructed(obstacle, wanted, gathered)
         order, doubts = gathered.order, gathered.doubts
-        needed = grade_needed(self._settings.refund_approval, doubts)
         records, wish = await self._ledger.want(
             gathered.records.number,
             wanted.order_id,
             wanted.amount_in_cents,
             wanted.in_addition_to,
             wanted.reason,
-            preview_of(order, doubts, needed),
+            preview_of(order, doubts, gathered.grade_needed, gathered.verdict),
             Actor(caller.client),
         )
         permission = self._gatherer.permission(
@@ -244,7 +232,7 @@ class RefundDesk(RefundChecks):
         )
         match who_lets_it_go(permission):
             case Send(grade):
-                approval = _approval(grade, caller, permission.reply)
+                approval = _approval(grade, caller, permission.reply, gathered)
                 number = heard.number if heard and permission.reply else None
                 return await self._send(
                     records, wish, order, approval, number, wanted, caller.client
@@ -253,14 +241,20 @@ class RefundDesk(RefundChecks):
                 return self._waits("busy", other, order)
             case "ask":
                 number = await self._ledger.ask(wish, caller.channel, Actor(caller.client))
-                return ToAsk(self._question(wish, order, doubts, number), order)
+                asked = _question(wish, order, gathered, number, self._store, self._masking)
+                return ToAsk(asked, order)
             case "show again":
                 await self._ledger.note_shown(wish, Actor(caller.client))
             case "show too weak":
-                approval = _approval("agent", caller, permission.reply)
+                approval = _approval("agent", caller, permission.reply, gathered)
                 await self._ledger.note_too_weak(wish, approval, caller.client)
-        shown = about("needs_confirmation", wish, order)
-        shown = replace(shown, retry_after_seconds=_retry_after_seconds(self._settings, doubts))
+        shown = about("needs_approval", wish, order)
+        shown = replace(
+            shown,
+            retry_after_seconds=_retry_after_seconds(self._settings, gathered, wanted),
+            is_declined_often=permission.only_terminal_asks,
+            policy=() if gathered.verdict is None else gathered.verdict.told,
+        )
         return shown if heard is None or (heard.inline and permission.reply is None) else (
             _dismissed(shown, heard.reply, wanted)
         )  # fmt: skip
@@ -329,22 +323,13 @@ class RefundDesk(RefundChecks):
             unexplained=settled.unexplained,
         )
 
-    def _question(self, wish: Wish, order: Order, doubts: Sequence[Doubt], number: int) -> Question:
-        return question(
-            wish,
-            order,
-            doubts,
-            number,
-            store=self._store,
-            customer=self._masking.email(order.customer_email),
-            reason=self._masking.words(wish.reason, order),
-        )
-
     async def _brought(self, caller: Caller) -> Heard | Outcome | None:
         """The answer that a call brought along. A decline counts whatever became of its question."""
         refund_id = caller.answered
-        reply = None if refund_id is None else caller.reply_to(refund_id)
-        if refund_id is None or reply is None:
+        if refund_id is None:
+            return None
+        reply = caller.reply_to(refund_id)
+        if reply is None:
             return None
         await self._known(refund_id)
         reply = await self._note_answer(refund_id, caller.answered_number, reply, caller)
@@ -359,37 +344,52 @@ class RefundDesk(RefundChecks):
         return await self._ledger.answer(refund_id, number, reply, after, approval, caller.client)
 
 
-def _again(wish: Wish) -> Wanted:
-    """The same wish once more."""
-    return Wanted(wish.order_id, wish.amount_in_cents, wish.reason, wish.in_addition_to)
-
-
 def _approval_of(caller: Caller) -> Approval:
     """A person's word through this caller."""
     return Approval(caller.grade, caller.channel, caller.person)
 
 
-def _approval(grade: Grade, caller: Caller, reply: Reply | None) -> Approval:
-    """Whose yes lets the money go."""
+def _approval(grade: Grade, caller: Caller, reply: Reply | None, gathered: Gathered) -> Approval:
+    """Whose yes lets the money go, under which policy."""
+    policy = "" if gathered.verdict is None else gathered.verdict.digest
     if reply is Reply.YES:
-        return _approval_of(caller)
+        return replace(_approval_of(caller), policy=policy)
     if grade == "setting":
-        return Approval(grade, "setting", BY_SETTING)
-    return Approval(grade, caller.channel if reply else "confirm_refund", BY_AGENT)
+        return Approval(grade, "setting", BY_SETTING, policy)
+    return Approval(grade, caller.channel if reply else "confirm_refund", BY_AGENT, policy)
 
 
-def _retry_after_seconds(settings: Settings, doubts: Sequence[Doubt]) -> int | None:
+def _retry_after_seconds(settings: Settings, gathered: Gathered, wanted: Wanted) -> int | None:
     """When an agent may approve again, where only what was refused keeps it from that."""
+    doubts, verdict = gathered.doubts, gathered.verdict
     only_refusals = bool(doubts) and all(doubt.kind == "refused" for doubt in doubts)
-    if settings.refund_approval != "ask" or not only_refusals:
+    lasts = wanted.in_addition_to or (verdict is not None and verdict.rules)
+    is_for_a_while = only_refusals and not lasts and gathered.grade_needed == "chat"
+    if settings.refund_grade != "agent" or not is_for_a_while:
         return None
     return max(1, ceil(max(doubt.seconds_left for doubt in doubts)))
 
 
 def _dismissed(outcome: Outcome, reply: Reply, wanted: Wanted) -> Outcome:
-    """An outcome after an answer that is neither a person's yes nor their decline."""
+    """An outcome after an answer that is neither a person's approval nor their decline."""
     was_dismissed = reply is not Reply.FAILED
     again = wanted.confirmed_revision is not None and was_dismissed
     return replace(
-        outcome, was_dismissed=was_dismissed, only_in_terminal=reply in BY_PROGRAM or again
+        outcome, was_dismissed=was_dismissed, asking_is_no_use=reply in BY_PROGRAM or again
+    )
+
+
+def _question(
+    wish: Wish, order: Order, gathered: Gathered, number: int, store: str, masking: Masking
+) -> Question:
+    """The question about a wish, with its customer shown as the merchant wants it."""
+    return question(
+        wish,
+        order,
+        gathered.doubts,
+        number,
+        verdict=gathered.verdict,
+        store=store,
+        customer=masking.email(order.customer_email),
+        reason=masking.words(wish.reason, order),
     )

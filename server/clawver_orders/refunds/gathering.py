@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from clawver_orders.caller import Caller, Reply
+from clawver_orders.caller import LIFETIME, WAITS, Caller, Grade, Reply, suffices
 from clawver_orders.clawver.models import Order
-from clawver_orders.errors import ClawverError
+from clawver_orders.errors import ClawverError, RefusedError
 from clawver_orders.instants import Instant, seconds_at_most
-from clawver_orders.refunds.approvals import Asking, asking
+from clawver_orders.refunds.approvals import Asking, asking, grade_needed
 from clawver_orders.refunds.case import Case, Permission
 from clawver_orders.refunds.ledger import Ledger
 from clawver_orders.refunds.matching import (
@@ -18,10 +19,14 @@ from clawver_orders.refunds.matching import (
     is_declined_often,
     recent_declines,
 )
+from clawver_orders.refunds.policy_file import verdict_of
 from clawver_orders.refunds.reading import OrderReader
-from clawver_orders.refunds.records import LIFETIME, WAITS, OrderRecords, Wish, suffices
+from clawver_orders.refunds.records import OrderRecords, Wish
 from clawver_orders.refunds.settlement import Settlement
 from clawver_orders.settings import Settings
+
+if TYPE_CHECKING:
+    from clawver_orders.refunds.policy import PolicyVerdict
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Gathered:
     records: OrderRecords
     order: Order | None
     doubts: tuple[Doubt, ...]
+    grade_needed: Grade
+    """The lowest grade of approval that suffices."""
+    verdict: "PolicyVerdict | None"
+    """What the merchant's refund policy says of it; None where there is none, or it isn't asked."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Heard:
     revision: int
     """What was shown."""
     inline: bool
-    """Whether this very call asked and waited."""
+    """Whether this call itself asked and waited."""
 
 
 class Gatherer:
@@ -97,6 +106,12 @@ class Gatherer:
         )
         amount = wanted.amount_in_cents
         wish = records.wish(amount, wanted.in_addition_to)
+        verdict = await verdict_of(self._settings, self._ledger, order, amount)
+        forbidden = verdict if isinstance(verdict, ClawverError) else None
+        judged = None if isinstance(verdict, ClawverError) else verdict
+        if forbidden is None and order is not None:
+            digest = "" if judged is None else judged.digest
+            forbidden = self._shown_under_another(wish, digest, wanted, caller)
         same = tuple(each for each in records.wishes if each.amount_in_cents == amount)
         case = Case(
             amount_in_cents=amount,
@@ -107,12 +122,50 @@ class Gatherer:
             unreadable=read if isinstance(read, ClawverError) else None,
             limit_in_cents=self._settings.refund_limit_in_cents,
             impossible=None if order is None else _impossible(order, amount),
+            forbidden=forbidden,
             spent_in_cents=await self._ledger.spent_in_cents(),
             daily_limit_in_cents=self._settings.refund_daily_limit_in_cents,
             asked_elsewhere=self._being_asked(same, caller),
         )
         doubts = doubts_of(records, self._ledger.now(), self._settlement.window_seconds)
-        return Gathered(case, records, order, doubts)
+        needed = grade_needed(
+            self._settings.refund_grade,
+            doubts,
+            is_further=bool(wanted.in_addition_to),
+            is_above_pin_limit=await self._is_above_pin_limit(wanted),
+            outside_policy=None if judged is None else judged.needs,
+        )
+        return Gathered(case, records, order, doubts, needed, judged)
+
+    def _shown_under_another(
+        self, wish: Wish | None, digest: str, wanted: Wanted, caller: Caller
+    ) -> ClawverError | None:
+        """Why this server can't go on with what was shown: another one has another refund policy.
+
+        Args:
+            wish: What was shown; None where nothing was.
+            digest: Of the policy of this server; nothing where it has none.
+            wanted: What the call wants.
+            caller: Who called.
+        """
+        if wish is None or wish.status != "waiting" or not self._settings.has_database:
+            return None
+        goes_on = wanted.confirmed_revision is not None or caller.answered == wish.refund_id
+        if not goes_on or wish.policy == digest:
+            return None
+        return RefusedError(
+            f"The refund {wish.refund_id} was shown under {_named(wish.policy)}, and this server has {_named(digest)}.",
+            next_step="A person must give all servers of this store the same file in CLAWVER_REFUND_POLICY. Then "
+            "call refund_order: it shows the refund again.",
+        )
+
+    async def _is_above_pin_limit(self, wanted: Wanted) -> bool:
+        """Whether it is too much without the PIN, with all that was sent without it."""
+        limit = self._settings.refund_pin_above_in_cents
+        if limit is None:
+            return False
+        sent = await self._ledger.sent_without_pin_in_cents(wanted.order_id)
+        return sent + wanted.amount_in_cents > limit
 
     def permission(
         self,
@@ -138,7 +191,6 @@ class Gatherer:
         stale = heard if heard is not None and not counts else None
         return Permission(
             wish=wish,
-            mode=self._settings.refund_approval,
             is_person=caller.is_person,
             can_ask=caller.can_ask,
             grade=caller.grade,
@@ -169,11 +221,16 @@ class Gatherer:
 
     def _being_asked(self, wishes: Sequence[Wish], caller: Caller) -> Wish | None:
         """One of these about which a person is being asked through another call."""
-        if _decides(caller) or self._settings.refund_approval == "off":
+        if _decides(caller) or self._settings.refund_grade == "setting":
             return None
         now = self._ledger.now()
         opened = (w for w in wishes if w.status == "waiting" and asking(w, now) is Asking.OPEN)
         return next(opened, None)
+
+
+def _named(digest: str) -> str:
+    """A refund policy, as a sentence names it."""
+    return f"the refund policy {digest}" if digest else "no refund policy"
 
 
 def _decides(caller: Caller) -> bool:

@@ -19,13 +19,12 @@ can be forgotten, when the sandbox starts again; the file itself refuses to dele
 """
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from clawver_orders.caller import WAITS, Approval
 from clawver_orders.refunds.ledger_file import reads, writes
-from clawver_orders.refunds.ledger_rows import Rows, as_text, in_seconds
-from clawver_orders.refunds.ledger_schema import listed
+from clawver_orders.refunds.ledger_rows import Rows, in_seconds
 from clawver_orders.refunds.ledger_wishes import (
     MovedOnError,
     Wishes,
@@ -37,21 +36,22 @@ from clawver_orders.refunds.ledger_wishes import (
 from clawver_orders.refunds.records import (
     MAY_HAVE_MOVED,
     OPEN,
+    UNCERTAIN,
     Actor,
-    Approval,
     Attempt,
     LedgerEvent,
+    Limits,
     OrderRecords,
     SeenRefund,
     Sent,
     Wish,
 )
+from clawver_orders.storage.database import ConstraintError, Value
+from clawver_orders.storage.sql import as_text, listed
 
-LEDGER_FILE = "ledger.sqlite3"
-"""The refund ledger in a store's folder."""
 READS_TO_BELIEVE = 2
 """How many reads have to agree before anything is taken for not having happened."""
-Value = str | int | float | None
+_AT_ONCE = 100
 FORGOTTEN = (
     ("question", "subject"),
     ("decision", "subject"),
@@ -72,7 +72,6 @@ class DailyLimitError(Exception):
 
     def __init__(self, spent_in_cents: int) -> None:
         self.spent_in_cents = spent_in_cents
-        super().__init__(spent_in_cents)
 
 
 def _move(
@@ -82,7 +81,7 @@ def _move(
     number = rows.note(attempt.refund_id, to, actor, why)
     try:
         moved = _update(rows, attempt, {"status": to, "number": number, **values})
-    except sqlite3.IntegrityError as error:
+    except ConstraintError as error:
         raise MovedOnError from error
     if not moved:
         raise MovedOnError
@@ -119,9 +118,40 @@ class Ledger(Wishes):
         return rows.order(order_id, rows.now if self.is_older(rows) else None)
 
     @reads
-    def all(self, rows: Rows) -> tuple[Wish, ...]:
-        """All wishes, newest first."""
-        return rows.wishes("ORDER BY rowid DESC")
+    def latest(self, rows: Rows, limit: int, behind: str = "") -> tuple[Wish, ...]:
+        """The wishes that were noted last, newest first: no more than `limit`, and only those behind one."""
+        if not behind:
+            return rows.wishes("ORDER BY number DESC LIMIT ?", limit)
+        there = "number < (SELECT number FROM wish WHERE refund_id = ?)"
+        return rows.wishes(f"WHERE {there} ORDER BY number DESC LIMIT ?", behind, limit)
+
+    @reads
+    def waiting(self, rows: Rows) -> tuple[Wish, ...]:
+        """The wishes that wait for a person, newest first."""
+        since = rows.now.at - WAITS  # whatever the uptime says: by the clock it is less
+        shown = rows.wishes(  # without the + 0 SQLite would walk through all of them in their order
+            "WHERE previewed_at > ? ORDER BY number + 0 DESC", since.timestamp()
+        )
+        return tuple(wish for wish in shown if wish.status == "waiting")
+
+    @reads
+    def decided(self, rows: Rows, limit: int) -> tuple[Wish, ...]:
+        """The latest wishes that neither wait nor are open, newest first, and no more than `limit`."""
+        found: list[Wish] = []
+        seen = 0
+        while len(found) < limit and (
+            some := rows.wishes("ORDER BY number DESC LIMIT ? OFFSET ?", _AT_ONCE, seen)
+        ):
+            found += [each for each in some if each.status != "waiting" and not each.is_open]
+            seen += len(some)
+        return tuple(found[:limit])
+
+    @reads
+    def uncertain(self, rows: Rows) -> tuple[Wish, ...]:
+        """The wishes of which a later look at the order may still tell something else, newest first."""
+        attempted = f"SELECT refund_id FROM attempt WHERE status IN {listed(UNCERTAIN)}"  # noqa: S608  # words of ours
+        found = rows.wishes(f"WHERE refund_id IN ({attempted}) ORDER BY number DESC")
+        return tuple(wish for wish in found if wish.status in UNCERTAIN)
 
     @reads
     def all_open(self, rows: Rows, order_id: str = "") -> tuple[Wish, ...]:
@@ -133,8 +163,8 @@ class Ledger(Wishes):
         opened = f"SELECT refund_id FROM attempt WHERE status IN {listed(OPEN)}"  # noqa: S608  # words of ours
         where = f"WHERE refund_id IN ({opened})"
         if order_id:
-            return rows.wishes(f"{where} AND order_id = ? ORDER BY rowid DESC", order_id)
-        return rows.wishes(f"{where} ORDER BY rowid DESC")
+            return rows.wishes(f"{where} AND order_id = ? ORDER BY number DESC", order_id)
+        return rows.wishes(f"{where} ORDER BY number DESC")
 
     @reads
     def history(self, rows: Rows, refund_id: str) -> tuple[LedgerEvent, ...]:
@@ -159,6 +189,15 @@ class Ledger(Wishes):
         """What was sent in the last 24 hours and may have moved money, in cents."""
         return rows.spent_in_cents()
 
+    @reads
+    def sent_without_pin_in_cents(self, rows: Rows, order_id: str) -> int:
+        """What was sent without the PIN and may have moved money, in cents.
+
+        Args:
+            order_id: All that was sent on this order counts, and of other orders that of 24 hours.
+        """
+        return rows.sent_without_pin_in_cents(order_id)
+
     # The money.
 
     @writes
@@ -171,7 +210,7 @@ class Ledger(Wishes):
         question: int | None,
         refunds_before: Sequence[str],
         server_time: datetime | None,
-        daily_limit_in_cents: int,
+        limits: Limits,
         client: str,
         instead_of: str | None = None,
     ) -> Wish:
@@ -184,41 +223,46 @@ class Ledger(Wishes):
             question: The number of the question that it answers; None where none was put.
             refunds_before: The ids of the refunds that the order carries now.
             server_time: The store's time now; None where it told none.
-            daily_limit_in_cents: The most that may go back in 24 hours, this one included.
+            limits: The most that may go back, this one included.
             client: The name and version of the program that called.
             instead_of: A wish for more, which is declined with this one; None where there is none.
 
         Raises:
             DailyLimitError: It would be too much for 24 hours.
             MovedOnError: Something happened on the order since its records were read, another
-                revision is current, or the approval doesn't suffice.
+                revision is current, or the approval doesn't suffice by now.
         """
         check_number(rows, wish.order_id, number)
         current = known(rows, wish.refund_id)
         if (current.revision, current.status) != (wish.revision, "waiting"):
             raise MovedOnError
         spent = rows.spent_in_cents()
-        if spent + wish.amount_in_cents > daily_limit_in_cents:
+        if spent + wish.amount_in_cents > limits.daily_in_cents:
             raise DailyLimitError(spent)
+        if limits.pin_above_in_cents is not None and approval.grade != "pin":
+            without_pin = rows.sent_without_pin_in_cents(wish.order_id) + wish.amount_in_cents
+            if without_pin > limits.pin_above_in_cents:
+                raise MovedOnError
         if instead_of is not None:
             if known(rows, instead_of).status in MAY_HAVE_MOVED:
                 raise MovedOnError
             decline(rows, instead_of, approval, client)
         actor = Actor(client, approval.who)
-        detail = f"revision {wish.revision}, approved by {approval.who} ({approval.grade})"
+        policy = f", policy {approval.policy}" if approval.policy else ""
+        detail = f"revision {wish.revision}, approved by {approval.who} ({approval.grade}){policy}"
         line = rows.note(wish.refund_id, "sending", actor, detail)
         now = rows.now
         try:
             decide(rows, current, "approve", approval, client, question, line)
             rows.connection.execute(
                 "INSERT INTO attempt (refund_id, revision, order_id, amount_in_cents, reason,"
-                " refunds_before, sent_at, sent_uptime, sent_boot, sent_by_server, status, number)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending', ?)",
+                " refunds_before, sent_at, sent_uptime, sent_boot, sent_by_server, sent_number, status, number)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending', ?)",
                 (wish.refund_id, wish.revision, wish.order_id, wish.amount_in_cents, current.reason,
                  json.dumps(sorted(refunds_before)), now.at.timestamp(), now.uptime, now.boot,
-                 in_seconds(server_time), line),
+                 in_seconds(server_time), line, line),
             )  # fmt: skip
-        except sqlite3.IntegrityError as error:
+        except ConstraintError as error:
             raise MovedOnError from error
         return known(rows, wish.refund_id)
 
@@ -244,12 +288,12 @@ class Ledger(Wishes):
         """Clawver lists it: this refund of the order belongs to this attempt and to no other.
 
         Raises:
-            MovedOnError: Another attempt has claimed that refund, or this one is settled.
+            MovedOnError: Another attempt has claimed that refund, or the outcome of this one is known.
         """
         values = {
             "clawver_refund_id": clawver_refund_id,
             "stripe_refund_id": stripe_refund_id,
-            "unexpected_refunds": json.dumps(sorted(unexpected_refunds)),
+            "unexpected_refunds": json.dumps(unexpected_refunds),
         }
         return _move(rows, attempt, "refunded", f"listed as {clawver_refund_id}", actor, values)
 

@@ -3,22 +3,46 @@
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from anyio import to_thread
-
-from clawver_orders.errors import NOTHING_SENT, ClawverError
+from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.instants import Instant
 from clawver_orders.refunds.ledger_rows import Rows
 from clawver_orders.refunds.ledger_schema import SCHEMA
-from clawver_orders.storage.database import Database
+from clawver_orders.settings import Settings
+from clawver_orders.storage.database import Database, off_thread
+from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.folders import make_private
+from clawver_orders.storage.scopes import Scope
+from clawver_orders.storage.sqlite import MOVED, SqliteDatabase, kind_of
 
+LEDGER_FILE = "ledger.sqlite3"
+"""The refund ledger in a store's folder."""
+_NAME = "the refund ledger"
 _LARGEST_NUMBER = 2**62
 """No history gets that long: whatever says so is no number of ours."""
 P = ParamSpec("P")
 T = TypeVar("T")
 L = TypeVar("L", bound="LedgerFile")
+
+
+def ledger_tables(
+    settings: Settings, scope: Scope, deadline_seconds: float | None = None
+) -> Database | None:
+    """The tables of a store's ledger in the database that several machines share; None where there is none.
+
+    Args:
+        settings: With the address of the database.
+        scope: The store.
+        deadline_seconds: How long one transaction may take, where that is not as usual.
+
+    Raises:
+        SetupError: What the database needs isn't installed, or its address cannot be used.
+    """
+    steps = "clawver_orders.refunds.ledger_postgres:STEPS"
+    return tables_of(settings, scope.schema, "ledger", steps, _NAME, deadline_seconds)
 
 
 class LedgerFile:
@@ -30,16 +54,37 @@ class LedgerFile:
     Args:
         path: The file. It is made with the first preview, and never again.
         clock: The current time.
+        database: What several machines share in place of the file. What a machine keeps beside the
+            file, it keeps there all the same.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], Instant]) -> None:
-        self._database = Database(path, SCHEMA, "the refund ledger")
+    def __init__(
+        self, path: Path, clock: Callable[[], Instant], database: Database | None = None
+    ) -> None:
+        self._database: Database = database or SqliteDatabase(path, SCHEMA, _NAME)
+        self._left_behind = None if database is None else path
+        self._folder = path.parent
         self._clock = clock
         self._mark = path.with_suffix(".number")
 
+    @classmethod
+    def of(cls, settings: Settings, scope: Scope, clock: Callable[[], Instant]) -> Self:
+        """The ledger of a store; nothing is opened before it is asked something.
+
+        Raises:
+            SetupError: What the database needs isn't installed, or its address cannot be used.
+        """
+        return cls(scope.folder / LEDGER_FILE, clock, ledger_tables(settings, scope))
+
     def now(self) -> Instant:
-        """The current time."""
-        return self._clock()
+        """The current time: of day by the clock of the database, where that has one of its own."""
+        instant = self._clock()
+        return replace(instant, at=instant.at + self._database.clock_ahead)
+
+    @property
+    def folder(self) -> Path:
+        """Where the file is, or will be."""
+        return self._folder
 
     @property
     def exists(self) -> bool:
@@ -47,13 +92,14 @@ class LedgerFile:
         return self._database.exists
 
     def prove(self) -> None:
-        """Take the file for writing and let it go again, where there is one.
+        """Take the file for writing and let it go again. Where there is none, one is tried and removed.
 
         Raises:
-            ClawverError: It cannot be used, so nothing can be refunded.
+            ClawverError: It cannot be used or made, so nothing can be refunded.
+            OSError: Its folder cannot be written.
         """
-        if self.exists:
-            self.begin()
+        self._check_nothing_is_left_behind()
+        self._database.prove()
 
     def begin(self) -> None:
         """Take the file for writing and let it go again; it is made where there was none.
@@ -61,54 +107,58 @@ class LedgerFile:
         Raises:
             ClawverError: It cannot be used, so nothing can be refunded.
         """
+        self._check_nothing_is_left_behind()
         with self._database.writing():
             pass
 
-    async def off_thread(self, run: Callable[[], T]) -> T:
-        """Do what waits for the disk elsewhere than where all other calls run.
-
-        Raises:
-            ClawverError: The file cannot be used. Nothing was sent.
-        """
-        try:
-            return await to_thread.run_sync(run)
-        except ClawverError as error:
-            error.begin_with(NOTHING_SENT)
-            raise
-
     @contextmanager
-    def looking(self) -> Iterator[Rows]:
+    def read_or_empty(self) -> Iterator[Rows]:
         """The file as it is; an empty one where it was never made."""
-        with self._database.looking() as connection:
-            yield Rows(connection, self._clock())
+        self._check_nothing_is_left_behind()
+        with self._database.read_or_empty() as connection:
+            yield Rows(connection, self.now())
 
     @contextmanager
     def transaction(self) -> Iterator[Rows]:
         """One transaction. An older copy of the file is noticed at its beginning."""
+        self._check_nothing_is_left_behind()
         with self._database.writing() as connection:
-            rows = Rows(connection, self._clock())
-            rows.know_boot()
+            rows = Rows(connection, self.now())
+            rows.look()
             if self.is_older(rows):
                 rows.note_restored(self.kept_number())
             yield rows
             # While the file is held: else a slower program could keep a lower number than this one.
-            self._keep_number(rows.last_number())
+            self._keep_number(rows.cover_own())
 
     @contextmanager
     def noticing(self) -> Iterator[Rows]:
-        """As `looking`, once it is noted that this start of this machine works on the file.
+        """As `read_or_empty`, once it is noted that this start of this machine sees what others wrote.
 
-        Times that others noted count from then on. An older copy of the file is noted as that.
+        What they wrote counts from then on. An older copy of the file is noted as that.
         """
-        with self.looking() as rows:
-            is_noted = not self.exists or (rows.knows_boot() and not self.is_older(rows))
+        with self.read_or_empty() as rows:
+            is_noted = not self.exists or (rows.is_all_seen() and not self.is_older(rows))
             if is_noted:
                 yield rows
         if not is_noted:
             with suppress(ClawverError), self.transaction():
                 pass  # reading goes on where nothing can be written
-            with self.looking() as rows:
+            with self.read_or_empty() as rows:
                 yield rows
+
+    def _check_nothing_is_left_behind(self) -> None:
+        """Refuse a database where refunds of this store are in a file of this machine still.
+
+        Raises:
+            SetupError: There are such refunds.
+        """
+        if self._left_behind is None or kind_of(self._left_behind) in (None, MOVED):
+            return
+        raise SetupError(
+            "CLAWVER_DATABASE_URL is set, and the refunds of this store are in a file of this machine still.",
+            next_step="A person must stop the servers of this store and run: clawver-orders ledger move.",
+        )
 
     def is_older(self, rows: Rows) -> bool:
         """Whether this is an older copy of the file: more was written than it knows of."""
@@ -126,6 +176,7 @@ class LedgerFile:
         if number <= self.kept_number():
             return
         with suppress(OSError):  # without it an older copy isn't noticed, and nothing else changes
+            make_private(self._folder)
             mark = os.open(self._mark, os.O_CREAT | os.O_WRONLY, 0o600)
             try:
                 os.write(mark, b"%020d" % number)  # never empty in between
@@ -144,7 +195,7 @@ def reads(
             with self.noticing() as rows:
                 return work(self, rows, *args, **kwargs)
 
-        return await self.off_thread(run)
+        return await off_thread(run)
 
     inside.__doc__ = work.__doc__
     return inside
@@ -160,7 +211,7 @@ def writes(
             with self.transaction() as rows:
                 return work(self, rows, *args, **kwargs)
 
-        return await self.off_thread(run)
+        return await off_thread(run)
 
     inside.__doc__ = work.__doc__
     return inside

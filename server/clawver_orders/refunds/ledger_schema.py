@@ -2,36 +2,21 @@
 
 The file itself refuses a second open attempt of an order, a second attempt for one refund of
 Clawver, an attempt without a decision that lets it go, and every change of what was noted. It
-refuses them before the row is written: `INSERT OR REPLACE` would delete what stands in its way, and
+refuses them before the row is written: `INSERT OR REPLACE` would delete whatever conflicts with it, and
 SQLite asks no trigger about that (https://sqlite.org/lang_conflict.html).
 """
 
-from collections.abc import Iterable
+import re
 from typing import get_args
 
-from clawver_orders.caller import Grade, Reply
-from clawver_orders.refunds.records import GRADES, MAY_FOLLOW, MAY_HAVE_MOVED, OPEN, Sent, Verdict
-from clawver_orders.storage.database import Schema
+from clawver_orders.caller import GRADES, Grade, Reply, Verdict
+from clawver_orders.refunds.records import MAY_FOLLOW, MAY_HAVE_MOVED, OPEN, UNCERTAIN, Sent
+from clawver_orders.storage.sql import listed, rank, same
+from clawver_orders.storage.sqlite import Schema
 
 _FIRST_STATES = (
     "'previewed', 'sending', 'confirmed', 'failed', 'unknown', 'absent', 'declined', 'expired'"
 )
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words of ours as SQL lists them."""
-    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
-
-
-def _same(columns: Iterable[str], row: str, other: str = "") -> str:
-    """Whether all these columns of two rows are alike, those that say nothing too."""
-    return "(" + " AND ".join(f"{row}.{each} IS {other}{each}" for each in columns) + ")"
-
-
-def _rank(column: str) -> str:
-    """The place of a grade among all of them."""
-    cases = " ".join(f"WHEN '{grade}' THEN {rank}" for rank, grade in enumerate(GRADES))
-    return f"CASE {column} {cases} END"
 
 
 _MOVES = " OR ".join(
@@ -42,9 +27,104 @@ _WHOSE_WISH = ("order_id", "amount_in_cents", "in_addition_to", "sandbox")
 _WHOSE_REFUND = ("order_id", "sandbox", "clawver_refund_id")
 _SENT_AS = (
     "id", "refund_id", "revision", "order_id", "amount_in_cents", "reason", "refunds_before",
-    "sent_at", "sent_uptime", "sent_boot", "sent_by_server",
+    "sent_at", "sent_uptime", "sent_boot", "sent_by_server", "sent_number",
 )  # fmt: skip
 _IS_SANDBOX = "COALESCE((SELECT sandbox FROM wish WHERE refund_id = OLD.{key}), '') <> ''"
+RULES = f"""
+CREATE TRIGGER wishes_are_not_replaced BEFORE INSERT ON wish
+WHEN EXISTS (SELECT 1 FROM wish WHERE refund_id = NEW.refund_id OR number = NEW.number
+    OR {same(_WHOSE_WISH, "NEW")})
+BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
+CREATE TRIGGER wishes_stay_what_they_are BEFORE UPDATE ON wish
+WHEN NOT {same(("refund_id", "number", "created_at", *_WHOSE_WISH), "NEW", "OLD.")}
+BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
+CREATE TRIGGER what_was_shown_has_its_revision
+BEFORE UPDATE OF revision, shown, grade_needed ON wish
+WHEN NEW.revision < OLD.revision OR (NEW.revision = OLD.revision
+    AND (NEW.shown <> OLD.shown OR NEW.grade_needed <> OLD.grade_needed))
+BEGIN SELECT RAISE(ABORT, 'what is shown anew is a new revision'); END;
+CREATE TRIGGER nothing_is_sent_without_a_decision BEFORE INSERT ON attempt
+WHEN NEW.status <> 'sending' OR NOT EXISTS (
+    SELECT 1 FROM wish JOIN decision
+        ON decision.subject = wish.refund_id AND decision.revision = wish.revision
+    WHERE wish.refund_id = NEW.refund_id AND wish.revision = NEW.revision
+        AND wish.order_id = NEW.order_id AND wish.amount_in_cents = NEW.amount_in_cents
+        AND verdict = 'approve' AND {rank("grade")} >= {rank("grade_needed")})
+BEGIN SELECT RAISE(ABORT, 'nothing is sent without a decision'); END;
+CREATE TRIGGER attempts_are_not_replaced BEFORE INSERT ON attempt
+WHEN EXISTS (SELECT 1 FROM attempt WHERE id = NEW.id
+    OR (order_id = NEW.order_id AND status IN {listed(OPEN)})
+    OR (refund_id = NEW.refund_id AND (revision = NEW.revision OR status IN {listed(MAY_HAVE_MOVED)})))
+BEGIN SELECT RAISE(ABORT, 'money may have moved already'); END;
+CREATE TRIGGER attempts_stay_what_they_are BEFORE UPDATE ON attempt
+WHEN NOT {same(_SENT_AS, "NEW", "OLD.")}
+BEGIN SELECT RAISE(ABORT, 'an attempt stays what it is'); END;
+CREATE TRIGGER what_was_found_is_kept BEFORE UPDATE ON attempt
+WHEN NEW.reads_after_window < OLD.reads_after_window OR NEW.resolved < OLD.resolved
+    OR NEW.number < OLD.number
+BEGIN SELECT RAISE(ABORT, 'what was found out is kept'); END;
+CREATE TRIGGER attempts_move_as_allowed BEFORE UPDATE OF status ON attempt
+WHEN NEW.status <> OLD.status AND NOT ({_MOVES})
+BEGIN SELECT RAISE(ABORT, 'that cannot follow'); END;
+CREATE TRIGGER claims_are_kept BEFORE UPDATE OF clawver_refund_id ON attempt
+WHEN OLD.clawver_refund_id IS NOT NULL OR EXISTS (SELECT 1 FROM attempt
+    WHERE order_id = OLD.order_id AND clawver_refund_id = NEW.clawver_refund_id)
+BEGIN SELECT RAISE(ABORT, 'a claim is kept'); END;
+CREATE TRIGGER decisions_are_about_what_is_current BEFORE INSERT ON decision
+WHEN NEW.revision IS NOT (SELECT revision FROM wish WHERE refund_id = NEW.subject)
+BEGIN SELECT RAISE(ABORT, 'that revision is no longer shown'); END;
+CREATE TRIGGER decisions_are_final BEFORE INSERT ON decision
+WHEN EXISTS (SELECT 1 FROM decision WHERE (subject, revision) = (NEW.subject, NEW.revision))
+BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
+CREATE TRIGGER decisions_are_not_edited BEFORE UPDATE ON decision
+BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
+CREATE TRIGGER decisions_are_not_deleted BEFORE DELETE ON decision
+WHEN NOT ({_IS_SANDBOX.format(key="subject")})
+BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
+CREATE TRIGGER history_is_not_replaced BEFORE INSERT ON history
+WHEN EXISTS (SELECT 1 FROM history WHERE number = NEW.number)
+BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
+CREATE TRIGGER history_is_not_edited BEFORE UPDATE ON history
+BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
+CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
+WHEN NOT ({_IS_SANDBOX.format(key="refund_id")})
+BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
+CREATE TRIGGER attempts_are_not_deleted BEFORE DELETE ON attempt
+WHEN NOT ({_IS_SANDBOX.format(key="refund_id")})
+BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
+CREATE TRIGGER wishes_are_not_deleted BEFORE DELETE ON wish
+WHEN OLD.sandbox = ''
+BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
+CREATE TRIGGER seen_refunds_are_not_edited BEFORE UPDATE ON seen_refund
+BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
+CREATE TRIGGER seen_refunds_are_not_deleted BEFORE DELETE ON seen_refund
+WHEN OLD.sandbox = ''
+BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
+CREATE TRIGGER numbers_of_lines_only_grow BEFORE UPDATE ON last_line
+WHEN NEW.number < OLD.number
+BEGIN SELECT RAISE(ABORT, 'a number is given once'); END;
+CREATE TRIGGER there_is_one_last_line BEFORE INSERT ON last_line
+WHEN EXISTS (SELECT 1 FROM last_line)
+BEGIN SELECT RAISE(ABORT, 'a number is given once'); END;
+CREATE TRIGGER the_last_line_is_kept BEFORE DELETE ON last_line
+BEGIN SELECT RAISE(ABORT, 'a number is given once'); END;
+"""  # noqa: S608  # words of ours
+"""What the tables refuse, in words that other engines know too."""
+_ROWS = f"""
+CREATE TRIGGER rows_of_wishes_are_not_replaced BEFORE INSERT ON wish
+WHEN EXISTS (SELECT 1 FROM wish WHERE rowid = NEW.rowid)
+BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
+CREATE TRIGGER rows_of_wishes_stay BEFORE UPDATE ON wish
+WHEN NEW.rowid <> OLD.rowid
+BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
+CREATE TRIGGER seen_refunds_are_not_replaced BEFORE INSERT ON seen_refund
+WHEN EXISTS (SELECT 1 FROM seen_refund WHERE {same(_WHOSE_REFUND, "NEW")})
+BEGIN SELECT RAISE(IGNORE); END;
+"""  # noqa: S608  # words of ours
+"""What only SQLite would let pass: a row has a number of its own, and can take the place of another."""
+_REMOVED = "".join(
+    f"DROP TRIGGER IF EXISTS {name};\n" for name in re.findall(r"TRIGGER (\w+)", RULES + _ROWS)
+)
 
 SCHEMA = Schema(
     application_id=0x636C7672,
@@ -117,11 +197,6 @@ CREATE TABLE seen_refund (
     stripe_refund_id TEXT,
     PRIMARY KEY (order_id, sandbox, clawver_refund_id)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER seen_refunds_are_not_edited BEFORE UPDATE ON seen_refund
-BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
-CREATE TRIGGER seen_refunds_are_not_deleted BEFORE DELETE ON seen_refund
-WHEN OLD.sandbox = ''
-BEGIN SELECT RAISE(ABORT, 'what was seen is only added to'); END;
 """,
         f"""
 CREATE TABLE boot (
@@ -278,76 +353,44 @@ CREATE UNIQUE INDEX one_attempt_per_clawver_refund ON attempt (order_id, clawver
     WHERE clawver_refund_id IS NOT NULL;
 CREATE INDEX attempt_by_uptime ON attempt (sent_boot, sent_uptime);
 CREATE INDEX attempt_by_time ON attempt (sent_at);
+CREATE INDEX attempt_by_order ON attempt (order_id);
 CREATE INDEX history_by_refund ON history (refund_id);
 CREATE INDEX history_by_order ON history (order_id, number);
-
-CREATE TRIGGER wishes_are_not_replaced BEFORE INSERT ON wish
-WHEN EXISTS (SELECT 1 FROM wish WHERE refund_id = NEW.refund_id OR rowid = NEW.rowid
-    OR {_same(_WHOSE_WISH, "NEW")})
-BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
-CREATE TRIGGER wishes_stay_what_they_are BEFORE UPDATE ON wish
-WHEN NOT {_same(("refund_id", "rowid", "created_at", *_WHOSE_WISH), "NEW", "OLD.")}
-BEGIN SELECT RAISE(ABORT, 'a refund stays what it is'); END;
-CREATE TRIGGER what_was_shown_has_its_revision
-BEFORE UPDATE OF revision, shown, grade_needed ON wish
-WHEN NEW.revision < OLD.revision OR (NEW.revision = OLD.revision
-    AND (NEW.shown <> OLD.shown OR NEW.grade_needed <> OLD.grade_needed))
-BEGIN SELECT RAISE(ABORT, 'what is shown anew is a new revision'); END;
-CREATE TRIGGER nothing_is_sent_without_a_decision BEFORE INSERT ON attempt
-WHEN NEW.status <> 'sending' OR NOT EXISTS (
-    SELECT 1 FROM wish JOIN decision
-        ON decision.subject = wish.refund_id AND decision.revision = wish.revision
-    WHERE wish.refund_id = NEW.refund_id AND wish.revision = NEW.revision
-        AND wish.order_id = NEW.order_id AND wish.amount_in_cents = NEW.amount_in_cents
-        AND verdict = 'approve' AND {_rank("grade")} >= {_rank("grade_needed")})
-BEGIN SELECT RAISE(ABORT, 'nothing is sent without a decision'); END;
-CREATE TRIGGER attempts_are_not_replaced BEFORE INSERT ON attempt
-WHEN EXISTS (SELECT 1 FROM attempt WHERE id = NEW.id
-    OR (order_id = NEW.order_id AND status IN {listed(OPEN)})
-    OR (refund_id = NEW.refund_id AND (revision = NEW.revision OR status IN {listed(MAY_HAVE_MOVED)})))
-BEGIN SELECT RAISE(ABORT, 'money may have moved already'); END;
-CREATE TRIGGER attempts_stay_what_they_are BEFORE UPDATE ON attempt
-WHEN NOT {_same(_SENT_AS, "NEW", "OLD.")}
-BEGIN SELECT RAISE(ABORT, 'an attempt stays what it is'); END;
-CREATE TRIGGER what_was_found_is_kept BEFORE UPDATE ON attempt
-WHEN NEW.reads_after_window < OLD.reads_after_window OR NEW.resolved < OLD.resolved
-    OR NEW.number < OLD.number
-BEGIN SELECT RAISE(ABORT, 'what was found out is kept'); END;
-CREATE TRIGGER attempts_move_as_allowed BEFORE UPDATE OF status ON attempt
-WHEN NEW.status <> OLD.status AND NOT ({_MOVES})
-BEGIN SELECT RAISE(ABORT, 'that cannot follow'); END;
-CREATE TRIGGER claims_are_kept BEFORE UPDATE OF clawver_refund_id ON attempt
-WHEN OLD.clawver_refund_id IS NOT NULL OR EXISTS (SELECT 1 FROM attempt
-    WHERE order_id = OLD.order_id AND clawver_refund_id = NEW.clawver_refund_id)
-BEGIN SELECT RAISE(ABORT, 'a claim is kept'); END;
-CREATE TRIGGER decisions_are_about_what_is_current BEFORE INSERT ON decision
-WHEN NEW.revision IS NOT (SELECT revision FROM wish WHERE refund_id = NEW.subject)
-BEGIN SELECT RAISE(ABORT, 'that revision is no longer shown'); END;
-CREATE TRIGGER decisions_are_final BEFORE INSERT ON decision
-WHEN EXISTS (SELECT 1 FROM decision WHERE (subject, revision) = (NEW.subject, NEW.revision))
-BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
-CREATE TRIGGER decisions_are_not_edited BEFORE UPDATE ON decision
-BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
-CREATE TRIGGER decisions_are_not_deleted BEFORE DELETE ON decision
-WHEN NOT ({_IS_SANDBOX.format(key="subject")})
-BEGIN SELECT RAISE(ABORT, 'a decision is kept'); END;
-CREATE TRIGGER history_is_not_replaced BEFORE INSERT ON history
-WHEN EXISTS (SELECT 1 FROM history WHERE number = NEW.number)
-BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
-CREATE TRIGGER history_is_not_edited BEFORE UPDATE ON history
-BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
-CREATE TRIGGER history_is_not_deleted BEFORE DELETE ON history
-WHEN NOT ({_IS_SANDBOX.format(key="refund_id")})
-BEGIN SELECT RAISE(ABORT, 'the history is only added to'); END;
-CREATE TRIGGER attempts_are_not_deleted BEFORE DELETE ON attempt
-WHEN NOT ({_IS_SANDBOX.format(key="refund_id")})
-BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
-CREATE TRIGGER wishes_are_not_deleted BEFORE DELETE ON wish
-WHEN OLD.sandbox = ''
-BEGIN SELECT RAISE(ABORT, 'no refund is lost track of'); END;
-CREATE TRIGGER seen_refunds_are_not_replaced BEFORE INSERT ON seen_refund
-WHEN EXISTS (SELECT 1 FROM seen_refund WHERE {_same(_WHOSE_REFUND, "NEW")})
-BEGIN SELECT RAISE(IGNORE); END;
+""",  # noqa: S608  # words of ours
+        "ALTER TABLE decision ADD COLUMN policy TEXT NOT NULL DEFAULT '';",
+        f"""
+CREATE INDEX attempt_uncertain ON attempt (refund_id) WHERE status IN {listed(UNCERTAIN)};
+CREATE INDEX wish_by_preview ON wish (json_extract(previewed, '$[0]'));
+""",
+        "ALTER TABLE question ADD COLUMN nonce_digest TEXT;",
+        f"""
+{_REMOVED}
+ALTER TABLE wish ADD COLUMN previewed_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE wish ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+UPDATE wish SET previewed_at = json_extract(previewed, '$[0]'), number = rowid;
+DROP INDEX wish_by_preview;
+CREATE INDEX wish_by_preview ON wish (previewed_at);
+CREATE UNIQUE INDEX wish_by_number ON wish (number);
+CREATE TABLE last_line (number INTEGER NOT NULL CHECK (number >= 0)) STRICT;
+INSERT INTO last_line SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0);
+""",  # noqa: S608  # words of ours
+        f"""
+{_REMOVED}
+ALTER TABLE history ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN sent_number INTEGER NOT NULL DEFAULT 0;
+UPDATE attempt SET sent_number = number;
+ALTER TABLE restored ADD COLUMN last_line INTEGER NOT NULL DEFAULT 0;
+UPDATE restored SET last_line = (SELECT number FROM last_line);
+DROP TABLE boot;
+CREATE TABLE look (
+    boot TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at REAL NOT NULL,
+    uptime REAL NOT NULL,
+    PRIMARY KEY (boot, number)
+) STRICT, WITHOUT ROWID;
+{RULES}
+{_ROWS}
 """,  # noqa: S608  # words of ours
     ),
 )

@@ -3,20 +3,29 @@
 import json
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
 
-from clawver_orders.caller import BY_PERSON, BY_PROGRAM, Reply
-from clawver_orders.refunds.ledger_file import LedgerFile, writes
-from clawver_orders.refunds.ledger_rows import Rows, as_text
+from clawver_orders.caller import BY_PERSON, BY_PROGRAM, Approval, Reply, Verdict, suffices
+from clawver_orders.refunds.ledger_file import LedgerFile, reads, writes
+from clawver_orders.refunds.ledger_rows import Rows
 from clawver_orders.refunds.records import (
+    CARD,
     MAY_HAVE_MOVED,
     Actor,
-    Approval,
+    Asked,
     OrderRecords,
     Preview,
-    Verdict,
     Wish,
-    suffices,
 )
+from clawver_orders.storage.sql import as_text
+
+_NONCE_BYTES = 24
+
+
+def _digest(nonce: str) -> str:
+    """What is kept of a nonce. It has too many values for anybody to try, so nothing slower is needed."""
+    return sha256(nonce.encode()).hexdigest()
 
 
 def known(rows: Rows, refund_id: str) -> Wish:
@@ -47,9 +56,9 @@ def decide(
 ) -> None:
     """Note a decision. The file refuses a second one about a revision, and one about another revision."""
     rows.connection.execute(
-        "INSERT INTO decision VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO decision VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (wish.refund_id, wish.revision, verdict, approval.grade, approval.channel, approval.who,
-         client, as_text(rows.now), question, number),
+         client, as_text(rows.now), question, number, approval.policy),
     )  # fmt: skip
 
 
@@ -79,10 +88,26 @@ def decline(rows: Rows, refund_id: str, approval: Approval, client: str) -> Wish
     return known(rows, wish.refund_id)
 
 
+def _noted(rows: Rows, order_id: str, refund_id: str) -> tuple[OrderRecords, Wish]:
+    """The records of an order, and a wish, with what this transaction noted of them."""
+    rows.cover_own()
+    return rows.order(order_id, None), known(rows, refund_id)
+
+
 class Wishes(LedgerFile):
     """What somebody wants, and what a person says to it."""
 
     # What somebody wants, and what a person says to it.
+
+    @reads
+    def refunded_between(self, rows: Rows, since: datetime, until: datetime) -> tuple[Wish, ...]:
+        """The wishes that were refunded by a request of this span, newest first."""
+        sent = "SELECT refund_id FROM attempt WHERE sent_at BETWEEN ? AND ? AND status = 'refunded'"
+        return rows.wishes(
+            f"WHERE refund_id IN ({sent}) ORDER BY number + 0 DESC",
+            since.timestamp(),
+            until.timestamp(),
+        )
 
     @writes
     def want(
@@ -102,7 +127,7 @@ class Wishes(LedgerFile):
             number: The place of the order's latest line of history when its records were read.
             order_id: The order.
             amount_in_cents: Whole cents, 1 or more.
-            in_addition_to: The earlier refunds and attempts that it is meant to come on top of.
+            in_addition_to: The earlier refunds and attempts that it is a further one to.
             reason: Why.
             preview: What it would show a person now.
             actor: Through which program.
@@ -119,16 +144,17 @@ class Wishes(LedgerFile):
         found = rows.wishes(
             "WHERE (order_id, amount_in_cents, in_addition_to, sandbox) = (?, ?, ?, ?)", *key
         )
-        now = as_text(rows.now)
+        now, at = as_text(rows.now), rows.now.at.timestamp()
         if not found:
             refund_id = f"rfi_{secrets.token_hex(8)}"
             rows.connection.execute(
-                "INSERT INTO wish VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
-                (refund_id, *key, reason, preview.grade_needed, preview.shown,
-                 rows.now.at.timestamp(), now),
+                "INSERT INTO wish (refund_id, order_id, amount_in_cents, in_addition_to, sandbox, reason,"
+                " revision, grade_needed, shown, created_at, previewed, previewed_at, number)"
+                " SELECT ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, COALESCE(MAX(number), 0) + 1 FROM wish",
+                (refund_id, *key, reason, preview.grade_needed, preview.shown, at, now, at),
             )  # fmt: skip
             rows.note(refund_id, "waiting", actor)
-            return rows.order(order_id, None), known(rows, refund_id)
+            return _noted(rows, order_id, refund_id)
         wish = found[0]
         if wish.status in MAY_HAVE_MOVED:
             raise MovedOnError
@@ -136,15 +162,15 @@ class Wishes(LedgerFile):
         is_new = shown != ("waiting", preview.shown, preview.grade_needed)
         is_new |= reason != wish.reason and bool(wish.questions)  # they were asked with that reason
         rows.connection.execute(
-            "UPDATE wish SET revision = ?, reason = ?, grade_needed = ?, shown = ?, previewed = ?"
-            " WHERE refund_id = ?",
-            (wish.revision + is_new, reason, preview.grade_needed, preview.shown, now, wish.refund_id),
+            "UPDATE wish SET revision = ?, reason = ?, grade_needed = ?, shown = ?, previewed = ?,"
+            " previewed_at = ? WHERE refund_id = ?",
+            (wish.revision + is_new, reason, preview.grade_needed, preview.shown, now, at, wish.refund_id),
         )  # fmt: skip
         if is_new:
             rows.note(wish.refund_id, "waiting", actor, f"revision {wish.revision + 1}")
         elif reason != wish.reason:
             rows.note(wish.refund_id, "reworded", actor)
-        return rows.order(order_id, None), known(rows, wish.refund_id)
+        return _noted(rows, order_id, wish.refund_id)
 
     @writes
     def ask(self, rows: Rows, wish: Wish, channel: str, actor: Actor) -> int:
@@ -156,13 +182,66 @@ class Wishes(LedgerFile):
         current = known(rows, wish.refund_id)
         if (current.revision, current.status) != (wish.revision, "waiting"):
             raise MovedOnError
-        asked = rows.connection.execute(
-            "INSERT INTO question (subject, revision, channel, client, asked) VALUES (?, ?, ?, ?, ?)",
+        [(number,)] = rows.connection.execute(
+            "INSERT INTO question (subject, revision, channel, client, asked) VALUES (?, ?, ?, ?, ?)"
+            " RETURNING number",
             (wish.refund_id, wish.revision, channel, actor.client, as_text(rows.now)),
-        )
-        number = int(asked.lastrowid or 0)
+        ).fetchall()
         rows.note(wish.refund_id, "asked", actor, f"question {number}, revision {wish.revision}")
-        return number
+        return int(number)
+
+    @writes
+    def show_card(self, rows: Rows, wish: Wish, actor: Actor) -> str:
+        """Note that a card shows the current revision, and return the nonce that its click has to bring.
+
+        Only its digest is kept, and the nonces of earlier cards count no more.
+
+        Raises:
+            MovedOnError: Another revision is current by now, or it doesn't wait.
+        """
+        current = known(rows, wish.refund_id)
+        if (current.revision, current.status) != (wish.revision, "waiting"):
+            raise MovedOnError
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        shown = next((each for each in current.cards if each.answer is None), None)
+        if shown is None:
+            rows.connection.execute(
+                "INSERT INTO question (subject, revision, channel, client, asked, nonce_digest)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (wish.refund_id, wish.revision, CARD, actor.client, as_text(rows.now), _digest(nonce)),
+            )  # fmt: skip
+            rows.note(wish.refund_id, "asked", actor, f"on the card, revision {wish.revision}")
+        else:  # shown again: one question, and one line of history
+            rows.connection.execute(
+                "UPDATE question SET client = ?, asked = ?, nonce_digest = ? WHERE number = ?",
+                (actor.client, as_text(rows.now), _digest(nonce), shown.number),
+            )
+        return nonce
+
+    @writes
+    def take_click(self, rows: Rows, refund_id: str, revision: int, nonce: str) -> Asked | None:
+        """Use up the nonce of a card.
+
+        Args:
+            refund_id: The wish.
+            revision: The revision that the card showed.
+            nonce: What the card was given.
+
+        Returns:
+            The question that the click answers; None where that nonce isn't the newest one of this
+            revision, was used before, or another revision is current.
+        """
+        wish = rows.wish(refund_id)
+        if wish is None or wish.revision != revision:
+            return None
+        used = rows.connection.execute(
+            "UPDATE question SET nonce_digest = NULL"
+            " WHERE subject = ? AND revision = ? AND nonce_digest = ? RETURNING number",
+            (wish.refund_id, revision, _digest(nonce)),
+        ).fetchone()
+        if used is None:
+            return None
+        return next(each for each in wish.cards if each.number == used["number"])
 
     @writes
     def answer(
@@ -175,7 +254,7 @@ class Wishes(LedgerFile):
         approval: Approval,
         client: str,
     ) -> Reply:
-        """Note an answer to a question; a person's no declines in the same step.
+        """Note an answer to a question; a person's decline is noted in the same step.
 
         A program that answered by itself gives no person's answer to that question any more, however
         late it brings the same along again.

@@ -6,22 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from clawver_orders.caller import DECLINES_COUNT, suffices
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import NO_MONEY_MOVED, RefusedError, UnexpectedAnswerError
 from clawver_orders.instants import Instant, seconds_at_least, seconds_by_clock
 from clawver_orders.money import USD, currency_name, display
-from clawver_orders.refunds.records import (
-    DECLINES_COUNT,
-    Attempt,
-    Decision,
-    OrderRecords,
-    Wish,
-    suffices,
-)
+from clawver_orders.refunds.records import Attempt, Decision, OrderRecords, Wish
 from clawver_orders.text import clean
 
 DoubtKind = Literal["declined", "not_recorded", "refused", "resolved", "restored"]
-"""Why only a person may approve: a person declined; an attempt isn't on the order and may still show;
+"""Why only a person may approve: a person declined; an attempt isn't on the order and can still appear;
 one was refused so short a time ago that it may show; a person said what became of one; the ledger is
 an older copy of itself.
 """
@@ -53,17 +47,21 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What stands in the way of a refund, because a call for it may be a repeat."""
+    """What blocks a refund, because a call for it may be a repeat."""
 
     refunds: tuple[str, ...]
     """Refunds of the amount: by Clawver's id, or by ours where only a person knows of it."""
     attempts: tuple[Wish, ...]
-    """Those of which an attempt isn't on the order, and may still show."""
+    """Those of which an attempt isn't on the order, and can still appear."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """What a further one has to name."""
         return self.refunds + tuple(wish.refund_id for wish in self.attempts)
+
+    def is_repeated_by(self, named: frozenset[str]) -> bool:
+        """Whether a refund of the amount that names these is taken for a repeat of one of them."""
+        return bool(self.names) and named != set(self.names)
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
             f"{order.id} has {display(left)} ({left} cents) left to refund, "
             f"less than {display(amount_in_cents)}.",
             fact=NO_MONEY_MOVED,
-            next_step=f"Call refund_order with amount_in_cents {left} or less.",
+            next_step=f"Ask the merchant whether {left} cents will do, then call refund_order with what they say.",
         )
 
 
@@ -161,21 +159,22 @@ def earlier_of(order: Order | None, records: OrderRecords, amount_in_cents: int)
 def doubts_of(records: OrderRecords, now: Instant, window_seconds: float) -> tuple[Doubt, ...]:
     """Why only a person may approve a refund of an order, of whatever amount.
 
-    A person's approval settles the declines and the attempts that came before it: they were told of
-    them. What may still show by itself lasts until it can't any more, and so do declines where there
+    A person's approval clears the declines and the attempts that came before it: they were told of
+    them. What can still appear by itself lasts until it can't any more, and so do declines where there
     are so many that no form asks any more: nobody else's word takes the place of a form.
 
     Args:
         records: What the ledger knows of the order.
         now: The current time.
-        window_seconds: How long a refund that isn't listed may still show.
+        window_seconds: How long a refund that isn't listed can still appear.
     """
     decisions = [decision for wish in records.wishes for decision in wish.decisions]
     approved = [d.number for d in decisions if d.verdict == "approve" and suffices(d.grade, "chat")]
     last_yes = max(approved, default=0)
     found = []
     if records.restored is not None:
-        left = window_seconds - seconds_at_least(records.restored, now, records.first_look)
+        look = records.looks.first(records.restored_number, now)
+        left = window_seconds - seconds_at_least(records.restored, now, look)
         found += [Doubt("restored", seconds_left=left)] if left > 0 else []
     is_often = is_declined_often(records, now)
     for wish in records.wishes:
@@ -199,8 +198,9 @@ def _doubt_about(
         return "resolved", 0.0
     if attempt.status == "not_recorded":
         return "not_recorded", 0.0
-    left = window_seconds - seconds_at_least(attempt.sent, now, records.first_look)
-    return ("refused", left) if attempt.is_provisional and left > 0 else (None, 0.0)
+    look = records.looks.first(attempt.sent_number, now)
+    left = window_seconds - seconds_at_least(attempt.sent, now, look)
+    return "refused" if attempt.is_provisional and left > 0 else None, left
 
 
 def recent_declines(wish: Wish, records: OrderRecords, now: Instant) -> list[Decision]:
@@ -209,7 +209,7 @@ def recent_declines(wish: Wish, records: OrderRecords, now: Instant) -> list[Dec
         decision
         for decision in wish.decisions
         if decision.verdict == "decline"
-        and seconds_by_clock(decision.made, now, records.first_look)
+        and seconds_by_clock(decision.made, now, records.looks.first(decision.number, now))
         < DECLINES_COUNT.total_seconds()
     ]
 
@@ -294,7 +294,7 @@ def unexpected_of(attempt: Attempt, records: OrderRecords, order: Order) -> set[
     """The refunds that came with or after this one, of its amount, and that nobody meant.
 
     That is what no attempt accounts for, told with the latest of those that it may belong to; and
-    where an attempt that was given up or refused landed after all, it and the one made in its place.
+    where an attempt that was `not_recorded` or refused landed after all, it and the one made in its place.
 
     Args:
         attempt: One of the order's attempts.
@@ -350,7 +350,7 @@ def listed(order: Order | None, clawver_refund_id: str | None) -> Refund | None:
     return next((refund for refund in refunds if refund.id == clawver_refund_id), None)
 
 
-def payment_of(order: Order) -> str:
+def payment_fingerprint(order: Order) -> str:
     """What an approval rests on: the payment of an order, and whose order it is."""
     return json.dumps(
         [
@@ -361,4 +361,19 @@ def payment_of(order: Order) -> str:
             sorted((refund.id, refund.amount_in_cents) for refund in order.refunds or ()),
             sorted((refund.id, refund.status) for refund in order.uncounted_refunds),
         ]
+    )
+
+
+def needs_read(wish: Wish, records: OrderRecords) -> bool:
+    """Whether the order may tell more about a wish, or about its amount, than the ledger does."""
+    found = wish.latest is not None and wish.latest.status == "refunded"
+    is_forgetful = records.restored is not None  # what it doesn't know of may have landed
+    return (
+        found
+        or is_forgetful
+        or any(
+            attempt.is_open or attempt.status in {"not_recorded", "refused"}
+            for attempt in records.attempts
+            if attempt.amount_in_cents == wish.amount_in_cents
+        )
     )

@@ -4,25 +4,84 @@ Whoever holds it is the only one who reads an order's refunds and acts on what w
 the operating system's lock on a file: it goes when its process goes, however that ends.
 """
 
+import errno
+import hashlib
+import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from clawver_orders.errors import SetupError
+from clawver_orders.errors import SetupError, UnreachableError
+from clawver_orders.instants import seconds_since_boot
 from clawver_orders.storage.folders import make_private
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
 POLL_SECONDS = 0.02
+LONGEST_STANDSTILL_SECONDS = 15.0
+"""How long it may take from noting a refund to sending it: others wait for minutes before they give it up."""
+_NOT_WRITTEN = {
+    errno.EACCES, errno.EDQUOT, errno.EIO, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""Trouble that is the folder's, and says nothing of locks."""
+
+LONGEST_NAME = 200
+"""The most characters of an id that stand in the name of a file; file systems take 255 bytes in all."""
 
 
 class OrderBusyError(Exception):
     """Somebody else is working on this order just now."""
+
+
+class Locks(Protocol):
+    """The locks of one store's orders, whatever keeps them."""
+
+    def held(self, order_id: str, wait_seconds: float) -> AbstractAsyncContextManager[None]:
+        """The lock of an order, for as long as the block lasts.
+
+        Args:
+            order_id: The order; an id that passed its check.
+            wait_seconds: How long to wait for whoever has it.
+
+        Raises:
+            OrderBusyError: It was not to be had in that time.
+            ClawverError: Locks cannot be used.
+        """
+
+    async def still_held(self, order_id: str) -> bool:
+        """Whether the lock of an order that was taken here is here still."""
+
+    def prove(self) -> None:
+        """Take one lock twice.
+
+        Raises:
+            ClawverError: The second one was granted, or none at all.
+        """
+
+
+async def check_still_alone(locks: Locks, order_id: str, since: float) -> None:
+    """Make sure that nobody can have taken a refund that is about to be sent for an abandoned one.
+
+    Args:
+        locks: Those of which the order's is held.
+        order_id: The order.
+        since: When the refund began to be noted, in seconds since this machine started.
+
+    Raises:
+        UnreachableError: The lock is gone, or too long ago. Nothing was sent.
+    """
+    is_held = await locks.still_held(order_id)
+    if is_held and seconds_since_boot() - since <= LONGEST_STANDSTILL_SECONDS:
+        return
+    raise UnreachableError(
+        "This server stood still, or lost the lock of the order, before it sent the refund.",
+        next_step="Repeat the call.",
+    )
 
 
 class OrderLocks:
@@ -50,7 +109,7 @@ class OrderLocks:
             SetupError: Locks do not lock here, or this one cannot be made.
         """
         self.prove()
-        path = self._folder / f"order-{order_id}.lock"
+        path = self._folder / f"order-{_short(order_id)}.lock"
         lock = _file_lock(path)
         until = anyio.current_time() + wait_seconds
         try:
@@ -68,11 +127,15 @@ class OrderLocks:
         finally:
             lock.release()
 
+    async def still_held(self, order_id: str) -> bool:  # noqa: ARG002  # as all locks are asked
+        """Whether the lock is here still: the system keeps it until this process lets it go or ends."""
+        return True
+
     def prove(self) -> None:
         """Take one lock twice: some network file systems grant both, and then nothing is safe.
 
         Raises:
-            SetupError: The second one was granted, or none at all.
+            SetupError: The second one was granted, or none at all, or the folder cannot be written.
         """
         if self._is_proven:
             return
@@ -82,7 +145,14 @@ class OrderLocks:
             probe = self._folder / f"probe-{secrets.token_hex(8)}"
             works = _excludes(_file_lock(probe), _file_lock(probe))
             probe.unlink(missing_ok=True)
-        except (OSError, NotImplementedError):
+        except NotImplementedError:
+            works = False
+        except OSError as error:
+            if error.errno in _NOT_WRITTEN:
+                raise SetupError(
+                    f"The locks of orders cannot be made ({os.strerror(error.errno)}).",
+                    next_step=f"A person must make {self._folder} writable for this user, or make room there.",
+                ) from error
             works = False
         if not works:
             raise SetupError(
@@ -116,3 +186,10 @@ def _excludes(first: "FileLock", second: "FileLock") -> bool:
     finally:
         for each in (first, second):
             each.release()
+
+
+def _short(order_id: str) -> str:
+    """How an order is called in the name of a file."""
+    if len(order_id) <= LONGEST_NAME:
+        return order_id
+    return hashlib.sha256(order_id.encode("ascii")).hexdigest()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from clawver_orders.caller import Grade, suffices
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import (
     NO_MONEY_MOVED,
@@ -13,22 +14,25 @@ from clawver_orders.errors import (
 )
 from clawver_orders.money import display
 from clawver_orders.refunds.matching import Earlier, listed
-from clawver_orders.refunds.records import Wish, suffices
+from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
 
 NOT_LISTED_SO_FAR = "Clawver refused this refund, and the order does not list it so far"
 """A refusal is no proof: the request may be delivered again on the way, and take effect."""
+EARLIER_MAY_LAND = f"{NOTHING_SENT} by this call, and an earlier request that Clawver refused could still take effect"
+
+_WITH_SETTINGS = ", with this server's settings, such as CLAWVER_STATE_DIR"
+"""A person's command has to find the same ledger."""
 
 RefundStatus = Literal[
     "refunded",
     "already_refunded",
-    "needs_confirmation",
+    "needs_approval",
     "declined",
     "unknown",
     "not_recorded",
     "busy",
 ]
-Approver = Literal["agent", "person"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,21 @@ class Outcome:
     """Whether the ledger could not take down what happened."""
     was_dismissed: bool = False
     """Whether a person was asked about it and didn't decide."""
-    only_in_terminal: bool = False
+    asking_is_no_use: bool = False
     """Whether the same call again would change nothing, so that the person needs another way."""
+    is_declined_often: bool = False
+    """Whether nothing may ask about the order by itself any more: a person has to begin."""
+    policy: tuple[str, ...] = ()
+    """Why it is outside the merchant's refund policy, and what else that tells, a sentence each, where
+    it waits for approval."""
+    approve_at: str | None = None
+    """The page on which it can be approved, where one is up."""
+    by_card: bool = False
+    """Whether a card in the chat offers to decide about it."""
+    nonce: str = ""
+    """What a click on that card has to bring: for the card alone, and never for a model."""
+    warnings: tuple[str, ...] = ()
+    """What whoever decides on that card has to hear of, a sentence each."""
 
     @property
     def is_in_doubt(self) -> bool:
@@ -72,10 +89,9 @@ class Outcome:
         return own is not None and any(refund.id == own for refund in refunds)
 
     @property
-    def approver(self) -> Approver:
-        """Who has to approve it, where it needs confirmation."""
-        needs_person = self.wish is not None and not suffices("agent", self.wish.grade_needed)
-        return "person" if needs_person else "agent"
+    def needs(self) -> Grade | None:
+        """The lowest grade of approval that suffices, where it waits for one."""
+        return self.wish.grade_needed if self.wish and self.status == "needs_approval" else None
 
 
 def about(
@@ -96,7 +112,7 @@ def about(
         earlier = tuple(dict.fromkeys([*same, own]))
     elif not earlier and status == "not_recorded":
         earlier = (*wish.in_addition_to, wish.refund_id)
-    elif not earlier and status == "needs_confirmation":
+    elif not earlier and status == "needs_approval":
         earlier = wish.in_addition_to
     return Outcome(
         status,
@@ -158,7 +174,7 @@ def above_limit(amount_in_cents: int, limit_in_cents: int) -> ClawverError:
         f"{display(amount_in_cents)} ({amount_in_cents} cents) is above "
         f"the limit of {display(limit_in_cents)} ({limit_in_cents} cents) for a single refund.",
         fact=NO_MONEY_MOVED,
-        next_step="Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
+        next_step="Do not split the amount. Ask a person: only they can raise CLAWVER_REFUND_LIMIT_CENTS.",
     )
 
 
@@ -196,7 +212,7 @@ def refused(
             else f"If it is still wanted, {_again(wish)}.",
         )
     now = (
-        f"To send it now, knowing that, {_again(wish)}."
+        f"Earlier than that only if the merchant accepts that both may be paid: {_again(wish)}."
         if settings.refund_approval == "off"
         else f"Or a person approves it now, knowing that, in a terminal: {approve_command(wish, settings)}."
     )
@@ -230,15 +246,15 @@ def never_went(wish: Wish, settings: Settings) -> ClawverError:
 
 def _ask_the_merchant(settings: Settings) -> str:
     because = settings.read_only_because
-    return f"Tell the merchant: whatever is to follow cannot be done here ({because})."
+    return f"Tell the merchant: nothing more can be done about it here ({because})."
 
 
 def _again(wish: Wish) -> str:
     earlier = ", ".join(f'"{name}"' for name in wish.in_addition_to)
-    named = f" and in_addition_to [{earlier}]" if earlier else ""
+    named = f", in_addition_to [{earlier}]" if earlier else ""
     return (
-        f"call refund_order again with order_id {wish.order_id} and amount_in_cents "
-        f"{wish.amount_in_cents}{named}"
+        f"call refund_order again with order_id {wish.order_id}, amount_in_cents "
+        f"{wish.amount_in_cents}{named} and a reason"
     )
 
 
@@ -255,13 +271,13 @@ def message(outcome: Outcome) -> str:
         if wish.is_open:
             return f"{NOTHING_SENT} by this call: a refund of {amount} on {order_id} is being verified."
         return f"{NOTHING_SENT}: a person is being asked about {amount} on {order_id}."
-    # An earlier attempt that was refused a moment ago could still take effect.
-    is_sure = wish is None or not wish.is_provisional
-    fact = NO_MONEY_MOVED if is_sure else NOT_LISTED_SO_FAR
+    fact = fact_about(wish)
     return {
         "refunded": f"{amount} was refunded on {order_id}.",
         "already_refunded": f"{NOTHING_SENT}: {order_id} already has a refund of {amount}.",
-        "needs_confirmation": f"{fact}: {amount} on {order_id} waits for a person's yes.",
+        "needs_approval": " ".join(
+            (f"{fact}: {amount} on {order_id} waits for approval.", *outcome.policy)
+        ),
         "declined": f"{fact}: a person declined the refund of {amount} on {order_id}.",
         "not_recorded": f"Clawver lists no refund of {amount} on {order_id} from the attempt that was "
         "made, though there was time enough for it to show.",
@@ -269,11 +285,17 @@ def message(outcome: Outcome) -> str:
     }[outcome.status]
 
 
+def fact_about(wish: Wish | None) -> str:
+    """What comes first about the money of a refund that waits or was declined."""
+    # An earlier attempt that was refused a moment ago could still take effect.
+    return NO_MONEY_MOVED if wish is None or not wish.is_provisional else NOT_LISTED_SO_FAR
+
+
 def warning(outcome: Outcome) -> str | None:
     """What the merchant must hear of beside it, where there is something."""
     if outcome.is_in_doubt and outcome.wish is not None:
         return (
-            f"Clawver lists {outcome.wish.clawver_refund_id} with a status that is no success by now: the "
+            f"Clawver lists {outcome.wish.clawver_refund_id} with a status other than success now: the "
             "money may not have gone back. Call get_order to see it, and tell the merchant at once."
         )
     if outcome.unexpected_refunds and outcome.wish is not None:
@@ -281,14 +303,14 @@ def warning(outcome: Outcome) -> str | None:
         ids = ", ".join((own, *outcome.unexpected_refunds))
         return (
             f"{1 + len(outcome.unexpected_refunds)} refunds of this amount are new on the order: {ids}. "
-            "The request was delivered more than once on the way, an attempt that was given up or refused "
+            "The request was delivered more than once on the way, an attempt that was `not_recorded` or refused "
             "took effect late, or somebody refunded elsewhere; tell the merchant at once."
         )
     if outcome.unexpected_beside:
         ids = ", ".join(outcome.unexpected_beside)
         return (
             f"The order has refunds of another amount that nobody asked for: {ids}. An earlier request was "
-            "delivered more than once on the way, an attempt that was given up or refused took effect late, "
+            "delivered more than once on the way, an attempt that was `not_recorded` or refused took effect late, "
             "or somebody refunded elsewhere; tell the merchant at once."
         )
     if outcome.unexplained:
@@ -309,31 +331,33 @@ def next_step(outcome: Outcome, settings: Settings) -> str:
     """What to do about it."""
     order_id, cents = outcome.order_id, outcome.amount_in_cents
     further = (
-        f"call refund_order with order_id {order_id}, amount_in_cents {cents} and the in_addition_to "
-        "given here"
+        f"call refund_order with order_id {order_id}, amount_in_cents {cents}, a reason and the "
+        "in_addition_to given here"
     )
+    if outcome.is_in_doubt:
+        return "Call get_order and tell the merchant. Promise the customer nothing yet."
     if outcome.status == "refunded":
         return "Tell the customer the amount and when it arrives. Do not call refund_order again for this."
     if outcome.status == "already_refunded":
         return (
-            "Take this as done. Only if the merchant wants a further refund of the same amount, "
-            f"{further}."
+            "If it was for the same thing, this is done. If it was for another, ask the merchant, and only if "
+            f"they want a further refund of the same amount, {further}."
         )
     if outcome.status in {"unknown", "busy"}:
         return _look_later(outcome, settings)
     if settings.read_only:
         return _ask_the_merchant(settings)
-    if outcome.status == "needs_confirmation" and outcome.wish is not None:
+    if outcome.status == "needs_approval" and outcome.wish is not None:
         return _approve(outcome, outcome.wish, settings)
     if outcome.status == "declined" and outcome.wish is not None:
         told = "it is declined" if outcome.wish.is_provisional else "nothing was sent"
         return (
-            f"Tell the person that {told}. Do not ask again by yourself; if they want it after "
+            f"Tell the merchant that {told}. Do not ask again by yourself; if they want it after "
             f"all, they run in a terminal: {approve_command(outcome.wish, settings)}."
         )
     approval = "" if settings.refund_approval == "off" else "; a person has to approve it"
     return (
-        "Tell the person that the refund does not show on the order. Only if they want to try again, "
+        "Tell the merchant that the refund does not show on the order. Only if they want to try again, "
         f"knowing that the first attempt could still show late, {further}{approval}."
     )
 
@@ -359,17 +383,22 @@ def _look_later(outcome: Outcome, settings: Settings) -> str:
             f"Wait for their answer: {check}. If they were shown nothing, they can run in a terminal: "
             f"{approve_command(wish, settings)}."
         )
+    if wish is None:
+        return (
+            f"Do not repeat the call yet: {check}. If that is not the refund you meant, read get_order, then "
+            "call refund_order again."
+        )
     return f"Do not repeat the call: {check}."
 
 
 def _approve(outcome: Outcome, wish: Wish, settings: Settings) -> str:
-    command = approve_command(wish, settings)
-    if outcome.only_in_terminal:
+    where = _where(outcome, wish, settings)
+    if outcome.asking_is_no_use:
         return (
             "No person answered the question, and asking again here would not change that. Ask the "
-            f"person to run in a terminal: {command}. Then call {_check(outcome)}."
+            f"person to {where}. Once they have decided, call {_check(outcome)}."
         )
-    if outcome.approver == "person":
+    if not suffices("agent", wish.grade_needed):
         wait = (
             f" Or wait {outcome.retry_after_seconds} seconds, then {_again(wish)}: what was refused can "
             "no longer take effect then."
@@ -377,10 +406,10 @@ def _approve(outcome: Outcome, wish: Wish, settings: Settings) -> str:
             else ""
         )
         return (
-            f"Only a person can approve this one{_why_a_person(settings)}. Ask them to run in a terminal: "
-            f"{command}. Then call {_check(outcome)}.{wait}"
+            f"{_who_approves(wish, settings)} Ask them to {where}. Once they have decided, call "
+            f"{_check(outcome)}.{wait}"
         )
-    instead = f" Or they run in a terminal: {command}." if outcome.was_dismissed else ""
+    instead = f" Or they {where}." if outcome.was_dismissed or outcome.by_card else ""
     if outcome.order is None:
         named = "the in_addition_to given here, " if outcome.earlier else ""
         return (
@@ -388,15 +417,32 @@ def _approve(outcome: Outcome, wish: Wish, settings: Settings) -> str:
             f"{outcome.amount_in_cents}, {named}and the same reason.{instead}"
         )
     return (
-        "Show the person the preview. Only after their yes call confirm_refund with refund_id "
+        "Show the merchant the preview. Only once they agree, call confirm_refund with refund_id "
         f"{wish.refund_id} and revision {wish.revision}.{instead}"
     )
 
 
-def _why_a_person(settings: Settings) -> str:
-    if settings.refund_approval == "human":
-        return ""
-    return ", because of an earlier decline or an attempt whose outcome is not certain"
+def _who_approves(wish: Wish, settings: Settings) -> str:
+    """Whose approval it needs, and what that has to prove."""
+    if wish.grade_needed == "pin":
+        return "Only the merchant can approve this one, with their PIN. It must never be typed in a chat."
+    if wish.grade_needed == "console":
+        return "Only a person at the merchant's machine can approve this one."
+    policy = ", or the store's refund policy" if settings.refund_policy is not None else ""
+    because = (
+        ", because of an earlier decline, an attempt whose outcome is not certain, or a refund of the "
+        f"same amount{policy}"
+        if settings.refund_grade == "agent"
+        else ""
+    )
+    return f"Only a person can approve this one{because}."
+
+
+def _where(outcome: Outcome, wish: Wish, settings: Settings) -> str:
+    """Where a person approves it, whatever the host can show."""
+    card = "decide on the card here, or " if outcome.by_card else ""
+    page = f"open {outcome.approve_at}, or " if outcome.approve_at else ""
+    return f"{card}{page}run in a terminal: {approve_command(wish, settings)}"
 
 
 def _check(outcome: Outcome) -> str:
@@ -406,18 +452,13 @@ def _check(outcome: Outcome) -> str:
 
 
 def approve_command(wish: Wish, settings: Settings) -> str:
-    """The command of a person who approves, which has to find this very ledger."""
-    return f"clawver-orders approve {wish.refund_id}{_there(settings)}"
+    """The command of a person who approves, which has to find this ledger."""
+    return f"`clawver-orders approve {wish.refund_id}{settings.option}`{_WITH_SETTINGS}"
 
 
 def resolve_command(wish: Wish, settings: Settings) -> str:
     """The command of a person who says what became of it."""
     return (
-        f"clawver-orders refunds resolve {wish.refund_id} --as refunded (or not-refunded) "
-        f"--because TEXT{_there(settings)}"
+        f"`clawver-orders refunds resolve {wish.refund_id} --as refunded --because TEXT{settings.option}`, or "
+        f"with `--as not-refunded`{_WITH_SETTINGS}"
     )
-
-
-def _there(settings: Settings) -> str:
-    sandbox = " --sandbox" if settings.sandbox else ""
-    return f"{sandbox} (with this server's settings there, such as CLAWVER_STATE_DIR)"

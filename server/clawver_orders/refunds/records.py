@@ -5,23 +5,27 @@ A wish is a refund that somebody wants: one for each order, amount and `in_addit
 about one revision, and an attempt is one request that was sent for one.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal, get_args
+from datetime import datetime
+from typing import Literal
 
-from clawver_orders.caller import Grade, Reply
+from clawver_orders.caller import WAITS, Grade, Reply, Verdict
 from clawver_orders.instants import Instant, seconds_at_most
 
 Sent = Literal["sending", "unknown", "refunded", "not_recorded", "refused", "not_sent"]
 """What became of an attempt."""
 Status = Literal[Sent, "waiting", "declined", "expired"]
 """How a wish stands."""
-Verdict = Literal["approve", "decline"]
+CARD = "card"
+"""The channel of a card in the chat."""
 OPEN: tuple[Sent, ...] = ("sending", "unknown")
 """Money may be on its way."""
 MAY_HAVE_MOVED: tuple[Sent, ...] = (*OPEN, "refunded", "not_recorded")
 """Money was on its way, and nobody can say that it didn't arrive: the same wish isn't sent again."""
+UNCERTAIN: tuple[Sent, ...] = (*OPEN, "not_recorded", "refused")
+"""A later look at the order may tell something else."""
 MAY_FOLLOW: dict[Sent, tuple[Sent, ...]] = {
     "sending": ("unknown", "refunded", "refused", "not_sent"),
     "unknown": ("refunded", "not_recorded"),
@@ -29,19 +33,6 @@ MAY_FOLLOW: dict[Sent, tuple[Sent, ...]] = {
     "refused": ("refunded",),
 }
 """Each status of an attempt, and those that may come after it."""
-GRADES: tuple[Grade, ...] = get_args(Grade)
-"""From what proves least to what proves most."""
-LIFETIME = timedelta(minutes=15)
-"""How long a preview or a form can be approved by whoever was shown it."""
-WAITS = timedelta(hours=72)
-"""How long a refund waits for a person who decides in a terminal."""
-DECLINES_COUNT = timedelta(hours=24)
-"""How long a person's decline keeps the same amount from being asked about again."""
-
-
-def suffices(grade: Grade, needed: Grade) -> bool:
-    """Whether an approval of a grade is one where another grade is needed."""
-    return GRADES.index(grade) >= GRADES.index(needed)
 
 
 @dataclass(frozen=True)
@@ -66,12 +57,14 @@ class Decision:
     verdict: Verdict
     grade: Grade
     channel: str
-    """Through what: `form`, `terminal`, `confirm_refund` or `setting`."""
+    """Through what: `form`, `card`, `page`, `terminal`, `confirm_refund` or `setting`."""
     who: str
     client: str
     made: Instant
     number: int
     """Its place in the history of the ledger: later is larger."""
+    policy: str = ""
+    """The digest of the refund policy that held then; nothing where there was none."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,8 @@ class Asked:
     refund_id: str
     revision: int
     asked: Instant
+    channel: str
+    """Through what: `form`, `page`, `terminal`, `url` or `card`."""
     answer: Reply | None = None
     """The latest answer to it; None while there is none."""
     shown_since: bool = False
@@ -121,6 +116,8 @@ class Attempt:
     """Whether a person said what became of it, because the order didn't tell."""
     number: int = 0
     """The place of its latest status in the history of the ledger: later is larger."""
+    sent_number: int = 0
+    """The place of the line with which it was sent."""
 
     @property
     def is_open(self) -> bool:
@@ -142,7 +139,7 @@ class Wish:
     amount_in_cents: int
     reason: str
     in_addition_to: tuple[str, ...]
-    """The earlier attempts and refunds of this amount that it's meant to come on top of."""
+    """The earlier attempts and refunds of this amount that it's a further one to."""
     revision: int
     grade_needed: Grade
     shown: str
@@ -160,6 +157,15 @@ class Wish:
     """Oldest first."""
     sandbox: str = ""
     """The id of the sandbox store that it is for; nothing where it is for a real one."""
+
+    @property
+    def policy(self) -> str:
+        """The digest of the refund policy under which it was decided, or else shown; nothing where there was none."""
+        decided = None if self.status in {"waiting", "expired"} else self.decision
+        if decided is not None:
+            return decided.policy
+        parts = json.loads(self.shown) if self.shown.startswith("[") else []
+        return str(parts[2][0]) if len(parts) > 2 else ""
 
     @property
     def is_open(self) -> bool:
@@ -188,6 +194,16 @@ class Wish:
         return self.latest.clawver_refund_id if self.latest else None
 
     @property
+    def decision(self) -> Decision | None:
+        """What let the money go, or declined it; None while it waits."""
+        if self.status == "declined":
+            revision, verdict = self.revision, "decline"
+        else:
+            revision, verdict = self.latest.revision if self.latest else 0, "approve"
+        made = (each for each in self.decisions if each.revision == revision)
+        return next((each for each in made if each.verdict == verdict), None)
+
+    @property
     def stripe_refund_id(self) -> str | None:
         """The refund of Stripe's behind that."""
         return self.latest.stripe_refund_id if self.latest else None
@@ -200,8 +216,35 @@ class Wish:
 
     @property
     def question(self) -> Asked | None:
-        """The last question about the current revision."""
-        return self.questions[-1] if self.questions else None
+        """The last question about the current revision for whose answer a call waits. For a card's, none does."""
+        waited_for = [each for each in self.questions if each.channel != CARD]
+        return waited_for[-1] if waited_for else None
+
+    @property
+    def cards(self) -> tuple[Asked, ...]:
+        """What cards asked about the current revision, oldest first."""
+        return tuple(each for each in self.questions if each.channel == CARD)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """When this start of this machine first saw what other starts wrote.
+
+    Args:
+        seen: The number of a line of history, and when this start had seen every line up to that
+            one which it didn't write itself. Lowest first.
+    """
+
+    seen: tuple[tuple[int, Instant], ...] = ()
+
+    def first(self, number: int, now: Instant) -> Instant:
+        """When this start first saw a line of history, or later.
+
+        Args:
+            number: The place of the line.
+            now: The current time, which is taken where no look covers that line.
+        """
+        return next((at for covered, at in self.seen if covered >= number), now)
 
 
 @dataclass(frozen=True)
@@ -213,10 +256,12 @@ class OrderRecords:
     """Oldest first."""
     number: int
     """The place of its latest line in the history: another one means that something happened."""
-    first_look: Instant
-    """When this start of this machine first read the ledger."""
+    looks: Looks = Looks()
+    """When this start of this machine first saw its lines."""
     restored: Instant | None = None
     """When it was last noticed that the ledger is an older copy of itself."""
+    restored_number: int = 0
+    """The highest number that a line of history had by then."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -270,6 +315,8 @@ class LedgerEvent:
     """Later is larger."""
     at: datetime
     process: int
+    host: str
+    """The name of the machine; nothing in what was noted before names were."""
     event: str
     who: str
     client: str
@@ -277,18 +324,17 @@ class LedgerEvent:
 
 
 @dataclass(frozen=True)
-class Approval:
-    """A yes: what it is worth, and whose it is.
+class Limits:
+    """The most that may be sent.
 
     Args:
-        grade: What it proves.
-        channel: Through what it came.
-        who: Who gave it.
+        daily_in_cents: In 24 hours, by the store.
+        pin_above_in_cents: Without the PIN, on the order and by the store in 24 hours; None for
+            no such limit.
     """
 
-    grade: Grade
-    channel: str
-    who: str
+    daily_in_cents: int
+    pin_above_in_cents: int | None = None
 
 
 @dataclass(frozen=True)

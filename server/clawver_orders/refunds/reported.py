@@ -1,6 +1,6 @@
 """An event that says "refunded" is a reason to look at an open refund, never the proof of one.
 
-Who looks is the refund desk, which believes only what the order lists.
+`refunds.desk` looks, and believes only what the order lists.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class CheckedRefund:
 
     wish: Wish
     status: str
-    """As the refund desk gives it; `unknown` where the order could not be read."""
+    """As `refunds.desk` gives it; `unknown` where the order could not be read."""
 
 
 async def check_reported(
@@ -39,7 +39,7 @@ async def check_reported(
     Args:
         ledger: The refunds.
         inbox: The events.
-        check: What the refund desk does to find out about a refund, by its id.
+        check: What `refunds.desk` does to find out about a refund, by its id.
 
     Raises:
         ClawverError: The ledger or the inbox cannot be read.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from clawver_orders.caller import Approval
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import (
@@ -20,29 +21,23 @@ from clawver_orders.errors import (
     OutcomeUnknownError,
     UnreachableError,
 )
-from clawver_orders.instants import seconds_at_least, seconds_at_most
+from clawver_orders.instants import Instant, seconds_at_least, seconds_at_most, seconds_since_boot
 from clawver_orders.refunds.ledger import READS_TO_BELIEVE, Ledger
 from clawver_orders.refunds.ledger_wishes import MovedOnError
 from clawver_orders.refunds.matching import (
     agrees,
     claimed,
     new_refunds,
-    payment_of,
+    payment_fingerprint,
     unexpected_beside,
     unexpected_of,
     unexplained,
     united,
 )
-from clawver_orders.refunds.outcome import NOT_LISTED_SO_FAR
+from clawver_orders.refunds.order_locks import Locks, check_still_alone
+from clawver_orders.refunds.outcome import EARLIER_MAY_LAND
 from clawver_orders.refunds.reading import Bounds, OrderReader, log_unwritten
-from clawver_orders.refunds.records import (
-    Actor,
-    Approval,
-    Attempt,
-    OrderRecords,
-    Sent,
-    Wish,
-)
+from clawver_orders.refunds.records import Actor, Attempt, Limits, OrderRecords, Sent, Wish
 from clawver_orders.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,7 +85,7 @@ class _Evidence:
         """The same with one more read."""
         refunds = {refund.id: refund for refund in (*self.refunds, *(order.refunds or ()))}
         known = tuple(refunds.values())
-        is_unchanged = payment_of(order) == payment_of(before)
+        is_unchanged = payment_fingerprint(order) == payment_fingerprint(before)
         unchanged = self.unchanged_reads + 1 if is_unchanged else 0
         return replace(self, order=united(order, known), refunds=known, unchanged_reads=unchanged)
 
@@ -103,6 +98,7 @@ class Settlement:
     Args:
         clawver: The store.
         ledger: Where every refund is noted.
+        locks: One for each order.
         reader: Reads orders.
         settings: The daily limit, and how long a refund may take to show.
         bounds: How long each part of a call may take.
@@ -112,12 +108,14 @@ class Settlement:
         self,
         clawver: Clawver,
         ledger: Ledger,
+        locks: Locks,
         reader: OrderReader,
         settings: Settings,
         bounds: Bounds,
     ) -> None:
         self._clawver = clawver
         self._ledger = ledger
+        self._locks = locks
         self._reader = reader
         self._settings = settings
         self._bounds = bounds
@@ -149,6 +147,7 @@ class Settlement:
             ClawverError: It never left: no money was moved.
         """
         with anyio.CancelScope(shield=True):
+            since = seconds_since_boot()
             sending = await self._ledger.begin_send(
                 records.number,
                 wish,
@@ -156,20 +155,21 @@ class Settlement:
                 question,
                 [refund.id for refund in (*(order.refunds or ()), *order.uncounted_refunds)],
                 order.answered_at,
-                self._settings.refund_daily_limit_in_cents,
+                _limits(self._settings),
                 client,
                 instead_of,
             )
-            settled = await self._request(sending, order, Actor(client, approval.who))
+            settled = await self._request(sending, order, Actor(client, approval.who), since)
             settled = await self._with_others(settled)
         return settled  # noqa: RET504  # for mypy: a scope could swallow what is in it
 
-    async def _request(self, wish: Wish, before: Order, actor: Actor) -> Settled:
+    async def _request(self, wish: Wish, before: Order, actor: Actor, since: float) -> Settled:
         attempt = wish.attempts[-1]
         refusal: ClawverError | None = None
         evidence = _Evidence()
         try:
             with anyio.fail_after(self._bounds.send):
+                await check_still_alone(self._locks, wish.order_id, since)
                 after = await self._clawver.send_refund(
                     wish.order_id, wish.amount_in_cents, attempt.reason, wish.refund_id
                 )
@@ -180,7 +180,7 @@ class Settlement:
             pass
         except UnreachableError as error:
             await self._moved_if_possible(attempt, "not_sent", "it never left", actor)
-            error.begin_with(NOT_LISTED_SO_FAR if wish.is_provisional else NO_MONEY_MOVED)
+            error.begin_with(EARLIER_MAY_LAND if wish.is_provisional else NO_MONEY_MOVED)
             raise
         except ClawverError as error:
             refusal = error  # believed when the order agrees
@@ -208,8 +208,7 @@ class Settlement:
                 unexpected_refunds=unexpected,
             )
             return _settled(wish, kept, here, evidence.order)
-        is_refused = refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE
-        if refusal is not None and is_refused:
+        if refusal is not None and evidence.unchanged_reads >= READS_TO_BELIEVE:
             kept = await self._moved_if_possible(attempt, "refused", "Clawver refused", actor)
             here = replace(attempt, status="refused")
             return replace(_settled(wish, kept, here, evidence.order), refusal=refusal)
@@ -229,9 +228,7 @@ class Settlement:
         with anyio.move_on_after(self._bounds.look):
             for number in range(READS_AT_ONCE):
                 if number:
-                    await anyio.sleep(
-                        min(1.0, self.window_seconds / 900)
-                    )  # 1 with the usual window
+                    await anyio.sleep(min(1.0, self.window_seconds / 900))  # 1 as a rule
                 read = await self._reader.read_urgent(attempt.order_id)
                 if read is not None:
                     evidence = evidence.with_read(read, before)
@@ -244,15 +241,17 @@ class Settlement:
     async def match_order(self, order: Order) -> OrderRecords:
         """Match what the order lists with the attempts that wait for it. Needs the order's lock.
 
-        An open attempt has the first claim on a new refund, then those that were given up, then
-        those that Clawver refused. What nobody claims is noted as unexpected.
+        An open attempt has the first claim on a new refund, then those that are `not_recorded`, those of
+        which a person said it, and those that Clawver refused. What nobody claims is noted as
+        unexpected.
 
         Returns:
             The records of the order as they are afterwards.
         """
         records = await self._ledger.of_order(order.id)
-        for attempt in sorted(records.attempts, key=_first_claim):
-            if attempt.clawver_refund_id is None and attempt.status != "not_sent":
+        left = [attempt for attempt in records.attempts if attempt.status != "not_sent"]
+        for attempt in sorted(left, key=_first_claim):
+            if attempt.clawver_refund_id is None:
                 await self._match_one(attempt, records, order)
                 records = await self._ledger.of_order(order.id)
         for attempt in records.attempts:
@@ -292,11 +291,15 @@ class Settlement:
 
     def _may_count(self, attempt: Attempt, records: OrderRecords) -> bool:
         """Whether a read that does not list it says anything yet."""
-        now, look = self._ledger.now(), records.first_look
-        if seconds_at_least(attempt.sent, now, look) < self.window_seconds:
+        now = self._ledger.now()
+        if not self._is_window_over(attempt, records, now):
             return False
-        last = attempt.last_read
+        last, look = attempt.last_read, records.looks.first(records.number, now)
         return last is None or seconds_at_least(last, now, look) >= self._between_reads_in_seconds
+
+    def _is_window_over(self, attempt: Attempt, records: OrderRecords, now: Instant) -> bool:
+        look = records.looks.first(attempt.sent_number, now)
+        return seconds_at_least(attempt.sent, now, look) >= self.window_seconds
 
     async def _with_others(self, settled: Settled) -> Settled:
         """What the order shows, now that it was read, of its other refunds."""
@@ -315,16 +318,8 @@ class Settlement:
 
     @property
     def window_seconds(self) -> float:
-        """How long a refund that isn't listed may still show."""
+        """How long a refund that isn't listed can still appear."""
         return self._settings.refund_verify_seconds
-
-    def needs_read(self, wish: Wish) -> bool:
-        """Whether the order may tell more about a wish than the ledger does."""
-        return any(
-            attempt.is_open or attempt.status in {"not_recorded", "refused"}
-            or (attempt.status == "refunded" and attempt is wish.latest)
-            for attempt in wish.attempts
-        )  # fmt: skip
 
     def is_due(self, attempt: Attempt) -> bool:
         """Whether an open attempt is looked up at a start: less and less often."""
@@ -336,9 +331,9 @@ class Settlement:
 
     def is_overdue(self, wish: Wish, records: OrderRecords) -> bool:
         """Whether an open refund had all the time that it may take to show."""
-        now, look = self._ledger.now(), records.first_look
+        now = self._ledger.now()
         return any(
-            attempt.is_open and seconds_at_least(attempt.sent, now, look) >= self.window_seconds
+            attempt.is_open and self._is_window_over(attempt, records, now)
             for attempt in wish.attempts
         )
 
@@ -366,7 +361,7 @@ class Settlement:
             return await self._ledger.of_order(wish.order_id)
         except ClawverError as error:
             log_unwritten(wish.refund_id, error)
-            return OrderRecords(wish.order_id, (wish,), 0, self._ledger.now())
+            return OrderRecords(wish.order_id, (wish,), 0)
 
     async def _as_noted(self, attempt: Attempt) -> Attempt:
         """The attempt as it is noted by now: who finds no lock takes it for one without an owner."""
@@ -398,9 +393,7 @@ class Settlement:
 
 def _first_claim(attempt: Attempt) -> int:
     """Who comes first where several could have made the same new refund."""
-    return ("sending", "unknown", "not_recorded").index(attempt.status) if (
-        attempt.is_open or attempt.status == "not_recorded"
-    ) else 3  # fmt: skip
+    return ("sending", "unknown", "not_recorded", "refunded", "refused").index(attempt.status)
 
 
 def _ours(
@@ -429,14 +422,7 @@ def _ours(
     certain = agreeing or (at_once if len(at_once) == 1 else [])
     if not certain:
         return None, ()
-    # An attempt that was given up may have landed late: one refund is its own.
-    late = sum(
-        other.status == "not_recorded"
-        and other.amount_in_cents == attempt.amount_in_cents
-        and _key(other) != _key(attempt)
-        for other in records.attempts
-    )
-    return certain[0], tuple(refund.id for refund in certain[1 + late :])
+    return certain[0], tuple(refund.id for refund in certain[1:])
 
 
 def _is_late_beside_another(attempt: Attempt, records: OrderRecords) -> bool:
@@ -456,3 +442,8 @@ def _settled(wish: Wish, kept: Wish | None, attempt: Attempt, order: Order | Non
         return Settled(kept, order)
     here = replace(wish, attempts=(*wish.attempts[:-1], attempt), status=attempt.status)
     return Settled(here, order, is_written=False)
+
+
+def _limits(settings: Settings) -> Limits:
+    """The most that may be sent, as the merchant set it."""
+    return Limits(settings.refund_daily_limit_in_cents, settings.refund_pin_above_in_cents)

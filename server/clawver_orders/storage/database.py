@@ -1,267 +1,155 @@
-"""Opens the SQLite files the safe way: private, checked, and never replaced in silence.
+"""What every database engine has: transactions, statements with `?` for values, and errors of ours.
 
-A rollback journal and `synchronous=EXTRA`, because what is written here is about money: the
-write-ahead log of SQLite before 3.51.3 can lose a reset between processes
-(https://sqlite.org/wal.html). A file is made whole under another name and then linked into
-place, so that whatever stands there under its own name was once complete; a second, small file
-remembers that it was made, so that one that has gone missing is noticed.
-
-Every transaction opens the file anew, and checks all of it where another program wrote it last:
-what was deleted, replaced or damaged meanwhile is found before anything rests on it.
+`sqlite` is the engine that is always there, and `postgres` the one for several machines. The
+statements of a part that both can keep are SQL that both understand.
 """
 
-import os
-import sqlite3
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
-from urllib.parse import quote
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
 
-from clawver_orders.errors import SetupError, UnreachableError
-from clawver_orders.storage.folders import (
-    check_above,
-    is_open_to_others,
-    is_safe,
-    made_whole,
-    make_private,
-)
+from anyio import to_thread
 
-BUSY_SECONDS = 3.0
-"""How long to wait for another process that is writing."""
-_PRIMARY = 0xFF  # SQLite's extended error codes carry the plain one in their last byte
+from clawver_orders.errors import NOTHING_SENT, ClawverError
+
+T = TypeVar("T")
+Value = str | int | float | bytes | None
+"""What a column can hold."""
 
 
-@dataclass(frozen=True)
-class Schema:
-    """The shape of a file and its whole past.
+class ConstraintError(Exception):
+    """A rule of the schema forbids a statement. Nothing of it was kept."""
 
-    Args:
-        application_id: Marks the file as this kind, in SQLite's own header field.
-        steps: One script for each version, oldest first; a file at version N has run N of them.
-    """
 
-    application_id: int
-    steps: tuple[str, ...]
+class TableRow(Protocol):
+    """One row: its values in their order, or by the names of their columns."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """The value of a column."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values."""
+
+
+class Result(Protocol):
+    """What a statement found or changed."""
 
     @property
-    def version(self) -> int:
-        """The version that this program writes."""
-        return len(self.steps)
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+    def fetchone(self) -> Any:
+        """The next row, a `TableRow`; None where there is none left."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left, each a `TableRow`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows, each a `TableRow`."""
 
 
-class Database:
-    """One SQLite file.
+class Connection(Protocol):
+    """One transaction, or one look."""
 
-    Args:
-        path: Where it is. Its folder is made when the file is.
-        schema: Its shape.
-        name: What a person calls it, as in "the refund ledger".
-        suspicious: Whether all of it is checked again whenever another program wrote it last;
-            otherwise only where another file stands in its place.
-    """
+    def execute(self, sql: str, values: Sequence[Value] = (), /) -> Result:
+        """Run one statement, with a value for each `?`.
 
-    def __init__(self, path: Path, schema: Schema, name: str, *, suspicious: bool = True) -> None:
-        self.path = path
-        self._schema = schema
-        self._name = name
-        self._suspicious = suspicious
-        self._marker = path.with_suffix(".made")
-        self._checked: tuple[int, ...] = ()
+        Raises:
+            ConstraintError: A rule of the schema forbids it, or a text that would be kept holds a NUL
+                character. The transaction is over.
+        """
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Value]], /) -> Result:
+        """Run one statement for each of several rows of values. It raises what `execute` does."""
+
+
+class Database(Protocol):
+    """Where the tables of one kind are kept."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines share it: a database, and no file of this one."""
 
     @property
     def exists(self) -> bool:
         """Whether it was ever made, even if it is gone now."""
-        return bool(self._checked) or _stands(self.path) or _stands(self._marker)
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for looking. Nothing is written."""
-        with self._connection() as connection:
-            yield connection
+    @property
+    def clock_ahead(self) -> timedelta:
+        """How far the clock that counts here is ahead of this machine's, as last seen."""
 
-    @contextmanager
-    def looking(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection for looking, which sees one state of everything. Nothing is written."""
+
+    def read_or_empty(self) -> AbstractContextManager[Connection]:
         """As `reading`; what was never made is empty, and is not made by looking."""
-        if self.exists:
-            with self.reading() as connection:
-                yield connection
-        else:
-            with closing(sqlite3.connect(":memory:")) as connection:
-                connection.row_factory = sqlite3.Row
-                connection.executescript("".join(self._schema.steps))
-                yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that holds the file from its beginning, and is on disk at its end.
+    def writing(self) -> AbstractContextManager[Connection]:
+        """One transaction that works alone from its beginning, and is kept at its end.
 
         Raises:
-            SetupError: The file is damaged, gone, read-only, newer than this program, not this
-                user's alone, below a folder that others may change, or the disk is full. Nothing of
-                the transaction was kept.
-            UnreachableError: Another program holds the file. Nothing was kept.
-            sqlite3.IntegrityError: A rule of the schema forbids it. Nothing was kept.
+            ClawverError: It cannot be used. Nothing was kept.
+            ConstraintError: A rule of the schema forbids it. Nothing was kept.
         """
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            # Where it is not reached, closing the connection undoes all.
-            connection.execute("COMMIT")
-            self._checked = self._looks()
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            make_private(self.path.parent)
-            self._check_owner(self.path.parent, stat.S_ISDIR, 0o700)
-            check_above(self.path.parent, self._name)
-            self._make_sure_of_file()
-            self._check_owner(self.path, stat.S_ISREG, 0o600)
-            with closing(self._open(self.path)) as connection:
-                self._check_content(connection)
-                yield connection
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            self._refuse(error)
-        except OSError as error:
-            raise SetupError(
-                f"The file of {self._name} cannot be used ({type(error).__name__}).",
-                next_step=f"A person must make {self.path.parent} readable and writable for this user alone.",
-            ) from error
+    def prove(self) -> None:
+        """Take it for writing and let it go again. Where there is none, one is tried and removed.
 
-    def _check_owner(self, path: Path, is_kind: Callable[[int], bool], mode: int) -> None:
-        """Nobody else may write it, and it is no detour to somewhere else."""
-        found = path.lstat()
-        if not is_safe(found, is_kind):
-            raise SetupError(
-                f"{path} is not safe to keep {self._name} in: it must belong to this user alone, and be "
-                "no link.",
-                next_step=f"A person must look at who changed it, and then run: chmod {mode:o} '{path}'.",
-            )
-        if is_open_to_others(found):
-            path.chmod(mode)
+        Raises:
+            ClawverError: It cannot be used or made.
+            OSError: Its folder cannot be written.
+        """
 
-    def _make_sure_of_file(self) -> None:
-        was_made = _stands(
-            self._marker
-        )  # asked first: whoever makes the file makes its marker last
-        if _stands(self.path):
-            return
-        if was_made or self._checked:
-            raise SetupError(
-                f"The file of {self._name} is gone: {self.path}.",
-                next_step="A person must put it back from a backup. To begin a new one knowingly, "
-                f"without its history, delete {self._marker} too.",
-            )
-        with made_whole(self.path) as draft, closing(self._open(draft)) as connection:
-            connection.execute(f"PRAGMA application_id = {self._schema.application_id}")
-            self._migrate(connection)
+    def rewrite(self) -> None:
+        """Leave nothing of what was deleted, where this program writes the disk itself.
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
+        Raises:
+            ClawverError: It cannot be used. It is as it was.
+        """
+
+
+def insert(connection: Connection, table: str, rows: Sequence[Sequence[Value]]) -> None:
+    """Add rows to a table, in one statement: each takes a database on another machine as long.
+
+    Args:
+        connection: A transaction.
+        table: The name of the table, which is ours.
+        rows: Values for all columns; there may be none.
+    """
+    if rows:
+        each = f"({', '.join('?' * len(rows[0]))})"
+        connection.execute(
+            f"INSERT INTO {table} VALUES {', '.join([each] * len(rows))}",  # noqa: S608  # a name of ours
+            [value for row in rows for value in row],
         )
-        try:
-            connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = DELETE", "synchronous = EXTRA", "foreign_keys = ON"):
-                connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    def _check_content(self, connection: sqlite3.Connection) -> None:
-        (kind,) = connection.execute("PRAGMA application_id").fetchone()
-        if kind != self._schema.application_id or (version := self._version(connection)) < 1:
-            raise sqlite3.DatabaseError("not this kind of file")
-        looks = self._looks()
-        if looks != self._checked:
-            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError("damaged")
-            if not os.path.lexists(self._marker):
-                os.close(os.open(self._marker, os.O_CREAT | os.O_WRONLY, 0o600))
-            self._checked = looks
-        if version < self._schema.version:
-            self._migrate(connection)
-
-    def _looks(self) -> tuple[int, ...]:
-        """What another program changes when it writes the file or puts another in its place."""
-        found = self.path.stat()
-        content = (found.st_size, found.st_mtime_ns) if self._suspicious else ()
-        return found.st_dev, found.st_ino, *content
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        """The version of the file.
-
-        Raises:
-            SetupError: This program is too old for it.
-        """
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > self._schema.version:
-            raise SetupError(
-                f"The file of {self._name} was written by a newer version of clawver-orders.",
-                next_step="A person must update clawver-orders here too.",
-            )
-        return int(version)
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Run what is missing, all of it or nothing."""
-        connection.execute("BEGIN IMMEDIATE")
-        version = self._version(connection)  # another program may have run it meanwhile
-        for step in self._schema.steps[version:]:
-            for statement in _statements(step):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {self._schema.version}")
-        connection.execute("COMMIT")
-
-    def _refuse(self, error: sqlite3.Error) -> NoReturn:
-        code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_CORRUPT) & _PRIMARY
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise UnreachableError(
-                f"Another program holds the file of {self._name}.",
-                next_step="Repeat the call in a minute. If it stays, a person must find the program "
-                f"that has {self.path} open.",
-            ) from error
-        if code == sqlite3.SQLITE_FULL:
-            raise SetupError(
-                f"The disk is full, so {self._name} cannot be written.",
-                next_step=f"A person must make room where {self.path} is.",
-            ) from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise SetupError(
-                f"The file of {self._name} is damaged: {self.path}.",
-                next_step="A person must put it back from a backup; it is never replaced by itself.",
-            ) from error
-        raise SetupError(
-            f"The file of {self._name} cannot be written ({error.sqlite_errorname}).",
-            next_step=f"A person must make {self.path} writable for this user, or make room on its disk.",
-        ) from error
 
 
-def _stands(path: Path) -> bool:
-    """Whether something has this name. Where that cannot be seen, opening it will say why."""
+def check_texts(values: Iterable[object] | Mapping[str, object]) -> None:
+    """Refuse texts with a NUL character, which not every engine can hold.
+
+    Args:
+        values: Those of a statement, in their order or by name.
+
+    Raises:
+        ConstraintError: There is one.
+    """
+    each = values.values() if isinstance(values, Mapping) else values
+    if any(isinstance(value, str) and "\0" in value for value in each):
+        raise ConstraintError("a text holds a NUL character")
+
+
+async def off_thread(work: Callable[[], T]) -> T:
+    """Do what waits for the disk elsewhere than where all other calls run.
+
+    Args:
+        work: Reads or writes a file that money or customers' data depend on.
+
+    Raises:
+        ClawverError: The file cannot be used. Nothing was sent.
+    """
     try:
-        path.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one: `executescript` would commit in between."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+        return await to_thread.run_sync(work)
+    except ClawverError as error:
+        error.begin_with(NOTHING_SENT)
+        raise

@@ -4,8 +4,8 @@ Windows has no owners and modes of this kind, and its profile folders are privat
 kind of a file is looked at.
 """
 
+import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from clawver_orders.errors import SetupError
 
+LEDGER, INBOX, HISTORY = "ledger.", "inbox.", "history."
+"""What the files of a store's refunds, of its events and of its orders begin with."""
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 _OWNER = getattr(os, "geteuid", None)
@@ -34,6 +36,20 @@ def make_private(folder: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
+def try_writing(folder: Path) -> None:
+    """Write a little into a folder, down to the disk, and leave nothing of it.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    import tempfile  # takes a while, and a server that starts needs none
+
+    make_private(folder)
+    with tempfile.TemporaryFile(buffering=0, dir=folder) as probe:
+        probe.write(b"writable")
+        os.fsync(probe.fileno())
+
+
 def is_safe(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     """Whether nobody but this user may write a file or folder, and it is what it should be.
 
@@ -43,6 +59,25 @@ def is_safe(found: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
     """
     closed = _OWNER is None or (found.st_uid == _OWNER() and not found.st_mode & _OTHERS_WRITE)
     return is_kind(found.st_mode) and closed
+
+
+def remedy(path: Path, found: os.stat_result, mode: int) -> str:
+    """What a person types so that a file or folder is this user's alone.
+
+    Args:
+        path: The file or folder.
+        found: What `lstat` says of it.
+        mode: The mode it should have.
+    """
+    elsewhere = "If that changes nothing, set CLAWVER_STATE_DIR to a folder on a local disk."
+    if _OWNER is not None and found.st_uid != _OWNER():
+        whole = next((each.parent for each in path.parents if each.name == "stores"), path)
+        sudo = "sudo " if _OWNER() else ""
+        return (
+            f"{sudo}chown -R {_OWNER()} '{whole}'. Or start the server as the user that owns it. "
+            f"{elsewhere}"
+        )
+    return f"chmod {mode:o} '{path}'. {elsewhere}"
 
 
 def is_open_to_others(found: os.stat_result) -> bool:
@@ -140,23 +175,44 @@ def _roots() -> frozenset[int]:
     return frozenset({0, nobody})
 
 
+_NO_HARD_LINKS = {
+    errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM,
+}  # fmt: skip
+"""What a file system without hard links answers, always: in other trouble another process's link may work."""
+
+
 @contextmanager
 def made_whole(path: Path) -> Iterator[Path]:
-    """Make a private file under another name, and link it into place once it is whole.
+    """Make a private file under another name, and put it into place once it is whole.
 
     So nobody ever reads half of it. Where another process was faster, its file stays: it is as good.
+    A hard link puts it there; where the file system has none, as exFAT and some mounts, a lock keeps
+    two processes apart.
 
     Yields:
         The empty file to fill.
     """
-    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    draft = _new_draft(path)
     try:
         yield draft
-        with suppress(FileExistsError):
+        try:
             os.link(draft, path)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            _move_once(draft, path)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+
+
+def _move_once(draft: Path, path: Path) -> None:
+    from filelock import FileLock  # 40 ms that hardly anybody has to wait for
+
+    with FileLock(path.with_suffix(".making"), mode=0o600, fallback_to_soft=False):
+        if not os.path.lexists(path):
+            draft.replace(path)
 
 
 def kept_once(path: Path, content: bytes) -> bytes:
@@ -181,8 +237,7 @@ def replace_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: It cannot be made.
     """
-    draft = path.with_suffix(f".{secrets.token_hex(4)}.draft")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    draft = _new_draft(path)
     try:
         _write(draft, content)
         draft.replace(path)
@@ -190,8 +245,12 @@ def replace_private(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, most_bytes: int = _MOST_BYTES) -> bytes:
     """What a small private file holds.
+
+    Args:
+        path: The file.
+        most_bytes: How much of it is read.
 
     Raises:
         OSError: It cannot be read, or others could have read it or put it there.
@@ -201,7 +260,26 @@ def read_private(path: Path) -> bytes:
         found = os.fstat(descriptor)
         if not is_safe(found, stat.S_ISREG) or is_open_to_others(found):
             raise PermissionError(_NOT_OURS)
-        return file.read(_MOST_BYTES)
+        return file.read(most_bytes)
+
+
+def may_hold(folder: Path, beginning: str) -> bool:
+    """Whether a folder, or one right in it, may have a file whose name begins so."""
+    try:
+        inside = [each for each in folder.iterdir() if each.is_dir()]
+        names = [file.name for each in (folder, *inside) for file in each.iterdir()]
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # opening it will say why it cannot be seen
+    return any(name.startswith(beginning) for name in names)
+
+
+def _new_draft(path: Path) -> Path:
+    """An empty private file beside another one."""
+    draft = path.with_suffix(f".{os.urandom(4).hex()}.draft")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return draft
 
 
 def _write(draft: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ later call has to ask for it, and a key that is replaced forgets nothing. Below 
 address (`Settings.origin_dir`):
 
     keys/<fingerprint of a key>/store.json   the store that the key opens
+    aliases/<alias>.json                     the store that a name in the file of stores means
     live-<store id>/                         refunds, events and locks of a store
     test-<store id>/                         the same of its test keys
     owner.json                               whose is what lies beside it
@@ -13,30 +14,34 @@ Earlier versions kept one ledger for all stores of an address, in that folder it
 it is, so that a server of such a version that still runs goes on with the same refunds and locks, and
 becomes that of the first store that is seen. Who that was is decided once, in one step, before the
 first note of a store; a test key decides nothing.
+
+Where several machines share a database, the notes of keys and aliases are rows there: a key that was
+found to open another store than before is refused on all of them. What lies in folders is decided on
+each machine alone.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from clawver_orders.errors import NOTHING_SENT, SetupError
 from clawver_orders.settings import Settings
-from clawver_orders.storage.folders import (
-    kept_once,
-    make_private,
-    read_private,
-    replace_private,
+from clawver_orders.storage import folders
+from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.folders import kept_once, make_private
+from clawver_orders.storage.notes import (
+    OWNER_FILE,
+    FileNotes,
+    Notes,
+    OpensAnotherError,
+    Owner,
+    RowNotes,
+    StoreNote,
+    as_bytes,
+    trouble,
 )
-from clawver_orders.text import clean, is_id, quoted
-
-NOTE_FILE = "store.json"
-OWNER_FILE = "owner.json"
+from clawver_orders.text import quoted
 
 
 @dataclass(frozen=True)
@@ -50,28 +55,8 @@ class Scope:
     store_id: str = ""
     """Nothing for the sandbox within this process."""
     name: str = ""
-
-
-def _store_id(text: str) -> str:
-    if text and not is_id(text):
-        raise ValueError("not an id")
-    return text
-
-
-class _Note(BaseModel):
-    """The store that a key opens."""
-
-    model_config = ConfigDict(frozen=True)
-
-    store_id: Annotated[str, AfterValidator(_store_id)]
-    name: Annotated[str, AfterValidator(lambda name: clean(name, 200))]
-    is_test: bool
-
-
-class _Owner(BaseModel):
-    """Whose is what lies in the folder of the address: a store's; nobody's where there was nothing."""
-
-    store_id: Annotated[str, AfterValidator(_store_id)]
+    schema: str = ""
+    """The name of its schema, where a database keeps what is kept of it."""
 
 
 def known(settings: Settings) -> Scope | None:
@@ -85,13 +70,15 @@ def known(settings: Settings) -> Scope | None:
     if settings.sandbox:
         return Scope(settings.origin_dir, "the sandbox")
     if settings.api_key is None:
-        return _only(settings)
-    path = settings.key_dir / NOTE_FILE
-    with _trouble(path):
-        try:
-            found = _read(path)
-        except FileNotFoundError:
-            return None
+        return _only(settings, _notes(settings).every())
+    notes = _notes(settings)
+    try:
+        found = notes.of_key()
+    except OpensAnotherError:
+        raise _opens_another(settings, notes) from None
+    if found is None:
+        return None
+    _check_alias(settings, notes, found.store_id)
     return _scope(settings, found)
 
 
@@ -106,45 +93,67 @@ def note(settings: Settings, store_id: str, name: str) -> Scope:
     Raises:
         SetupError: It was noted as another store's key; or the note cannot be made or used.
     """
-    path = settings.key_dir / NOTE_FILE
-    new = _Note(store_id=store_id, name=name, is_test=settings.is_test_key)
+    new = StoreNote(store_id=store_id, name=name, is_test=settings.is_test_key)
     if not new.is_test:
         _owner(settings, store_id)  # decided before anything can rest on it
+    notes = _notes(settings)
+    try:
+        notes.keep(new)
+    except OpensAnotherError:
+        raise _opens_another(settings, notes) from None
+    _check_alias(settings, notes, store_id)
+    return _scope(settings, new)
 
-    with _trouble(path):
-        found = _Note.model_validate_json(kept_once(path, _as_bytes(new)))
-        if found.store_id == store_id and found.name != new.name:
-            replace_private(path, _as_bytes(new))
-            found = new
-    if found.store_id != store_id:
+
+def _notes(settings: Settings) -> Notes:
+    """The notes of this address."""
+    schema = schema_of(settings, "address", "")
+    steps = "clawver_orders.storage.notes_postgres:STEPS"
+    database = tables_of(settings, schema, "notes", steps, "the list of stores")
+    return FileNotes(settings) if database is None else RowNotes(settings, database, schema)
+
+
+def _opens_another(settings: Settings, notes: Notes) -> SetupError:
+    return SetupError(
+        "this key opens another store than the one that was noted for it.",
+        fact=NOTHING_SENT,
+        next_step=f"A person must find out which store {settings.key_name} belongs to. If it is another one "
+        f"now, {notes.to_forget_key}.",
+    )
+
+
+def _check_alias(settings: Settings, notes: Notes, store_id: str) -> None:
+    """Where several stores have names, hold the key's store against the one that its name meant before.
+
+    Raises:
+        SetupError: It is another one, or the store of another name; or the note cannot be used.
+    """
+    if not settings.store:
+        return
+    meant, other = notes.of_alias(store_id)
+    if meant != store_id:
         raise SetupError(
-            "this key opens another store than the one that was noted for it.",
+            f"the key of the store {settings.store} opens another store than before.",
             fact=NOTHING_SENT,
-            next_step="A person must find out which store CLAW_API_KEY belongs to. If it is another one now, "
-            f"delete {path}.",
+            next_step=f"A person must correct {settings.key_name}. If {settings.store} is to be another store from "
+            f"now on, {notes.to_forget_alias}.",
         )
-    return _scope(settings, found)
+    if other:
+        raise SetupError(
+            f"{settings.store} and {other} are one store, so its limits would not hold.",
+            fact=NOTHING_SENT,
+            next_step="A person must correct the key of one of them, or remove one from the file in "
+            f"CLAWVER_STORES and {notes.to_forget_other(other)}.",
+        )
 
 
 def may_hold(settings: Settings, beginning: str) -> bool:
     """Whether any store of this address may have a file whose name begins so."""
-    folder = settings.origin_dir
-    try:
-        inside = [each for each in folder.iterdir() if each.is_dir()]
-        names = [file.name for each in (folder, *inside) for file in each.iterdir()]
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # whoever opens it will hear why it cannot be seen
-    return any(name.startswith(beginning) for name in names)
+    return folders.may_hold(settings.origin_dir, beginning)
 
 
-def _only(settings: Settings) -> Scope:
-    scopes = {}
-    for path in settings.origin_dir.glob(f"keys/*/{NOTE_FILE}"):
-        with _trouble(path):
-            scope = _scope(settings, _read(path))
-        scopes[scope.folder] = scope
+def _only(settings: Settings, notes: Iterable[StoreNote]) -> Scope:
+    scopes = {scope.folder: scope for scope in (_scope(settings, each) for each in notes)}
     if len(scopes) != 1:
         which = "several stores are" if scopes else "no store is"
         raise SetupError(
@@ -156,15 +165,34 @@ def _only(settings: Settings) -> Scope:
     return next(iter(scopes.values()))
 
 
-def _scope(settings: Settings, found: _Note) -> Scope:
+def _scope(settings: Settings, found: StoreNote) -> Scope:
     folder = settings.origin_dir
     if found.is_test or _owner(settings, found.store_id) != found.store_id:
         folder /= _folder_name(found.store_id, is_test=found.is_test)
-    called = f"{quoted(found.name)} ({found.store_id})" if found.name else found.store_id
+    name = settings.store_name or found.name
+    called = f"{quoted(name)} ({found.store_id})" if name else found.store_id
     at = f" at {settings.place}" if settings.place else ""
     return Scope(
-        folder, f"{called}{at}{', test key' if found.is_test else ''}", found.store_id, found.name
+        folder,
+        f"{called}{at}{', test key' if found.is_test else ''}",
+        found.store_id,
+        name,
+        schema_of(settings, "test" if found.is_test else "live", found.store_id),
     )
+
+
+def schema_of(settings: Settings, kind: str, whose: str) -> str:
+    """The name of a schema in the database.
+
+    PostgreSQL takes names of up to 63 bytes, and the stores of two addresses may share a database.
+
+    Args:
+        settings: With the address of the store.
+        kind: What it is of, such as `live`.
+        whose: The id of the store, or what else tells it from others.
+    """
+    all_of_it = "\0".join((settings.origin_dir.name, kind, whose))
+    return f"clawver_{kind}_{whose[:30]}_{hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"
 
 
 def _folder_name(store_id: str, *, is_test: bool) -> str:
@@ -181,35 +209,8 @@ def _owner(settings: Settings, store_id: str) -> str:
     folder = settings.origin_dir
     path = folder / OWNER_FILE
 
-    with _trouble(path):
+    with trouble(path):
         make_private(folder)
         there = any(each.name.startswith(("ledger.", "inbox.")) for each in folder.iterdir())
-        first = _Owner(store_id=store_id if there else "")
-        return _Owner.model_validate_json(kept_once(path, _as_bytes(first))).store_id
-
-
-def _as_bytes(value: BaseModel) -> bytes:
-    return json.dumps(value.model_dump()).encode()
-
-
-def _read(path: Path) -> _Note:
-    return _Note.model_validate_json(read_private(path))
-
-
-@contextmanager
-def _trouble(path: Path) -> Iterator[None]:
-    """Say what is wrong with a note, and what helps."""
-    try:
-        yield
-    except (OSError, ValidationError) as error:
-        again = (
-            "delete it: the store is asked again"
-            if path.name == NOTE_FILE
-            else "put it back from a backup"
-        )
-        raise SetupError(
-            f"the note of which store this is cannot be used ({type(error).__name__}): {path}.",
-            fact=NOTHING_SENT,
-            next_step=f"A person must make {path.parent} readable and writable for this user alone. If the "
-            f"note is damaged, {again}.",
-        ) from None  # the cause repeats what is in there
+        first = Owner(store_id=store_id if there else "")
+        return Owner.model_validate_json(kept_once(path, as_bytes(first))).store_id

@@ -1,19 +1,19 @@
 """What an agent gets: what all answers have in common.
 
-Money stands in cents and in words, times in UTC. Texts that customers or products brought
-along stand in fields of their own and never in our sentences. What is not known is left out.
+An amount of money is one text such as `$24.99`, a time one text that says how long ago it was.
+Whole cents stand beside an amount only where a tool takes them. Texts that customers or products
+brought along stand in fields of their own and never in our sentences. What is not known, or
+empty, is left out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from clawver_orders.clawver.models import Order
 from clawver_orders.money import USD, display
@@ -23,6 +23,8 @@ from clawver_orders.refunds.records import Wish
 TRACKING_IS_HIDDEN = (
     "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
 )
+LINES_SHOWN = 20
+"""The most lines of an order or a receipt that an answer has."""
 LEDGER_UNREADABLE = (
     "Whether a refund is under way is not known, because the refund ledger cannot be read now: ask a person to "
     "run clawver-orders doctor before anything about money."
@@ -31,21 +33,17 @@ LEDGER_UNREADABLE = (
 
 @dataclass(frozen=True)
 class InWords:
-    """Has a value said a second time, in words: in a field of its own, right behind the value's.
+    """Has a value sent as a text.
 
     Args:
-        ending: What the name of the value's field may end in.
-        instead: What the name of the other field has in its place.
-        say: Takes the value, the time of the answer and the currency of its amounts, and gives the words.
+        say: Takes the value, the time of the answer and the currency of its amounts, and gives the text.
     """
 
-    ending: str
-    instead: str
     say: Callable[[Any, datetime, str], str]
 
 
 class Part(BaseModel):
-    """A piece of an answer. What is None is left out of what is sent."""
+    """A piece of an answer. What is None is left out of what is sent, and so is what may be empty and is."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,37 +58,24 @@ class Part(BaseModel):
         currency = getattr(self, "currency", None) or currency
         result: dict[str, Any] = {}
         for name, value in self:
-            if value is not None:
-                result[name] = _plain(value, now, currency)
-                if name in words:
-                    other, about = words[name]
-                    result[other] = about.say(value, now, currency)
+            if value is None or (value in ("", []) and not _is_always_sent(type(self), name)):
+                continue
+            about = words.get(name)
+            result[name] = (
+                about.say(value, now, currency) if about else _plain(value, now, currency)
+            )
         return result
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """With the words right behind each value that has some, and needed where the value is."""
-        reference = handler(core)
-        schema = handler.resolve_ref_schema(reference)
-        words = {name: (name, other) for name, (other, _) in _words_of(cls).items()}
-
-        def with_words(names: Iterable[str]) -> list[str]:
-            return [each for name in names for each in words.get(name, (name,))]
-
-        fields = schema["properties"]
-        schema["properties"] = {n: fields.get(n, {"type": "string"}) for n in with_words(fields)}
-        if "required" in schema:
-            schema["required"] = with_words(schema["required"])
-        return reference
 
 
 class Answer(Part):
     """A whole answer."""
 
-    next_step: str
+    next_step: str = ""
     sandbox: str | None = Field(None, description="Present when no real money moves.")
+
+
+def _is_always_sent(kind: type[Part], name: str) -> bool:
+    return kind.model_fields[name].is_required()
 
 
 def _plain(value: object, now: datetime, currency: str) -> object:
@@ -98,24 +83,24 @@ def _plain(value: object, now: datetime, currency: str) -> object:
         return value.said(now, currency)
     if isinstance(value, list):
         return [_plain(each, now, currency) for each in value]
-    return in_utc(value) if isinstance(value, datetime) else value
+    return value
 
 
 @cache
-def _words_of(kind: type[Part]) -> dict[str, tuple[str, InWords]]:
-    """The fields whose values are said in words too: the name of the other field, and how."""
+def _words_of(kind: type[Part]) -> dict[str, InWords]:
+    """The fields whose values are sent in words, and how."""
     found = {}
     for name, field in kind.model_fields.items():
         inside = (getattr(each, "__metadata__", ()) for each in get_args(field.annotation))
         for about in chain(field.metadata, *inside):
             if isinstance(about, InWords):
-                found[name] = (name.removesuffix(about.ending) + about.instead, about)
+                found[name] = about
     return found
 
 
 def in_utc(moment: datetime) -> str:
-    """A time as Clawver writes it, to the second."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time in UTC, to the minute."""
+    return moment.strftime("%Y-%m-%dT%H:%MZ")
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -128,16 +113,47 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
 
 
-MoneyInCents = Annotated[
-    int, InWords("_in_cents", "", lambda cents, _, currency: display(cents, currency))
-]
-"""An amount of money: `x_in_cents`, and `x` behind it, in the `currency` of the part or of what it is in."""
-Past = Annotated[
-    datetime,
-    WithJsonSchema({"type": "string"}),
-    InWords("_at", "_ago", lambda moment, now, _: ago(moment, now)),
-]
-"""A time that has passed, in UTC: `x_at`, and `x_ago` behind it."""
+def past(moment: datetime, now: datetime) -> str:
+    """A time that has passed, as answers give it: when it was, and how long ago."""
+    return f"{in_utc(moment)}, {ago(moment, now)}"
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+Money = Annotated[int, _TEXT, InWords(lambda cents, _, currency: display(cents, currency))]
+"""An amount of money in cents, sent as `$24.99`, in the `currency` of the part or of what it is in."""
+Past = Annotated[datetime, _TEXT, InWords(lambda moment, now, _: past(moment, now))]
+"""A time that has passed, sent as `2026-11-24T09:30Z, 3 hours ago`."""
+
+
+Row = TypeVar("Row", bound=Part)
+
+
+class Table(NamedTuple, Generic[Row]):
+    """Rows as answers have them: the names of the columns once, since a list is mostly names otherwise."""
+
+    columns: list[str]
+    cells: list[list[str]]
+    in_all_rows: Row | None
+    """What is the same in all rows; None where nothing is."""
+
+
+def table(rows: Sequence[Row]) -> Table[Row]:
+    """Rows without the columns that are empty in all of them, and with what is the same in all said once.
+
+    Args:
+        rows: Parts of one kind, all of whose fields are texts with an empty default; the first one is
+            never empty, and always a column.
+    """
+    if not rows:
+        return Table([], [], None)
+    named = {name: [str(getattr(row, name)) for row in rows] for name in type(rows[0]).model_fields}
+    filled = {name: cells for name, cells in named.items() if any(cells)}
+    first, *others = filled
+    alike = [name for name in others if len(rows) > 1 and len(set(filled[name])) == 1]
+    same = {name: filled[name][0] for name in alike}
+    columns = [first, *(name for name in others if name not in same)]
+    cells = [list(row) for row in zip(*(filled[name] for name in columns), strict=True)]
+    return Table(columns, cells, type(rows[0])(**same) if same else None)
 
 
 class Tracking(Part):
@@ -159,15 +175,40 @@ def tracking(order: Order, masking: Masking) -> Tracking | None:
     )
 
 
-def in_one_line(order: Order) -> str:
-    """At most two items of an order, each in a few words, and how many more there are."""
+def parcel(order: Order, masking: Masking) -> str:
+    """Where the parcel of an order is, in a row: carrier and number, or the address where there is no number."""
+    found = order.tracking_number or order.tracking_url
+    return " ".join(filter(None, (order.carrier, masking.detail(found))))
+
+
+def in_one_line(order: Order, most: int = 2) -> str:
+    """The items of an order, each in a few words, and how many more there are.
+
+    Args:
+        order: The order.
+        most: How many items are named.
+    """
     items = order.items or ()
     words = []
-    for item in items[:2]:
+    for item in items[:most]:
         name = item.name if len(item.name) <= 40 else item.name[:39] + "…"
         words.append(f"{item.pieces}× {name}" if item.quantity != 1 else name)
     more = len(items) - len(words) + order.unread_items
     return "; ".join([*words, f"{more} more"] if more else words)
+
+
+def and_more(left_out: Sequence[int | None], currency: str = USD) -> str | None:
+    """How many lines an answer leaves out, and what they come to; None where it has all of them.
+
+    Args:
+        left_out: The amount of each, in the smallest unit of the currency; None where it isn't known.
+        currency: That of the amounts.
+    """
+    if not left_out:
+        return None
+    known = [amount for amount in left_out if amount is not None]
+    together = f", {display(sum(known), currency)} together" if len(known) == len(left_out) else ""
+    return f"{len(left_out)} more{together}"
 
 
 def unless_usd(currency: str | None) -> str | None:
@@ -193,8 +234,8 @@ def among_readable(order: Order) -> str:
 
 
 def look_first(opened: Wish) -> str:
-    """What comes before anything about money on an order with a refund that is not settled."""
+    """What comes before anything about money on an order with a refund whose outcome isn't known."""
     return (
-        f"A refund of {display(opened.amount_in_cents)} on this order is not settled yet: call check_refund with "
-        f"refund_id {opened.refund_id} before anything about its money."
+        f"The outcome of a refund of {display(opened.amount_in_cents)} on this order is not known yet: call "
+        f"check_refund with refund_id {opened.refund_id} before you do or promise anything about its money."
     )

@@ -7,15 +7,20 @@ words. Schemas are flat for whoever reads them: no references, no unions, no tit
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Concatenate, get_type_hints
+from pkgutil import resolve_name
+from typing import Any, Concatenate, Literal, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from clawver_orders.caller import Caller
 from clawver_orders.errors import InvalidRequestError
+from clawver_orders.problems import problems_of, what_is_wrong
 from clawver_orders.services import Services
+from clawver_orders.settings import Toolset
+from clawver_orders.time_limit import call_limit
 from clawver_orders.tools.answers import Answer
 
 _OURS = frozenset({"services", "caller"})
@@ -37,23 +42,37 @@ class Tool:
     """A tool: a plain async function with what hosts need to know about it.
 
     Args:
-        run: Takes `services` first, `caller` where it may have to ask a person, then the tool's
-            arguments, and gives an `Answer`.
+        function: The module and the function in it, such as `orders:get_order`.
         title: Its name for people.
         hints: What it does to the store.
         example: A good call, on the sandbox store where it names anything of a store.
+        toolset: Which tools it is offered with.
+        always: Whether it is offered whatever toolsets are chosen: it is on the project's card, or
+            makes safe what is.
+        for_all: Whether one call may be for all stores, where there are several.
     """
 
-    # Arguments come from outside: `check` holds them against the signature, mypy cannot.
-    run: Callable[Concatenate[Services, ...], Awaitable[Answer]]
+    function: str
     title: str
     hints: Hints
     example: dict[str, Any]
+    toolset: Toolset = "orders"
+    always: bool = False
+    for_all: bool = False
 
     @property
     def name(self) -> str:
         """The name that hosts call."""
-        return self.run.__name__
+        return self.function.partition(":")[2]
+
+    # Arguments come from outside: `check` holds them against the signature, mypy cannot.
+    @cached_property
+    def run(self) -> Callable[Concatenate[Services, ...], Awaitable[Answer]]:
+        """The function: `services` first, `caller` where it may have to ask a person, then the tool's arguments."""
+        found: Callable[Concatenate[Services, ...], Awaitable[Answer]] = resolve_name(
+            f"{__package__}.{self.function}"
+        )
+        return found
 
     @property
     def description(self) -> str:
@@ -74,7 +93,7 @@ class Tool:
         )  # fmt: skip
         return (
             f"{self.name} failed because of a defect in this server.{unsure} Tell a person; details "
-            "stand in the server's log."
+            "are in the server's log."
         )
 
     @cached_property
@@ -94,22 +113,30 @@ class Tool:
         kind: type[Answer] = get_type_hints(self.run)["return"]
         return kind
 
+    @property
+    def tells_outcome(self) -> bool:
+        """Whether its answer has a status of ours: an order's is Clawver's word, and may be any."""
+        status = self.answer.model_fields.get("status")
+        return status is not None and get_origin(status.annotation) is Literal
+
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments."""
-        return (
-            {"type": "object"}
-            | flat(self.arguments.model_json_schema())
-            | {"additionalProperties": False}
-        )
+        schema = flat(self.arguments.model_json_schema())
+        for name, about in schema["properties"].items():
+            if name not in schema.get("required", ()):
+                about["nullable"] = True  # smolagents refuses an optional argument without it
+                if not about.get("default"):
+                    about.pop("default", None)  # nothing is what leaving it out means anyway
+        return {"type": "object"} | schema | {"additionalProperties": False}
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         """The JSON schema of the answer."""
-        return flat(self.answer.model_json_schema(mode="serialization"))
+        return flat(self.answer.model_json_schema(mode="serialization"), defaults=False)
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the tool takes them. An explicit null counts as not given.
+        """The arguments as the tool takes them. Null and an empty text count as not given where they may be left out.
 
         Raises:
             InvalidRequestError: They do not fit; each problem is named, no value is repeated.
@@ -123,12 +150,15 @@ class Tool:
             )
         try:
             checked = self.arguments.model_validate(
-                {name: value for name, value in given.items() if value is not None}
+                {
+                    name: value
+                    for name, value in given.items()
+                    if value is not None and (value != "" or known[name].is_required())
+                }
             )
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False, include_input=False)
             said = "; ".join(
-                f"{_place(p['loc'])} {_in_words(p['type'], p['msg'])}" for p in problems[:5]
+                f"{_place(p['loc'])} {what_is_wrong(p)}" for p in problems_of(error)[:5]
             )
             raise InvalidRequestError(
                 f"Nothing was done: {said}.",
@@ -152,9 +182,19 @@ class Tool:
         checked = self.check(given)
         if "caller" in inspect.signature(self.run).parameters:
             checked["caller"] = caller
-        answer = await self.run(services, **checked)
-        marked = answer.model_copy(update={"sandbox": services.notice})
-        return marked.said(services.now())
+        with call_limit() if self.hints.read_only else nullcontext():
+            try:
+                answer = await self.run(services, **checked)
+            finally:  # that Clawver knows no such order is read too
+                await services.keep_what_was_read()
+        return in_words(services, answer)
+
+
+def in_words(services: Services, answer: Answer) -> dict[str, Any]:
+    """An answer as plain JSON values, marked where no real money moves, and with the store's name where it has one."""
+    marked = answer.model_copy(update={"sandbox": services.notice})
+    store = services.settings.store_label
+    return ({"store": store} if store else {}) | marked.said(services.now())
 
 
 def as_text(answer: Mapping[str, Any]) -> str:
@@ -162,11 +202,15 @@ def as_text(answer: Mapping[str, Any]) -> str:
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
 
-def flat(schema: dict[str, Any]) -> dict[str, Any]:
+def flat(schema: dict[str, Any], *, defaults: bool = True) -> dict[str, Any]:
     """A schema without references, unions with null, titles and null defaults.
 
     What is None is left out of answers and means "not given" in arguments, so null needs no
     mention. Several hosts cannot read references or unions.
+
+    Args:
+        schema: The schema of a model.
+        defaults: Whether defaults stay: they mean something in arguments, and nothing in answers.
     """
     definitions = schema.get("$defs", {})
 
@@ -187,7 +231,8 @@ def flat(schema: dict[str, Any]) -> dict[str, Any]:
         return {
             key: plain(value, names=key == "properties")
             for key, value in part.items()
-            if key not in {"title", "$defs"} and not (key == "default" and value is None)
+            if key not in {"title", "$defs"}
+            and not (key == "default" and (value is None or not defaults))
         }
 
     result: dict[str, Any] = plain(schema)
@@ -209,24 +254,3 @@ def _objects(schema: Any) -> list[dict[str, Any]]:
 
 def _place(location: tuple[int | str, ...]) -> str:
     return str(location[0]) if location else "the arguments"
-
-
-_WORDS = {
-    "missing": "is required",
-    "int_type": "must be a whole number, not text and not a fraction",
-    "string_type": "must be text",
-    "string_unicode": "has characters that are no text",
-    "list_type": "must be a list",
-}
-
-
-def _in_words(kind: str, message: str) -> str:
-    if kind in _WORDS:
-        return _WORDS[kind]
-    if message.startswith("Value error, "):
-        return message.removeprefix("Value error, ")
-    return (
-        message.replace("Input should", "must")
-        .replace("String should", "must")
-        .replace("List should", "must")
-    )

@@ -4,29 +4,27 @@ from datetime import datetime, timedelta
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from clawver_orders.addresses import is_loopback
 from clawver_orders.clawver.models import Download, Item, Order
 from clawver_orders.errors import InvalidRequestError, RefusedError
 from clawver_orders.services import Services
-from clawver_orders.tools.answers import Answer, InWords, among_readable, in_utc
+from clawver_orders.tools.answers import LINES_SHOWN, Answer, InWords, among_readable, in_utc
 from clawver_orders.tools.arguments import DownloadToken, ItemId, OrderId
 
 
-def in_bytes(size: int) -> str:
-    """A size as a person reads it."""
-    if size < 1000:
-        return f"{size} bytes"
-    amount, unit = float(size), "bytes"
-    for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit is read after the loop
-        amount /= 1000
-        if amount < 999.95:
-            break
-    return f"{amount:.1f} {unit}"
+def _until(moment: datetime, now: datetime) -> str:
+    minutes = round((moment - now) / timedelta(minutes=1))
+    return f"{in_utc(moment)}, in {minutes} minute{'' if minutes == 1 else 's'}"
 
 
-Size = Annotated[int, InWords("_bytes", "", lambda size, *_: in_bytes(size))]
+Future = Annotated[
+    datetime,
+    WithJsonSchema({"type": "string"}),
+    InWords(lambda moment, now, _: _until(moment, now)),
+]
+"""A time to come, sent as `2026-11-24T09:30Z, in 60 minutes`."""
 
 
 class DownloadLink(Answer):
@@ -34,13 +32,14 @@ class DownloadLink(Answer):
 
     order_id: str
     item_id: str
-    product_name: str | None = None
+    name: str | None = None
     download_url: str
-    unexpected_host: bool = Field(description="True when the link leaves Clawver's own domain.")
+    unexpected_host: bool | None = Field(
+        None, description="The link leaves Clawver's own domain: show it to the merchant first."
+    )
     file_name: str | None = None
-    file_size_bytes: Size | None = None
-    expires_in_minutes: int | None = None
-    expires_at: str | None = None
+    file_size_bytes: int | None = None
+    expires_at: Future | None = None
 
     @classmethod
     def of(
@@ -48,7 +47,7 @@ class DownloadLink(Answer):
         link: Download,
         order_id: str,
         item_id: str,
-        product_name: str | None,
+        name: str | None,
         now: datetime,
         *,
         unexpected_host: bool,
@@ -59,15 +58,13 @@ class DownloadLink(Answer):
         return cls(
             order_id=order_id,
             item_id=item_id,
-            product_name=product_name,
+            name=name,
             download_url=link.download_url,
-            unexpected_host=unexpected_host,
+            unexpected_host=unexpected_host or None,
             file_name=link.file_name,
             file_size_bytes=link.file_size_bytes,
-            expires_in_minutes=minutes,
-            expires_at=None if minutes is None else in_utc(now + timedelta(minutes=minutes)),
-            next_step="Give the link to the customer of this order and to nobody else; "
-            "call generate_download_link again when it has expired."
+            expires_at=None if minutes is None else now + timedelta(minutes=minutes),
+            next_step="Give it to the customer of this order and to nobody else."
             + (" It opens while clawver-orders sandbox runs." if sandbox else ""),
         )
 
@@ -75,19 +72,15 @@ class DownloadLink(Answer):
 async def generate_download_link(
     services: Services, order_id: OrderId, item_id: ItemId = "", download_token: DownloadToken = ""
 ) -> DownloadLink:
-    """Get a time-limited link to one digital item of a paid order, for a customer whose link is lost or expired.
+    """Make a link to one digital item of a paid order, for a customer who lost theirs.
 
-    Not for printed items: get_order has their tracking, handle_wrong_size their sizes. An
-    unpaid or fully refunded order is an error: see get_order.
-
-    Give the link to that customer only: it works for whoever holds it until expires_at, and
-    nothing is sent to them. Each call takes two requests and changes nothing in the store.
-
-    item_id can be left out when the order has one digital item. download_token only tests the
-    customer's own link or replaces a missing store key, and needs item_id.
+    It works for whoever holds it until expires_at: give it to that customer only. Nothing is
+    sent or changed. Without item_id, an order with several downloads is an error that lists
+    them. Printed items, unpaid and fully refunded orders are errors. For what was bought use
+    get_order.
     """
     clawver = services.clawver
-    product_name = None
+    name = None
     if download_token:
         if not item_id:
             raise InvalidRequestError(
@@ -96,14 +89,14 @@ async def generate_download_link(
             )
         link = await clawver.customer_download(order_id, item_id, download_token)
     else:
-        item_id, product_name = _to_download(await clawver.order(order_id), item_id)
+        item_id, name = _to_download(await clawver.order(order_id), item_id)
         link = await clawver.download(order_id, item_id)
     host = urlsplit(link.download_url).hostname or ""
     return DownloadLink.of(
         link,
         order_id,
         item_id,
-        product_name,
+        name,
         services.now(),
         sandbox=services.settings.sandbox,
         unexpected_host=not (
@@ -137,11 +130,16 @@ def _to_download(order: Order, item_id: str) -> tuple[str, str]:
     return item.id, item.product_name
 
 
+def _some(ids: list[str]) -> str:
+    more = f" and {len(ids) - LINES_SHOWN} more" if len(ids) > LINES_SHOWN else ""
+    return f"{', '.join(ids[:LINES_SHOWN])}{more}" if ids else "none"
+
+
 def _digital_item(order: Order, item_id: str) -> Item:
     """The item that was named, or the only digital one."""
     items = order.items or ()
     digital = [item for item in items if item.is_digital]
-    ids = ", ".join(item.id for item in digital if item.id) or "none"
+    ids = _some([item.id for item in digital if item.id])
     if item_id:
         named = next((item for item in items if item.id == item_id), None)
         if named is None:

@@ -1,5 +1,6 @@
 """Which events have arrived on this machine."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Self
 
@@ -10,7 +11,8 @@ from clawver_orders.errors import ClawverError, InvalidRequestError
 from clawver_orders.refunds.records import Wish
 from clawver_orders.refunds.reported import CheckedRefund, check_reported
 from clawver_orders.services import INBOX, Services
-from clawver_orders.tools.answers import Answer, MoneyInCents, Part, ago, in_utc
+from clawver_orders.time_limit import while_there_is_time
+from clawver_orders.tools.answers import Answer, Money, Part, in_utc, table
 from clawver_orders.tools.arguments import (
     Before,
     EventFilter,
@@ -19,27 +21,37 @@ from clawver_orders.tools.arguments import (
     Since,
     event_number,
     moment,
+    zone_of,
 )
 from clawver_orders.tools.receiving import (
-    SECRETS_DIFFER,
     ReceivingDetail,
+    lost,
     receiver_status,
-    secrets_differ,
     trouble,
 )
 from clawver_orders.webhooks.inbox import Inbox, Page, Query, Received, ReceiverStatus
 from clawver_orders.webhooks.signature import EVENTS
 
-EVENT_COLUMNS = (
-    "event_id",
-    "event",
-    "order_id",
-    "happened_at",
-    "happened_ago",
-    "received_at",
-    "received_ago",
-)
-"""What stands in a row of events."""
+
+class EventRow(Part):
+    """An event in a list."""
+
+    event_id: str = ""
+    event: str = ""
+    order_id: str = ""
+    happened_at: str = ""
+    received_at: str = ""
+
+    @classmethod
+    def of(cls, found: Received) -> "EventRow":
+        """An event as a row."""
+        return cls(
+            event_id=f"evt_{found.number}",
+            event=found.name,
+            order_id=found.order_id or "",
+            happened_at=in_utc(found.at) if found.at else "",
+            received_at=in_utc(found.received_at),
+        )
 
 
 class LookedDetail(Part):
@@ -47,7 +59,7 @@ class LookedDetail(Part):
 
     refund_id: str
     order_id: str
-    amount_in_cents: MoneyInCents
+    amount: Money
     status: str
 
     @classmethod
@@ -56,7 +68,7 @@ class LookedDetail(Part):
         return cls(
             refund_id=wish.refund_id,
             order_id=wish.order_id,
-            amount_in_cents=wish.amount_in_cents,
+            amount=wish.amount_in_cents,
             status=status,
         )
 
@@ -64,8 +76,11 @@ class LookedDetail(Part):
 class EventList(Answer):
     """Events that were received, newest arrival first."""
 
-    columns: list[str] = Field(description="What stands in each row of events.")
-    events: list[list[str]] = Field(description="One row an event; empty text where not known.")
+    columns: list[str] = Field(description="The columns of each row.")
+    events: list[list[str]]
+    in_all_rows: EventRow | None = Field(None, description="Columns that are the same in all rows.")
+    now: str = Field(description="In UTC, as those of the rows.")
+    time_zone: str | None = None
     complete: bool = Field(description="False when something is known to be missing.")
     why_incomplete: str | None = None
     newest: str | None = Field(
@@ -74,7 +89,7 @@ class EventList(Answer):
     older: str | None = Field(None, description="Pass as before for the next part of this list.")
     receiving: ReceivingDetail
     refunds_checked: list[LookedDetail] = Field(
-        description="Refunds that were unknown here, looked up because an event reports them."
+        [], description="Refunds that were unknown here, looked up because an event reports them."
     )
 
 
@@ -86,21 +101,17 @@ async def list_order_events(
     event: EventFilter = "any",
     limit: EventLimit = 50,
 ) -> EventList:
-    """List the events that Clawver reported to this machine, newest first: orders paid, shipped, refunded, reviews.
+    """List the events that Clawver reported to this machine, newest first.
 
-    Use it to learn what happened since the last look. For how an order stands now use
-    get_order, for all orders list_orders.
-
-    It knows only what arrived while `clawver-orders listen` ran here, for 30 days; when
-    `receiving` says that it does not run, ask a person to start it. Reading takes none of the
-    store's requests, as a rule.
-
-    Filters combine. For what is new, pass the last answer's `newest` as since; for the rest of
-    a list that was cut, pass its `older` as before.
+    Use it for what happened lately; for how an order stands get_order. It keeps 30 days of
+    what came while `clawver-orders listen` ran and misses the rest; if nothing came, see
+    list_webhooks.
     """
     query = Query(
         after=event_number(since) or 0,
-        since=moment(since) if since and event_number(since) is None else None,
+        since=moment(since, services.settings.calendar, services.now())
+        if since and event_number(since) is None
+        else None,
         before=event_number(before),
         order_id=order_id,
         name="" if event == "any" else event,
@@ -116,7 +127,8 @@ async def list_order_events(
         )
     page = await to_thread.run_sync(store.inbox.find, query, now)
     why = await to_thread.run_sync(_why_incomplete, services, store.inbox, query, page, status)
-    try:
+    checked: tuple[CheckedRefund, ...] | None = None
+    with suppress(ClawverError), while_there_is_time():
         checked = await check_reported(
             store.ledger,
             store.inbox,
@@ -124,14 +136,18 @@ async def list_order_events(
                 refund_id
             ),  # the desk is made for the first open one
         )
-    except ClawverError:  # what has arrived can be read all the same
+    if checked is None:  # what has arrived can be read all the same
         checked = ()
         not_looked = "Reported refunds could not be looked up: see clawver-orders doctor."
         why = f"{why} {not_looked}" if why else not_looked
+    listed = table([EventRow.of(found) for found in page.events])
     newest = max([status.last_number, *(found.number for found in page.events)])
     return EventList(
-        columns=list(EVENT_COLUMNS),
-        events=[_row(found, now) for found in page.events],
+        columns=listed.columns,
+        events=listed.cells,
+        in_all_rows=listed.in_all_rows,
+        now=in_utc(now),
+        time_zone=zone_of(services.settings.calendar, since),
         complete=why is None,
         why_incomplete=why,
         newest=f"evt_{newest}" if query.before is None else None,
@@ -143,7 +159,7 @@ async def list_order_events(
 
 
 def _about_money(checked: tuple[CheckedRefund, ...]) -> str:
-    """What comes before anything else: a refund that was waited for is settled."""
+    """What comes before anything else: the outcome of a refund that was waited for."""
     settled = [each.wish.refund_id for each in checked if each.status not in {"unknown", "busy"}]
     if not settled:
         return ""
@@ -177,8 +193,7 @@ def _why_incomplete(
     since = query.since or _arrival(inbox, query.after, services.now())
     if status.started_at and since and since < status.started_at:
         reasons.append("The listener began after that; what was sent while none ran is missed.")
-    if secrets_differ(status):
-        reasons.append(SECRETS_DIFFER)
+    reasons += [lost(status)] if status.lost else []
     if status.started_at is None:
         reasons.append("Nothing has ever listened here, so nothing could arrive.")
     elif not status.is_listening:
@@ -191,15 +206,3 @@ def _arrival(inbox: Inbox, number: int, now: datetime) -> datetime | None:
     query = Query(after=number - 1, before=number + 1, limit=1)
     events = inbox.find(query, now).events if number else ()
     return events[0].received_at if events else None
-
-
-def _row(found: Received, now: datetime) -> list[str]:
-    return [
-        f"evt_{found.number}",
-        found.name,
-        found.order_id or "",
-        in_utc(found.at) if found.at else "",
-        ago(found.at, now) if found.at else "",
-        in_utc(found.received_at),
-        ago(found.received_at, now),
-    ]

@@ -1,11 +1,11 @@
 """The wrong-size playbook as a tool."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
-from clawver_orders.clawver.models import Order, Product
+from clawver_orders.clawver.models import Order, Product, Variant
 from clawver_orders.errors import NotFoundError, RefusedError
 from clawver_orders.money import display
 from clawver_orders.orders.sizes import Choice, ItemSizes, sizes_of
@@ -14,58 +14,45 @@ from clawver_orders.services import Services
 from clawver_orders.tools.answers import (
     LEDGER_UNREADABLE,
     Answer,
-    InWords,
-    MoneyInCents,
+    Money,
     Part,
     among_readable,
+    and_more,
     look_first,
     no_refund_here,
     unless_usd,
 )
 from clawver_orders.tools.arguments import OrderId, WantedSize
 
-NO_EXCHANGE = (
-    "Clawver has no call that exchanges an item or creates an order for a customer: a replacement "
-    "is a new checkout by the customer."
-)
 PRODUCTS_READ = 10
 """The most products that are looked up for one order."""
-
-
-def _more_or_less(difference: int, _: datetime, currency: str) -> str:
-    if difference == 0:
-        return "same price"
-    return f"{display(abs(difference), currency)} {'more' if difference > 0 else 'less'}"
-
-
-Difference = Annotated[int, InWords("_in_cents", "", _more_or_less)]
-
-
-class SizeChoice(Part):
-    """One size of a product."""
-
-    variant_id: str | None = None
-    variant_name: str
-    size: str
-    price_in_cents: MoneyInCents | None = None
-    difference_in_cents: Difference | None = Field(None, description="Against the ordered one.")
+ITEMS_SHOWN = 10
+"""The most items of one order that are compared with their products."""
+CHOICES_SHOWN = 20
+"""The most sizes of one product in each list of an answer."""
+COLUMNS = ("variant", "price", "difference_each")
+"""What a row says about a size."""
+NO_EXCHANGE = "Another size is a new order by the customer."
 
 
 class ItemSizesDetail(Part):
     """A printed item, the size that was ordered, and the others."""
 
-    item_id: str | None = None
-    product_name: str
-    quantity: int | None = None
-    ordered_variant_id: str | None = None
-    ordered_variant_name: str | None = None
-    ordered_size: str | None = None
-    in_stock: list[SizeChoice]
-    out_of_stock: list[SizeChoice]
-    stock_unknown: list[SizeChoice]
-    wanted: SizeChoice | None = None
-    wanted_available: Literal["in_stock", "out_of_stock", "not_known", "no_such_size", "not_asked"]
-    total_in_cents: MoneyInCents | None = None
+    name: str
+    quantity: str | None = Field(None, description="Missing for one piece.")
+    ordered: str = ""
+    total: Money | None = None
+    total_in_cents: int | None = None
+    wanted_available: Literal["in_stock", "out_of_stock", "not_known", "not_found"] | None = None
+    wanted: list[str] = Field([])
+    comes_in: list[str] = Field([])
+    in_stock: list[list[str]] = Field([], description="Of the same make: only the size differs.")
+    out_of_stock: list[str] = Field([])
+    stock_unknown: list[list[str]] = Field([])
+    other_makes_in_stock: list[list[str]] = Field(
+        [], description="Other colours or materials; of wanted_size alone, where that was given."
+    )
+    choices_left_out: int | None = Field(None, description="Others that are in no list here.")
 
 
 class WrongSize(Answer):
@@ -73,24 +60,22 @@ class WrongSize(Answer):
 
     order_id: str
     currency: str | None = None
+    columns: list[str] = Field(description="The columns of a row; the difference is for one piece.")
     items: list[ItemSizesDetail]
-    refundable_in_cents: MoneyInCents | None = None
-    exchange: str
-    steps: list[str]
+    more_items: str | None = Field(None, description="How many are left out, and their sum.")
+    refundable: Money | None = None
+    refundable_in_cents: int | None = None
 
 
 async def handle_wrong_size(
     services: Services, order_id: OrderId, wanted_size: WantedSize = ""
 ) -> WrongSize:
-    """Show what can be done when a printed item came in the wrong size: the sizes in stock with price differences, what can be refunded, and the steps open to the merchant.
+    """Show which sizes of an order's printed items can be had now, with price differences, and what can be refunded.
 
-    Use it before promising a customer anything; get_order has no stock. It changes and reserves
-    nothing. Clawver cannot exchange an item: a replacement is a new checkout by the customer,
-    and money back is refund_order, after the merchant's decision.
-
-    With wanted_size (xl is XL) each printed item also says whether that size can be had. Stock
-    is read now: one request a product, for at most 10. An order without printed items is an
-    error.
+    Use it before promising anything: get_order has no stock. With wanted_size it
+    says for each printed item whether that one is in stock. An order without printed items is an
+    error. Clawver cannot exchange: another size is a new order by the customer, and the
+    merchant decides on money.
     """
     order = await services.clawver.order(order_id)
     printed = [item for item in order.items or () if item.is_printed]
@@ -108,109 +93,92 @@ async def handle_wrong_size(
         except NotFoundError:
             continue  # a product may be gone while its orders stay
     money = refundable(order, await services.open_refunds(order_id))
-    items = [_detail(each, wanted_size) for each in sizes_of(order, products, wanted_size)]
+    why_not = no_refund_here(order, services.settings.read_only_because)
+    left = None if why_not else money.in_cents or None
+    sizes = sizes_of(order, products, wanted_size)
     return WrongSize(
         order_id=order_id,
         currency=unless_usd(order.currency),
-        items=items,
-        refundable_in_cents=money.in_cents,
-        exchange=NO_EXCHANGE,
-        steps=_steps(
-            order,
-            items,
-            money,
-            read_only_because=services.settings.read_only_because,
+        columns=list(COLUMNS),
+        items=[_detail(each, order, wanted_size, left) for each in sizes[:ITEMS_SHOWN]],
+        more_items=and_more(
+            [each.item.total_in_cents for each in sizes[ITEMS_SHOWN:]], order.currency
         ),
-        next_step="Take the steps in order; the merchant decides about money before any of it moves.",
+        refundable=money.in_cents,
+        refundable_in_cents=left,
+        next_step=_next_step(money, why_not),
     )
 
 
-def _detail(sizes: ItemSizes, wanted_size: str) -> ItemSizesDetail:
-    ordered = sizes.ordered
+def _detail(
+    sizes: ItemSizes, order: Order, wanted_size: str, left_in_cents: int | None
+) -> ItemSizesDetail:
+    def rows(choices: Sequence[Choice]) -> list[list[str]]:
+        return [_row(each, order.currency) for each in choices[:CHOICES_SHOWN]]
+
+    item, ordered = sizes.item, sizes.ordered
+    total = item.total_in_cents
+    lists = (sizes.in_stock, sizes.out_of_stock, sizes.unknown_stock, sizes.other_makes)
+    is_part = left_in_cents is not None and total != left_in_cents
     return ItemSizesDetail(
-        item_id=sizes.item.id,
-        product_name=sizes.item.name,
-        quantity=sizes.item.quantity,
-        ordered_variant_id=sizes.item.variant_id,
-        ordered_variant_name=sizes.item.variant_name or (ordered.name if ordered else None),
-        ordered_size=ordered.size if ordered else None,
-        in_stock=[_choice(each) for each in sizes.in_stock],
-        out_of_stock=[_choice(each) for each in sizes.out_of_stock],
-        stock_unknown=[_choice(each) for each in sizes.unknown_stock],
-        wanted=_choice(sizes.wanted) if sizes.wanted else None,
-        wanted_available=_availability(sizes, wanted_size),
-        total_in_cents=sizes.item.total_in_cents,
+        name=item.name,
+        quantity=item.pieces if item.quantity != 1 else None,
+        ordered=item.variant_name or (_name(ordered) if ordered else ""),
+        total=total,
+        total_in_cents=total if is_part else None,
+        wanted_available=_availability(sizes) if wanted_size else None,
+        wanted=_row(sizes.wanted, order.currency) if sizes.wanted else [],
+        comes_in=list(sizes.comes_in[:CHOICES_SHOWN]) if wanted_size and not sizes.wanted else [],
+        in_stock=rows(sizes.in_stock),
+        out_of_stock=[_name(each.variant) for each in sizes.out_of_stock[:CHOICES_SHOWN]],
+        stock_unknown=rows(sizes.unknown_stock),
+        other_makes_in_stock=rows(sizes.other_makes),
+        choices_left_out=sum(max(0, len(each) - CHOICES_SHOWN) for each in lists) or None,
     )
 
 
-def _prices(items: list[ItemSizesDetail], left: int, currency: str) -> str:
-    """What was paid for each item, where the order came to more."""
-    return "".join(
-        f"{display(item.total_in_cents, currency)} was paid for {item.item_id or 'one item'}, "
-        for item in items
-        if item.total_in_cents is not None and 0 < item.total_in_cents < left
-    )
-
-
-def _availability(sizes: ItemSizes, wanted_size: str) -> str:
-    if not wanted_size:
-        return "not_asked"
-    wanted = sizes.wanted
-    if wanted is None:
-        is_known = sizes.ordered or sizes.in_stock or sizes.out_of_stock or sizes.unknown_stock
-        return "no_such_size" if is_known else "not_known"
-    words = {True: "in_stock", False: "out_of_stock", None: "not_known"}
-    return words[wanted.variant.is_available]
-
-
-def _choice(choice: Choice) -> SizeChoice:
-    return SizeChoice(
-        variant_id=choice.variant.id,
-        variant_name=choice.variant.name,
-        size=choice.variant.size,
-        price_in_cents=choice.variant.price_in_cents,
-        difference_in_cents=choice.difference_in_cents,
-    )
-
-
-def _steps(
-    order: Order,
-    items: list[ItemSizesDetail],
-    money: Refundable,
-    *,
-    read_only_because: str,
-) -> list[str]:
-    steps = [
-        "Confirm with the customer which item it is and that ordered_variant_name is what they ordered.",
+def _row(choice: Choice, currency: str) -> list[str]:
+    price, difference = choice.variant.price_in_cents, choice.difference_in_cents
+    return [
+        _name(choice.variant),
+        "not known" if price is None else display(price, currency),
+        "not known" if difference is None else _more_or_less(difference, currency),
     ]
-    if any(item.wanted_available == "not_known" for item in items):
-        steps.append("Whether the wanted size can be had is not known: ask the merchant.")
-    if any(item.wanted_available in {"out_of_stock", "no_such_size"} for item in items):
-        steps.append(
-            "The wanted size cannot be had for every item: offer one from in_stock, or a refund."
-        )
-    steps.append("If the customer wants another size, they place a new order for it in the store.")
-    left = money.in_cents
-    most = display(left or 0, order.currency)
-    why_not = no_refund_here(order, read_only_because)
+
+
+def _more_or_less(difference_in_cents: int, currency: str) -> str:
+    if difference_in_cents == 0:
+        return "same price"
+    more = "more" if difference_in_cents > 0 else "less"
+    return f"{display(abs(difference_in_cents), currency)} {more}"
+
+
+def _name(variant: Variant) -> str:
+    """The name of a variant, with its size where the name does not say it."""
+    parts = [part.strip().casefold() for part in variant.name.split("/")]
+    missing = variant.size and variant.size.casefold() not in parts
+    return " / ".join(filter(None, (variant.name, variant.size if missing else "")))
+
+
+def _availability(sizes: ItemSizes) -> str:
+    if sizes.wanted is None:
+        return "not_found" if sizes.is_known else "not_known"
+    words = {True: "in_stock", False: "out_of_stock", None: "not_known"}
+    return words[sizes.wanted.variant.is_available]
+
+
+def _next_step(money: Refundable, why_not: str) -> str:
     if not money.is_ledger_readable:
-        steps.append(LEDGER_UNREADABLE)
-    elif money.open_refund is not None:
-        steps.append(look_first(money.open_refund))
-    elif left and why_not:
-        steps.append(
-            f"At most {most} of this order can be refunded: ask the merchant, since it cannot be done "
-            f"here ({why_not})."
+        return f"{NO_EXCHANGE} {LEDGER_UNREADABLE}"
+    if money.open_refund is not None:
+        return f"{NO_EXCHANGE} {look_first(money.open_refund)}"
+    if money.in_cents is None:
+        return (
+            f"{NO_EXCHANGE} What can be refunded is not known: Clawver does not list the earlier refunds, or "
+            "does not say what became of one."
         )
-    elif left:
-        steps.append(
-            f"Offer a full or partial refund: {_prices(items, left, order.currency)}at most {most} on this order, "
-            f"with refund_order for order_id {order.id} and amount_in_cents up to {left}, after the merchant's yes."
-        )
-    elif left == 0:
-        steps.append("Nothing can be refunded on this order.")
-    else:
-        steps.append(
-            "What can be refunded is not known: Clawver does not list the earlier refunds, or not what became of one."
-        )
-    return steps
+    if not money.in_cents:
+        return f"{NO_EXCHANGE} Nothing can be refunded on this order."
+    if why_not:
+        return f"{NO_EXCHANGE} Money back cannot be given here ({why_not}): ask the merchant."
+    return f"{NO_EXCHANGE} Money back: refund_order, once the merchant agrees."

@@ -1,30 +1,43 @@
 """Where Clawver sends events: registering, listing and removing webhooks."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
-from clawver_orders.addresses import Address, AddressError, address, is_loopback
-from clawver_orders.caller import BY_PROGRAM, Caller, Question, Reply
+from clawver_orders.addresses import AddressError, address, is_loopback
+from clawver_orders.caller import Caller, Grade
 from clawver_orders.clawver.models import Webhook
-from clawver_orders.errors import (
-    NOTHING_SENT,
-    InvalidRequestError,
-    NotFoundError,
-    RefusedError,
-    SetupError,
-)
+from clawver_orders.errors import NOTHING_SENT
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings
 from clawver_orders.tools.answers import Answer, Part, Past
+from clawver_orders.tools.approving import changed
 from clawver_orders.tools.arguments import WebhookEvents, WebhookId, WebhookUrl
 from clawver_orders.tools.receiving import START, ReceivingDetail, receiver_status, trouble
+from clawver_orders.webhooks.desk import (
+    NOTHING_DONE,
+    TOOL,
+    Changed,
+    checked,
+    command,
+    is_local_store,
+)
 from clawver_orders.webhooks.inbox import ReceiverStatus
 from clawver_orders.webhooks.signature import EVENTS
 
-QUESTION = "register_webhook"
-"""What the question is about, on its way through a host; its number is when it was asked."""
-YES_HOLDS_FOR_SECONDS = 600
+_REGISTERED: dict[str, Literal["registered", "already_registered"]] = {
+    "done": "registered",
+    "needless": "already_registered",
+}
+_ABOUT = {"register": "this address", "delete": "removing this webhook"}
+_WHO: dict[Grade, str] = {
+    "setting": "",
+    "agent": "No person answered the question. ",
+    "chat": "Only a person can approve it. ",
+    "console": "Only a person at the merchant's machine can approve it. ",
+    "pin": "Only the merchant can approve it, with their PIN. It must never be typed in a chat. ",
+}
 
 
 class WebhookDetail(Part):
@@ -40,11 +53,14 @@ class WebhookDetail(Part):
 class WebhookRegistered(Answer):
     """What became of a registration."""
 
-    status: Literal["registered", "already_registered"]
+    status: Literal["registered", "already_registered", "needs_approval"]
     message: str
     webhook: WebhookDetail
     same_url: list[str] = Field(description="Other webhooks with this url.")
     receiving: ReceivingDetail
+    needs: Grade | None = None
+    approve_at: str | None = None
+    decided_by: str | None = None
 
 
 class WebhookList(Answer):
@@ -57,9 +73,12 @@ class WebhookList(Answer):
 class WebhookDeleted(Answer):
     """What became of a removal."""
 
-    status: Literal["deleted", "not_registered"]
+    status: Literal["deleted", "not_registered", "needs_approval"]
     webhook_id: str
     message: str
+    needs: Grade | None = None
+    approve_at: str | None = None
+    decided_by: str | None = None
 
 
 async def register_webhook(
@@ -67,119 +86,34 @@ async def register_webhook(
 ) -> WebhookRegistered:
     """Have Clawver send the store's events to a web address of the merchant, signed with CLAWVER_WEBHOOK_SECRET.
 
-    Use it only when the merchant names the address. To read what happened use
-    list_order_events, to see what is registered list_webhooks. Name only events that are
-    wanted, such as order.paid for sales.
-
-    Events hold order data, so only hosts in CLAWVER_WEBHOOK_HOSTS are accepted; while it is
-    unset, only urls already registered. If a setting is missing, nothing is registered; the
-    error says what a person must set.
-
-    Repeating a call returns the existing webhook. To change events, register the url with the
-    new ones and remove the old webhook with delete_webhook; both send until then.
+    Only when the merchant names the address: events hold order data. A host that
+    CLAWVER_WEBHOOK_HOSTS does not name is an error that says what a person must set. Repeating
+    a call returns the existing webhook. To change events register the url with the new ones,
+    then delete_webhook the old one.
     """
-    to = _checked(url, services.settings)
+    to = checked(url, services.settings)
     wanted: list[str] = [name for name in EVENTS if name in events]
-    if not services.settings.webhook_secret:
-        raise SetupError(
-            "Nothing was registered: CLAWVER_WEBHOOK_SECRET is not set.",
-            next_step="A person must set it, to a secret of 16 characters or more, here and where "
-            "clawver-orders listen runs.",
-        )
-    allowed = services.settings.webhook_hosts
-    if allowed:
-        _check_host(to, allowed)
-    store = await services.store()
-    # Not while others wait: people take their time.
-    is_approved = not caller.can_ask or await _show(services, store.title, caller, to, wanted)
-    async with services.registering:
-        same_url = await _with_url(services, to)
-        found = _with_events(same_url, wanted)
-        if found is None and not is_approved:  # it was there a moment ago
-            raise _nobody_said_yes()
-        hook = found or await services.clawver.register_webhook(
-            to.url, wanted, services.settings.webhook_secret[0].get_secret_value()
-        )
-    others = [other.id for other in same_url if other.id and other.id != hook.id]
+    told = await changed(
+        services, caller, lambda store: store.webhooks.register(to, wanted, caller)
+    )
+    hook = told.hook or Webhook(url=to.url, events=tuple(wanted))
+    others = [other.id for other in told.others if other.id and other.id != hook.id]
     status = await receiver_status(services)
+    waits = await _waiting(services, told)
     return WebhookRegistered(
-        status="already_registered" if found else "registered",
-        message=(
-            f"{NOTHING_SENT}: this webhook exists. Which secret it was registered with cannot be seen."
-            if found
-            else "Clawver sends these events from now on."
-        ),
+        status="needs_approval" if waits else _REGISTERED[told.status],
+        message=waits.message
+        if waits
+        else f"{NOTHING_SENT}: this webhook exists. Which secret it was registered with cannot be seen."
+        if told.status == "needless"
+        else "Clawver sends these events from now on.",
         webhook=_detail(hook, services),
         same_url=others,
         receiving=ReceivingDetail.of(status),
-        next_step=_after_registering(others, status),
-    )
-
-
-async def _with_url(services: Services, to: Address) -> list[Webhook]:
-    """The webhooks of an address. Without the setting nothing new may be named, only what is there."""
-    existing = await services.clawver.webhooks()
-    same_url = [hook for hook in existing if _one_spelling(hook, services.settings) == to.url]
-    if not same_url:
-        _check_host(to, services.settings.webhook_hosts)
-    return same_url
-
-
-def _with_events(hooks: list[Webhook], wanted: list[str]) -> Webhook | None:
-    return next((hook for hook in hooks if set(hook.events) == set(wanted)), None)
-
-
-async def _show(
-    services: Services, store: str, caller: Caller, to: Address, wanted: list[str]
-) -> bool:
-    """Let a person see where the events will go: whether they said yes; not asked where they go there.
-
-    Raises:
-        RefusedError: They said no, or nothing.
-    """
-    now = int(services.now().timestamp())
-    reply = caller.reply_to(QUESTION)
-    if reply in BY_PROGRAM:
-        services.own_answers.add(caller.answered_number)
-    elif reply is not None and caller.answered_number in services.own_answers:
-        reply = reply.after(0.0)  # brought again later, it is no person's either
-    if reply is Reply.YES and not 0 <= now - caller.answered_number < YES_HOLDS_FOR_SECONDS:
-        reply = None  # they may have changed their mind since
-    if reply is None:
-        if _with_events(await _with_url(services, to), wanted) is not None:
-            return False
-        reply = await caller.ask(_question(store, to, wanted, now))
-    if reply is Reply.NO:
-        raise RefusedError(
-            "Nothing was registered: a person said no to this address.",
-            next_step="Do not ask again by yourself. Ask the merchant which address and which events they want.",
-        )
-    if reply is not Reply.YES:
-        raise _nobody_said_yes()
-    return True
-
-
-def _nobody_said_yes() -> RefusedError:
-    return RefusedError(
-        "Nothing was registered: nobody said yes to this address.",
-        next_step="Ask the merchant whether they want it, then call register_webhook again with the same "
-        "values. If they are shown nothing, they can run clawver-orders call register_webhook in a terminal.",
-    )
-
-
-def _question(store: str, to: Address, wanted: list[str], number: int) -> Question:
-    lines = [
-        f"Send events of this store to {to.url} from now on?",
-        f"Store: {store}",
-        f"Events: {', '.join(wanted)}",
-        "They hold what customers order. Whoever receives them there can read it.",
-    ]
-    return Question(
-        QUESTION,
-        "\n".join(lines),
-        yes="Send the events there",
-        choice="Yes registers this address. No changes nothing.",
-        number=number,
+        needs=waits and waits.needs,
+        approve_at=waits and waits.approve_at,
+        decided_by=_decided_by(told),
+        next_step=waits.next_step if waits else _after_registering(others, status),
     )
 
 
@@ -195,14 +129,12 @@ def _after_registering(others: list[str], status: ReceiverStatus) -> str:
 
 
 async def list_webhooks(services: Services) -> WebhookList:
-    """List all addresses that Clawver sends this store's events to, and whether this machine listens for them.
+    """List the addresses that Clawver sends this store's events to, and whether this machine listens.
 
-    Use it before register_webhook, to find the webhook_id for delete_webhook, or when no events
-    come. The events themselves are in list_order_events.
-
-    It makes one request and sends no test event: `receiving` says whether `clawver-orders
-    listen` runs here, not whether an address can be reached. Where unexpected_host is true, the
-    merchant has not named the host in CLAWVER_WEBHOOK_HOSTS: ask about it.
+    Use it before register_webhook, to find a webhook_id, or when no events come; the events are
+    in list_order_events. It changes and sends nothing. `receiving` says whether `clawver-orders
+    listen` runs here, not whether an address can be reached. Where unexpected_host is true,
+    ask the merchant; delete_webhook only what they don't want.
     """
     hooks = [_detail(hook, services) for hook in await services.clawver.webhooks()]
     status = await receiver_status(services)
@@ -213,77 +145,86 @@ async def list_webhooks(services: Services) -> WebhookList:
         step = "No webhook is registered: call register_webhook with an address from the merchant."
     elif any(hook.unexpected_host for hook in hooks):
         step = "Ask the merchant about each webhook with unexpected_host" + (
-            "." if because else "; remove one with delete_webhook."
+            "." if because else "; remove with delete_webhook only what they don't want."
         )
     else:
         step = trouble(status) or "Call list_order_events to see what has arrived."
     return WebhookList(webhooks=hooks, receiving=ReceivingDetail.of(status), next_step=step)
 
 
-async def delete_webhook(services: Services, webhook_id: WebhookId) -> WebhookDeleted:
+async def delete_webhook(
+    services: Services, caller: Caller, webhook_id: WebhookId
+) -> WebhookDeleted:
     """Remove a webhook for good: Clawver stops sending events to its address.
 
-    Use it for an address that the merchant no longer wants or never named (unexpected_host in
-    list_webhooks), or that register_webhook has replaced. Ask the merchant first: events that
-    happen while nothing is registered are never sent later. To change the events of an address,
-    call register_webhook first.
-
-    webhook_id is not the url; an unknown id changes nothing and answers `not_registered`.
+    Ask the merchant first: what happens while nothing is registered is never sent later. To
+    change the events of an address call register_webhook first. An unknown id changes nothing
+    and answers `not_registered`.
     """
-    try:
-        await services.clawver.delete_webhook(webhook_id)
-    except NotFoundError:
+    told = await changed(services, caller, lambda store: store.webhooks.delete(webhook_id, caller))
+    if told.status == "needless":
         return WebhookDeleted(
             status="not_registered",
             webhook_id=webhook_id,
             message=f"Nothing was changed: there is no webhook {webhook_id} in this store.",
             next_step="If another one was meant, call list_webhooks for its id.",
         )
+    waits = await _waiting(services, told)
+    if waits:
+        return WebhookDeleted(
+            status="needs_approval",
+            webhook_id=webhook_id,
+            message=waits.message,
+            needs=waits.needs,
+            approve_at=waits.approve_at,
+            next_step=waits.next_step,
+        )
     return WebhookDeleted(
         status="deleted",
         webhook_id=webhook_id,
         message=f"Clawver sends nothing to webhook {webhook_id} any more.",
+        decided_by=_decided_by(told),
         next_step="Call list_webhooks to see which ones remain.",
     )
 
 
-def _checked(url: str, settings: Settings) -> Address:
-    try:
-        return address(url, is_local_store=_is_local_store(settings))
-    except AddressError as error:
-        raise InvalidRequestError(
-            f"Nothing was registered: url {error}.",
-            next_step="Ask the merchant for the public https address of their listener, then call "
-            "register_webhook with it.",
-        ) from None
+@dataclass(frozen=True)
+class _Waits:
+    """What is said of a change that waits for approval."""
+
+    message: str
+    needs: Grade
+    approve_at: str | None
+    next_step: str
 
 
-def _is_local_store(settings: Settings) -> bool:
-    return settings.sandbox or is_loopback(settings.api_host)
+async def _waiting(services: Services, told: Changed) -> _Waits | None:
+    """What is said of a change that waits; None where it doesn't."""
+    change = told.change
+    if told.status != "needs_approval" or change is None:
+        return None
+    action, needs = change.wanted.action, change.grade_needed
+    page = await services.page_of(f"webhook/{change.change_id}")
+    run = command(change.wanted, services.settings)
+    where = f"{f'open {page}, or ' if page else ''}run in a terminal: `{run}`"
+    again = f"call {TOOL[action]} again with the same values"
+    if told.was_asked:
+        why = f"nobody said yes to {_ABOUT[action]}"
+        step = f"Ask the merchant whether they want it, then {again}. If they are shown nothing, they can {where}."
+    else:
+        why = "it waits for approval"
+        step = f"{_WHO[needs]}Ask them to {where}. Once they have decided, {again}."
+    return _Waits(f"{NOTHING_DONE[action]}: {why}.", needs, page, step)
 
 
-def _check_host(to: Address, allowed: tuple[str, ...]) -> None:
-    if not to.is_this_machine and to.host not in allowed:
-        line = ",".join(sorted({*allowed, to.host} - {""}))
-        raise SetupError(
-            f"Nothing was registered: {to.host} is not a host that the merchant allows for events.",
-            next_step="If a person really wants the store's events sent there, they must set "
-            f"CLAWVER_WEBHOOK_HOSTS={line} where this server is configured, and start it again.",
-        )
-
-
-def _one_spelling(hook: Webhook, settings: Settings) -> str:
-    """The address of a webhook, spelt as `address` does; as it is where it would not be taken."""
-    try:
-        return address(hook.url, is_local_store=_is_local_store(settings)).url
-    except AddressError:
-        return hook.url
+def _decided_by(told: Changed) -> str | None:
+    return f"{told.approval.who} ({told.approval.grade})" if told.approval else None
 
 
 def _host(hook: Webhook, settings: Settings) -> str:
     """The host of a registered webhook; nothing where the address would not be taken."""
     try:
-        return address(hook.url, is_local_store=_is_local_store(settings)).host
+        return address(hook.url, is_local_store=is_local_store(settings)).host
     except AddressError:
         return ""
 
@@ -291,7 +232,7 @@ def _host(hook: Webhook, settings: Settings) -> str:
 def _detail(hook: Webhook, services: Services) -> WebhookDetail:
     settings = services.settings
     host = _host(hook, settings)
-    local = _is_local_store(settings) and is_loopback(host)
+    local = is_local_store(settings) and is_loopback(host)
     named = settings.webhook_hosts
     return WebhookDetail(
         webhook_id=hook.id,

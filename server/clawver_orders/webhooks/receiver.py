@@ -9,18 +9,19 @@
         lifespan=lambda app: receiver.listening(),
     )
 
-Every path takes deliveries but `/healthz`, unless one is named. What is answered is always the
+Every path takes deliveries but `/healthz` and `/readyz`, unless one is named. What is answered is always the
 same few words: nothing of a request comes back. A delivery that was answered with 200 is on disk;
 one that could not be written is answered with 503, so that the sender tries again.
 """
 
+import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
 from anyio import to_thread
@@ -28,21 +29,26 @@ from anyio import to_thread
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
-from clawver_orders.webhooks.inbox import SIGN_OF_LIFE, Delivery, Inbox
+from clawver_orders.storage.readiness import Readiness
+from clawver_orders.webhooks.inbox import SIGN_OF_LIFE, Cause, Delivery, Inbox, RefusedDeliveries
 from clawver_orders.webhooks.signature import (
     BODY_LIMIT_IN_BYTES,
     SIGNATURE_HEADER,
+    Event,
     MalformedEventError,
     parse,
     verify,
 )
 
-__all__ = ["Receiver"]
+__all__ = ["Handled", "Receiver"]
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 10.0
 """How long a sender may take for the whole body."""
 HEALTH_PATH = "/healthz"
+"""Answers 200 while the inbox can be read."""
+READY_PATH = "/readyz"
+"""Answers 200 while deliveries can be written down."""
 MOST_AT_ONCE = 64
 """The most deliveries of one transaction."""
 
@@ -52,11 +58,28 @@ _Send = Callable[[Message], Awaitable[None]]
 _SIGNATURE = SIGNATURE_HEADER.lower().encode()
 
 
+@dataclass(frozen=True)
+class Handled:
+    """What became of a request that brought a delivery, or should have. Nothing unverified is in it."""
+
+    at: datetime
+    result: Literal["accepted", "duplicate", "refused"]
+    status: int
+    """The status of the answer."""
+    reason: str = ""
+    """Why it was refused."""
+    event: str = ""
+    """The event, such as `order.paid`; empty where it was refused."""
+    order_id: str = ""
+    """The order it is about, where it names one."""
+
+
 class _Refused(Exception):  # noqa: N818  # an answer, not a failure
     """The request is answered with this status, and nothing is stored."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, reason: str = "") -> None:
         self.status = status
+        self.reason = reason or _REASONS[status]
         super().__init__(status)
 
 
@@ -64,16 +87,19 @@ class _GoneError(Exception):
     """Whoever asked has hung up."""
 
 
-_SAYS = {
-    200: b'{"ok": true}',
-    400: b'{"error": "the body is no event"}',
-    401: b'{"error": "the signature does not fit"}',
-    404: b'{"error": "there is nothing here"}',
-    405: b'{"error": "the method is not taken here"}',
-    408: b'{"error": "the body took too long"}',
-    413: b'{"error": "the body is too large"}',
-    503: b'{"error": "it could not be noted: send it again"}',
+_REASONS = {
+    400: "the body is no event",
+    401: "the signature does not fit",
+    404: "there is nothing here",
+    405: "the method is not taken here",
+    408: "the body took too long",
+    413: "the body is too large",
+    503: "it could not be noted: send it again",
 }
+_CAUSES: dict[int, Cause] = {
+    400: "body", 401: "signature", 404: "path", 405: "method", 408: "time", 413: "size", 503: "disk",
+}  # fmt: skip
+_TAKEN = b'{"ok": true}'
 _UNREAD = frozenset({401, 404, 405, 408, 413})
 """Answers that may be given before the body was read."""
 
@@ -88,6 +114,7 @@ class Receiver:
         now: The current time in UTC.
         read_seconds: How long a sender may take for the whole body.
         beat: How often the inbox hears that this receiver is there.
+        tell: Called with what became of each request but those about its health. It must not wait.
 
     Raises:
         SetupError: There is no secret to verify with, or one is shorter than 16 characters.
@@ -102,6 +129,7 @@ class Receiver:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         read_seconds: float = READ_SECONDS,
         beat: timedelta = SIGN_OF_LIFE,
+        tell: Callable[[Handled], object] = lambda _: None,
     ) -> None:
         if isinstance(known_secrets, str) or not known_secrets or min(map(len, known_secrets)) < 16:
             raise _no_secret()
@@ -112,12 +140,19 @@ class Receiver:
         self._now = now
         self._read_seconds = read_seconds
         self._beat = beat
+        self._tell = tell
         self._writer = _BatchWriter(lambda batch: inbox.note(self._id, batch))
-        self._refused = 0
-        self._refused_at: datetime | None = None
+        self._readiness = Readiness(lambda: inbox.prove())
+        self._refused: dict[Cause, RefusedDeliveries] = {}
 
     @classmethod
-    def of(cls, settings: Settings, *, path: str | None = None) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        path: str | None = None,
+        tell: Callable[[Handled], object] = lambda _: None,
+    ) -> Self:
         """A receiver for the store of these settings, as it was noted the first time its key was used.
 
         Without a key it is the only store that was noted at this address.
@@ -131,11 +166,11 @@ class Receiver:
         scope = scopes.known(settings)
         if scope is None:
             raise SetupError(
-                "it is not known yet which store the key in CLAW_API_KEY opens.",
+                f"it is not known yet which store the key in {settings.key_name} opens.",
                 fact="Nothing was started",
-                next_step="Run clawver-orders doctor once with the same settings: it asks the store and notes it.",
+                next_step=f"Run clawver-orders doctor{settings.option} once with the same settings: it asks the store and notes it.",
             )
-        return cls(Inbox.of(settings, scope), known, path=path)
+        return cls(Inbox.of(settings, scope), known, path=path, tell=tell)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -170,12 +205,19 @@ class Receiver:
         self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
     ) -> None:
         try:
-            status = await self._take(scope, receive)
+            if self._is_health(scope):
+                await self._look_at_health(scope)
+            else:
+                self._tell(await self._take(scope, receive))
+            status, body = 200, _TAKEN
         except _Refused as refused:
-            status = refused.status
+            status, body = refused.status, json.dumps({"error": refused.reason}).encode()
+            if not self._is_health(scope):
+                self._count(scope, _CAUSES[status])
+                self._tell(Handled(self._now(), "refused", status, refused.reason))
         except _GoneError:
+            self._count(scope, "cut off")
             return
-        body = _SAYS[status]
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         if status in _UNREAD:
             headers.append((b"connection", b"close"))  # the rest of the body is not waited for
@@ -187,31 +229,42 @@ class Receiver:
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
         )
 
-    async def _take(self, scope: MutableMapping[str, Any], receive: _Receive) -> int:
-        """The status of the answer; whatever is to be stored is on disk by then."""
-        if self._is_health(scope):
-            if scope["method"] not in {"GET", "HEAD"}:
-                raise _Refused(405)
-            return 200 if await self._try_to(self._inbox.open) else 503
-        if self._path is not None and _path(scope) != self._path:
+    async def _look_at_health(self, scope: MutableMapping[str, Any]) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise _Refused(405)
+        is_asked_for_readiness = _path(scope) == READY_PATH
+        trouble = await (self._readiness.trouble() if is_asked_for_readiness else self._trouble())
+        if trouble:
+            raise _Refused(503, trouble)
+
+    async def _trouble(self) -> str:
+        """Why the inbox cannot be read; nothing where it can."""
+        return "" if await self._try_to(self._inbox.open) else _REASONS[503]
+
+    async def _take(self, scope: MutableMapping[str, Any], receive: _Receive) -> Handled:
+        """Take a delivery. It is on disk when this returns, of this machine or of the database."""
+        if self._path is not None and _path(scope).rstrip("/") != self._path.rstrip("/"):
             raise _Refused(404)
         if scope["method"] != "POST":
             raise _Refused(405)
         signature = _only(scope, _SIGNATURE)
         if signature is None:
-            self._count_refusal()
             raise _Refused(401)
         body = await self._body(scope, receive)
         if not verify(body, signature, self._secrets):
-            self._count_refusal()
             raise _Refused(401)
         try:
             event = parse(body)
         except MalformedEventError as error:
             raise _Refused(400) from error
-        if not await self._writer.add(Delivery(body, event, self._now())):
+        is_new = await self._writer.add(Delivery(body, event, self._now()))
+        if is_new is None:
             raise _Refused(503)
-        return 200
+        return self._taken(event, is_new)
+
+    def _taken(self, event: Event, is_new: bool) -> Handled:
+        result: Literal["accepted", "duplicate"] = "accepted" if is_new else "duplicate"
+        return Handled(self._now(), result, 200, event=event.name, order_id=event.order_id or "")
 
     async def _body(self, scope: MutableMapping[str, Any], receive: _Receive) -> bytes:
         length = _only(scope, b"content-length") or b""
@@ -234,12 +287,17 @@ class Receiver:
         return bytes(body)
 
     def _is_health(self, scope: MutableMapping[str, Any]) -> bool:
-        return _path(scope) == HEALTH_PATH
+        return _path(scope) in {HEALTH_PATH, READY_PATH}
 
-    def _count_refusal(self) -> None:
-        """Kept in memory until the next sign of life: who forges must not make the disk work."""
-        self._refused += 1
-        self._refused_at = self._now()
+    def _count(self, scope: MutableMapping[str, Any], cause: Cause) -> None:
+        """Count a delivery that was refused. What has no signature and is on another path is somebody else's.
+
+        Kept in memory until the next sign of life: who forges must not make the disk work.
+        """
+        if cause == "signature" or any(key.lower() == _SIGNATURE for key, _ in scope["headers"]):
+            before = self._refused.get(cause)
+            count = before.count + 1 if before else 1
+            self._refused[cause] = RefusedDeliveries(cause, count, self._now())
 
     async def _follow(self, receive: _Receive, send: _Send) -> None:
         """The lifespan of a server that runs this app by itself."""
@@ -259,9 +317,12 @@ class Receiver:
             await self._try_to(self._beat_once)
 
     def _beat_once(self) -> None:
-        refused, self._refused = self._refused, 0
-        refused_at, self._refused_at = self._refused_at, None
-        self._inbox.heartbeat(self._id, self._now(), refused, refused_at)
+        refused, self._refused = self._refused, {}
+        try:
+            self._inbox.heartbeat(self._id, self._now(), tuple(refused.values()))
+        except ClawverError:  # they are told of when it can be written again
+            self._refused = _added(refused, self._refused)
+            raise
 
     async def _try_to(self, do: Callable[[], object]) -> bool:
         """Whether it worked; where it did not, the log says of what kind the trouble was."""
@@ -279,7 +340,8 @@ class _Entry:
 
     delivery: Delivery
     is_done: bool = False
-    is_noted: bool = False
+    is_new: bool | None = None
+    """Whether it had not arrived before; None while it is not noted."""
 
 
 class _BatchWriter:
@@ -288,16 +350,16 @@ class _BatchWriter:
     A transaction costs as much for fifty as for one: nearly all of it is waiting for the disk.
 
     Args:
-        write: Takes deliveries down, all or none.
+        write: Takes deliveries down, all or none, and gives for each whether it was new.
     """
 
-    def __init__(self, write: Callable[[Sequence[Delivery]], object]) -> None:
+    def __init__(self, write: Callable[[Sequence[Delivery]], Sequence[bool]]) -> None:
         self._write = write
         self._waiting: list[_Entry] = []
         self._turn = anyio.Lock()
 
-    async def add(self, delivery: Delivery) -> bool:
-        """Whether it is on disk now."""
+    async def add(self, delivery: Delivery) -> bool | None:
+        """Whether it was new, once it is on disk; None where it could not be noted."""
         entry = _Entry(delivery)
         self._waiting.append(entry)
         while not entry.is_done:
@@ -305,20 +367,31 @@ class _BatchWriter:
                 if not entry.is_done:
                     with anyio.CancelScope(shield=True):
                         await self._write_some()
-        return entry.is_noted
+        return entry.is_new
 
     async def _write_some(self) -> None:
         batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
         try:
-            await to_thread.run_sync(self._write, [entry.delivery for entry in batch])
+            new = await to_thread.run_sync(self._write, [entry.delivery for entry in batch])
         except Exception as error:  # noqa: BLE001  # whatever it was: nothing is noted, and all are told
             log.warning("deliveries could not be noted: %s", type(error).__name__)
         else:
-            for entry in batch:
-                entry.is_noted = True
+            for entry, is_new in zip(batch, new, strict=True):
+                entry.is_new = is_new
         finally:
             for entry in batch:
                 entry.is_done = True
+
+
+def _added(
+    first: dict[Cause, RefusedDeliveries], then: dict[Cause, RefusedDeliveries]
+) -> dict[Cause, RefusedDeliveries]:
+    return first | {
+        cause: RefusedDeliveries(
+            cause, each.count + (first[cause].count if cause in first else 0), each.last_at
+        )
+        for cause, each in then.items()
+    }
 
 
 def _path(scope: MutableMapping[str, Any]) -> str:
@@ -328,7 +401,7 @@ def _path(scope: MutableMapping[str, Any]) -> str:
 
 
 def _only(scope: MutableMapping[str, Any], name: bytes) -> bytes | None:
-    """The value of a header that stands there once; None where it is missing or stands there twice."""
+    """The value of a header that comes once; None where it is missing or comes twice."""
     values: list[bytes] = [value for key, value in scope["headers"] if key.lower() == name]
     return values[0] if len(values) == 1 else None
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 from clawver_orders.text import clean, is_id
 
@@ -28,7 +28,7 @@ EVENTS: tuple[EventName, ...] = get_args(EventName)
 SHORTEST_SECRET = 16
 """Clawver takes no shorter one."""
 LONGEST_NAME = 100
-BODY_LIMIT_IN_BYTES = 1024 * 1024
+BODY_LIMIT_IN_BYTES = 64 * 1024
 """No event comes near it."""
 
 _SIGNATURE = re.compile(r"[ \t]*sha256[ \t]*=[ \t]*([0-9a-f]{64})[ \t]*", re.IGNORECASE | re.ASCII)
@@ -71,7 +71,7 @@ def verify(body: bytes, signature: str | bytes | None, secrets: Iterable[str]) -
     Args:
         body: The raw bytes, exactly as they came.
         signature: The signature header's value; None where there is none. Upper and lower case
-            and blanks around its parts make no difference; any other form is refused.
+            and spaces around its parts make no difference; any other form is refused.
         secrets: The webhook's secret; several while one takes the place of another.
 
     Raises:
@@ -99,7 +99,7 @@ def parse(body: bytes) -> Event:
         MalformedEventError: It is no JSON object, or names no event. Nothing of it is repeated.
     """
     try:
-        payload = json.loads(body)
+        payload = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         payload = None
     name = payload.get("event") if isinstance(payload, dict) else None
@@ -114,6 +114,11 @@ def parse(body: bytes) -> Event:
         at=_moment(payload.get("timestamp")),
         payload=payload,
     )
+
+
+def _refuse(constant: str) -> NoReturn:
+    """NaN and infinities are no JSON: what is kept must be readable by others."""
+    raise ValueError(constant)
 
 
 def _digest(body: bytes, secret: str) -> str:

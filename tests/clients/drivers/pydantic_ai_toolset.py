@@ -10,7 +10,7 @@ from pydantic_ai.mcp import MCPToolset, StdioTransport
 
 
 async def main() -> None:
-    async with MCPToolset(StdioTransport(**server())) as toolset:
+    async with MCPToolset(StdioTransport(**server()), init_timeout=60) as toolset:
 
         async def names() -> list[str]:
             return [tool.name for tool in await toolset.list_tools()]

@@ -14,6 +14,15 @@ from tests.instruments.benchmarks.wire import started
 
 EVERYTHING = "@modelcontextprotocol/server-everything"
 FETCH = "mcp-server-fetch"
+FASTMCP = "fastmcp"
+_FASTMCP_SERVER = """
+from fastmcp import FastMCP
+server = FastMCP("bare")
+@server.tool
+def echo(text: str) -> str:
+    return text
+server.run(show_banner=False)
+"""
 
 
 def beside(
@@ -43,7 +52,11 @@ def _measured(command: Sequence[str], environment: Mapping[str, str]) -> tuple[f
 
 def _installed(folder: Path) -> dict[str, list[str]]:
     found = {}
-    for name, make in ((EVERYTHING, environments.node), (FETCH, environments.python)):
+    for name, make in (
+        (EVERYTHING, environments.node),
+        (FETCH, environments.python),
+        (FASTMCP, environments.python),
+    ):
         place = folder / name.replace("/", "-")
         place.mkdir()
         try:
@@ -53,7 +66,10 @@ def _installed(folder: Path) -> dict[str, list[str]]:
             continue
         title = f"{name} {environment.versions[name]}"
         programs = environment.interpreter.parent
-        if name == EVERYTHING:
+        if name == FASTMCP:
+            (place / "server.py").write_text(_FASTMCP_SERVER, "utf-8")
+            found[f"{title}, one tool"] = [str(environment.interpreter), str(place / "server.py")]
+        elif name == EVERYTHING:
             script = str(programs / "mcp-server-everything")
             found[title] = [str(environment.interpreter), script, "stdio"]
         else:

@@ -59,6 +59,17 @@ class Server:
         command = ["ps", "-o", "rss=", "-p", str(self._process.pid)]
         return int(subprocess.run(command, capture_output=True, check=True).stdout) / 1024
 
+    def hang_up(self) -> None:
+        """Close its input, and wait until it has ended."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def terminate(self) -> None:
+        """Tell it to end, and wait until it has."""
+        self._process.terminate()
+        self._process.wait()
+
     def _write(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")

@@ -25,6 +25,10 @@ class Agent:
         amount_in_cents: What is to go back.
         dice: Chance.
         resolve: Somebody at a terminal who says what became of a refund.
+        decide: The merchant, who approves what an answer says waits for them; None where the agent's
+            own word is enough.
+        mark: The last digit of its reasons: who sent a refund is told by that.
+        alone: Whether nobody else wants the same meanwhile.
     """
 
     def __init__(
@@ -35,7 +39,14 @@ class Agent:
         amount_in_cents: int,
         dice: random.Random,
         resolve: Callable[[str], None],
+        decide: Callable[[Answer], None] | None = None,
+        *,
+        mark: int = 0,
+        alone: bool = True,
     ) -> None:
+        self._mark = mark
+        self._alone = alone
+        self._decide = decide
         self._host = host
         self._resolve = resolve
         self._judge = judge
@@ -55,7 +66,7 @@ class Agent:
                 self._call("check_refund", order_id=self._order_id)
             elif last is None:
                 self._refund()
-            elif last.status == "needs_confirmation" and chance < 0.9:
+            elif last.status == "needs_approval" and chance < 0.9:
                 self._confirm(last)
             elif last.status == "not_recorded" and chance < 0.7:
                 self._refund(last.says["in_addition_to"])  # as the answer says
@@ -76,7 +87,7 @@ class Agent:
         for _ in range(3):
             if self._last is not None and self._last.status == "not_recorded":
                 self._refund(self._last.says["in_addition_to"])
-            elif self._last is not None and self._last.status == "needs_confirmation":
+            elif self._last is not None and self._last.status == "needs_approval":
                 self._confirm(self._last)
 
     def find_out(self, seconds: float) -> None:
@@ -88,7 +99,10 @@ class Agent:
             last = self._last
             # A server that ended while it asked leaves its question behind: nothing was sent.
             is_asking = last is not None and "is being asked" in str(last.says.get("message"))
-            if is_asking or (last is not None and last.status not in {"unknown", "busy"}):
+            # Another server may hold the ledger still, for as long as the database lets it.
+            is_away = last is not None and "Repeat the call in a minute" in last.error
+            is_clear = last is not None and last.status not in {"unknown", "busy"} and not is_away
+            if is_asking or is_clear:
                 return
             needs_person = last is not None and "refunds resolve" in last.next_step
             if last is not None and needs_person and time.monotonic() > certain:
@@ -102,6 +116,10 @@ class Agent:
         self._call("refund_order", **self._wanted(in_addition_to or []))
 
     def _confirm(self, last: Answer) -> None:
+        if self._decide is not None:
+            self._decide(last)
+            self._call("check_refund", refund_id=last.says["refund_id"])
+            return
         shown = last.says.get("revision") or self._dice.randint(1, 3)
         self._call("confirm_refund", refund_id=last.says["refund_id"], revision=shown)
 
@@ -116,12 +134,13 @@ class Agent:
     def _rephrased(self) -> str:
         """Other words than before, mostly. The number tells the judge whose refund it is."""
         if not self._reason or self._dice.random() < 0.8:
-            self._reason = f"{self._dice.choice(REASONS)} ({self._dice.randrange(10**9)})"
+            number = self._dice.randrange(10**8) * 10 + self._mark
+            self._reason = f"{self._dice.choice(REASONS)} ({number})"
         return self._reason
 
     def _call(self, tool: str, **arguments: object) -> None:
         host, before = self._host(), self._judge.recorded
-        self._hear(host.call(tool, **arguments), before, alone=True)
+        self._hear(host.call(tool, **arguments), before, alone=self._alone)
 
     def _twice_at_once(self) -> None:
         host, before = self._host(), self._judge.recorded

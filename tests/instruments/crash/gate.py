@@ -89,8 +89,8 @@ class Gate:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         store_reader, store_writer = await asyncio.open_connection("127.0.0.1", self._target)
         ways = [
-            asyncio.create_task(_pump(reader, store_writer)),
-            asyncio.create_task(_pump(store_reader, writer)),
+            asyncio.create_task(self._ask(reader, store_writer, writer)),
+            asyncio.create_task(self._answer(store_reader, writer)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -102,11 +102,17 @@ class Gate:
             await asyncio.gather(*ways, return_exceptions=True)
             store_writer.transport.abort()
 
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _: asyncio.StreamWriter
+    ) -> None:
+        """Pass on what is asked. The last one leads back to who asks."""
+        await self._answer(reader, writer)
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(65536):
-        writer.write(piece)
-        await writer.drain()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what is answered."""
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
 
 
 def _bound(port: int) -> socket.socket:

@@ -103,7 +103,7 @@ class KillableHost:
         able: dict[str, Any] = {"elicitation": {}} if person else {}
         opening = self._request("initialize", **INITIALIZE, capabilities=able)
         try:
-            opening.wait()
+            opening.wait(180.0)  # many start at once on a machine that is busy
         except queue.Empty:
             self.process.send_signal(signal.SIGABRT)  # it writes down where it hangs
             raise

@@ -16,7 +16,7 @@ from clawver_orders.storage import scopes
 from clawver_sandbox.shop import API_KEY, Shop
 
 _OF_ONE_REFUND = re.compile(r"No money was moved by refund rfi_")
-_DENIALS = {"not_recorded", "needs_confirmation", "declined"}
+_DENIALS = {"not_recorded", "needs_approval", "declined"}
 _REFUSED = "Clawver refused this refund, and the order does not list it so far"
 
 
@@ -31,6 +31,9 @@ class Judge:
             one request, or approval is off and what Clawver refused takes effect all the same. Then
             it has to be told.
         is_restored: Whether the ledger is put back from an older copy.
+        may_arrive: Whether what was lost, or given up long ago, may arrive during any call: an answer
+            can only tell what arrived before it.
+        database_url: The database that has the ledger; None where it is in the state folder.
     """
 
     def __init__(
@@ -41,12 +44,16 @@ class Judge:
         *,
         may_double: bool = False,
         is_restored: bool = False,
+        may_arrive: bool = False,
+        database_url: str | None = None,
     ) -> None:
+        self._database_url = database_url
         self._shop = shop
         self._order_id = order_id
         self._amount_in_cents = amount_in_cents
         self._may_double = may_double
         self._is_restored = is_restored
+        self._may_arrive = may_arrive
         self._warnings = ""
         self.resolved: set[str] = set()
         """The refunds of which somebody said what became of them."""
@@ -89,8 +96,7 @@ class Judge:
         denies = (answer.status in _DENIALS and not said.startswith(_REFUSED)) or (
             "No money was moved" in answer.error and not _OF_ONE_REFUND.search(answer.error)
         )
-        alone = alone and not self._is_restored  # what it doesn't know of may arrive meanwhile
-        if denies and (before or (alone and now)):
+        if denies and (before or (alone and now and not self._may_arrive)):
             self._complain("said not to be refunded, and is", answer)
         facts = ("No money was moved", "Nothing was sent", "holds no refund of order", _REFUSED)
         if answer.error and not any(words in answer.error for words in facts):
@@ -112,7 +118,7 @@ class Judge:
             self._complain("refunded twice", Answer())
         elif len(now) > 1 and not all(each in self._warnings for each in now):
             self._complain(f"refunded twice, and not told: {self._warnings}", Answer())
-        wishes = wishes_of(state, api_url, self._order_id, machine)
+        wishes = self._wishes(state, api_url, machine)
         attempts = [attempt for wish in wishes for attempt in wish.attempts]
         ours = {each.clawver_refund_id for each in attempts if each.clawver_refund_id}
         ours |= {each for attempt in attempts for each in attempt.unexpected_refunds}
@@ -129,6 +135,16 @@ class Judge:
             return "twice"
         return "refunded" if now else "not refunded"
 
+    def given_up(self, state: Path, api_url: str, machine: int = 0) -> set[str]:
+        """The reasons of the attempts that had their whole verification window, and weren't listed."""
+        wishes = self._wishes(state, api_url, machine)
+        return {
+            attempt.reason
+            for wish in wishes
+            for attempt in wish.attempts
+            if attempt.status == "not_recorded" or attempt.reads_after_window > 0
+        }
+
     def landed_late(
         self, state: Path, api_url: str, verify_seconds: float, machine: int = 0
     ) -> bool:
@@ -136,7 +152,7 @@ class Judge:
 
         That is the one thing the design cannot see, and a machine under heavy load may do it.
         """
-        wishes = wishes_of(state, api_url, self._order_id, machine)
+        wishes = self._wishes(state, api_url, machine)
         attempts = [attempt for wish in wishes for attempt in wish.attempts]
         for refund in self._shop.order(self._order_id)["refunds"]:
             at = datetime.fromisoformat(refund["createdAt"])
@@ -145,15 +161,27 @@ class Judge:
                 return True
         return False
 
+    def _wishes(self, state: Path, api_url: str, machine: int) -> tuple[Wish, ...]:
+        """What the ledger knows of the order."""
+        ledger = ledger_of(state, api_url, machine, self._database_url)
+        return asyncio.run(ledger.of_order(self._order_id)).wishes
+
     def _complain(self, what: str, answer: Answer) -> None:
         said = answer.error or str(answer.says)
         self.broken.append(f"{what}: {self._order_id}, recorded {self.recorded}; {said}")
 
 
-def wishes_of(state: Path, api_url: str, order_id: str, machine: int = 0) -> tuple[Wish, ...]:
-    """What the ledger in a state folder knows of an order."""
-    ledger = Ledger(ledger_file(state, api_url), lambda: instant_on(machine))
-    return asyncio.run(ledger.of_order(order_id)).wishes
+def ledger_of(
+    state: Path, api_url: str, machine: int = 0, database_url: str | None = None
+) -> Ledger:
+    """The ledger of a state folder, or that of its store in a database."""
+    settings = Settings(
+        api_url=api_url, api_key=API_KEY, state_dir=state, database_url=database_url
+    )
+    scope = scopes.known(settings)
+    if scope is None or database_url is None:
+        return Ledger(ledger_file(state, api_url), lambda: instant_on(machine))
+    return Ledger.of(settings, scope, lambda: instant_on(machine))
 
 
 def ledger_file(state: Path, api_url: str) -> Path:

@@ -35,7 +35,7 @@ def refunded_twice(folder: Path, seed: int) -> list[str]:
             shop.watch(order, trouble.see)
             trouble.begin()
             _insist(f"{gate.url}/orders/{order}/refund")
-            trouble.change()
+            trouble.change(set())
             trouble.arrive()
             trouble.end()
             faults[order] = plan.fault.name

@@ -1,6 +1,8 @@
 """Iterations side by side, each on an order of its own, and the table of what came out."""
 
+import asyncio
 import contextlib
+import queue
 import shutil
 import threading
 import time
@@ -10,24 +12,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 from tests.instruments.crash.agent import Agent
 from tests.instruments.crash.gate import Gate
-from tests.instruments.crash.host import KillableHost, environment_of, in_terminal
+from tests.instruments.crash.host import Answer, KillableHost, environment_of, in_terminal
 from tests.instruments.crash.judge import Judge, ledger_file
 from tests.instruments.crash.trouble import MOMENTS, TIMEOUT_SECONDS, VERIFY_SECONDS, Plan, Trouble
 from tests.instruments.crash.watch import Point, WatchedShop
+from tests.web.visitor import Visitor
 
+from clawver_orders.instants import now
+from clawver_orders.storage.pin import Pin
 from clawver_sandbox.serving import running
 
 LANES: tuple[tuple[str, bool], ...] = (
     ("off", False),
-    ("ask", True),
+    ("agent", True),
     ("off", False),
-    ("ask", False),
+    ("agent", False),
+    ("console", False),
 )
-"""Servers that run side by side: who approves, and whether a person sits at the host."""
+"""Servers that run side by side: what an approval has to prove, and whether a person sits at the host."""
+PIN = "example-of-a-merchant"
 FIND_OUT_SECONDS = VERIFY_SECONDS + 60
 """How long a refund may stay open."""
+NO_ANSWER = "a call got no answer within a minute, so nothing was judged"
 
 
 @dataclass
@@ -60,6 +69,7 @@ class Lane:
         self._person = person
         self._approval = approval
         self._machine = 0
+        self._decisions = 0
         self._copy = folder / "copy"
         self._environment = environment_of(
             gate.url,
@@ -99,25 +109,34 @@ class Lane:
             amount,
             may_double=plan.may_double(self._approval),
             is_restored=plan.fault.state == "restored",
+            may_arrive=plan.fault.state != "",
         )
         agent = Agent(
-            self.host, judge, order, amount, plan.dice, lambda about: self._resolve(about, judge)
+            self.host,
+            judge,
+            order,
+            amount,
+            plan.dice,
+            lambda about: self._resolve(about, judge),
+            self._decide if self._approval == "console" else None,
         )
         trouble = Trouble(self._shop, self._gate, order, plan)
         self.host()
         reaper = _Reaper(self, plan, trouble)
         self._shop.watch(order, reaper.see)
-        trouble.begin()
-        reaper.begin()
-        if plan.fault.state == "restored" and self._ledger.exists():
-            shutil.copyfile(self._ledger, self._copy)
-        agent.insist()
-        if plan.fault.state:
-            self._change_state(plan, trouble)
+        try:
+            trouble.begin()
+            reaper.begin()
+            if plan.fault.state == "restored" and self._ledger.exists():
+                shutil.copyfile(self._ledger, self._copy)
             agent.insist()
-        reaper.end()
-        self._shop.leave(order)
-        trouble.end()
+            if plan.fault.state:
+                self._change_state(plan, trouble, judge)
+                agent.insist()
+        finally:
+            reaper.end()
+            self._shop.leave(order)
+            trouble.end()
         agent.find_out(FIND_OUT_SECONDS)
         agent.insist_once_more()
         agent.find_out(FIND_OUT_SECONDS)
@@ -132,10 +151,10 @@ class Lane:
     def _ledger(self) -> Path:
         return ledger_file(self._state, self._gate.url)
 
-    def _change_state(self, plan: Plan, trouble: Trouble) -> None:
+    def _change_state(self, plan: Plan, trouble: Trouble, judge: Judge) -> None:
         """Go on with the state folder on another machine, or with the ledger as it was before."""
         self.close()
-        trouble.change()
+        trouble.change(judge.given_up(self._state, self._gate.url, self._machine))
         if plan.fault.state == "moved":
             self._machine += 1
         elif self._copy.exists():
@@ -143,6 +162,19 @@ class Lane:
             if self._approval == "off":  # nobody else would wait
                 trouble.arrive()
                 time.sleep(VERIFY_SECONDS)
+
+    def _decide(self, answer: Answer) -> None:
+        """The merchant approves: on the page, which may end with the server, or in a terminal."""
+        refund_id, page = answer.says["refund_id"], answer.says.get("approve_at")
+        self._decisions += 1
+        if page is None or self._decisions % 2:
+            in_terminal(self._environment, self._machine, "approve", refund_id)
+            return
+        kept = Pin(self._ledger.parent, now)
+        if not kept.is_set:
+            kept.set(PIN, None)
+        with contextlib.suppress(httpx2.HTTPError, IndexError):  # it ended, or has no such button
+            asyncio.run(_approve_on_page(page))
 
     def _resolve(self, refund_id: str, judge: Judge) -> None:
         """Somebody looks in the dashboard, and says in a terminal what became of a refund."""
@@ -152,6 +184,16 @@ class Lane:
             self._environment, self._machine,
             "refunds", "resolve", refund_id, "--as", outcome, "--because", "The dashboard",
         )  # fmt: skip
+
+
+async def _approve_on_page(url: str) -> None:
+    address, _, refund = url.partition("/refund/")
+    visitor = Visitor(address)
+    try:
+        await visitor.sign_in(PIN, f"refund/{refund}")
+        await visitor.press("approve")
+    finally:
+        await visitor.http.aclose()
 
 
 class _Reaper:
@@ -227,7 +269,18 @@ def run(folder: Path, seed: int, numbers: range) -> list[Result]:
 def _run_lane(folder: Path, lane: int, seed: int, numbers: range) -> list[Result]:
     approval, person = LANES[lane]
     with opened(folder, approval, person=person) as at_work:
-        return [at_work.run(Plan.of(seed, number)) for number in numbers]
+        return [judged(at_work, Plan.of(seed, number)) for number in numbers]
+
+
+def judged(lane: Lane, plan: Plan) -> Result:
+    """One iteration; a call without an answer is a complaint of its own, and the others go on."""
+    try:
+        return lane.run(plan)
+    except queue.Empty:
+        lane.close()
+        return Result(
+            plan, "not known", ended=False, landed_late=False, statuses=[], broken=[NO_ANSWER]
+        )
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """Money goes back once, whatever is killed and whatever is lost. The store is the judge."""
 
 import os
+import queue
 from pathlib import Path
 
 import pytest
 from tests.instruments.crash.host import Answer
 from tests.instruments.crash.judge import Judge
 from tests.instruments.crash.naive import refunded_twice
-from tests.instruments.crash.run import broken, run, table
+from tests.instruments.crash.run import Lane, Result, broken, judged, opened, run, table
 from tests.instruments.crash.trouble import FAULTS, MOMENTS, Plan
 from tests.instruments.crash.watch import BY_HAND
 
@@ -59,7 +60,7 @@ def test_a_plan_follows_from_its_seed() -> None:
 
 DENIALS = [
     Answer({"status": "not_recorded"}),
-    Answer({"status": "needs_confirmation"}),
+    Answer({"status": "needs_approval"}),
     Answer({"status": "declined"}),
     Answer(error="refund_order failed. No money was moved. Clawver did not answer."),
 ]
@@ -79,6 +80,19 @@ def test_the_judge_sees_a_refund_that_is_denied(shop: Shop, denial: Answer) -> N
     assert all(
         complaint.startswith("said not to be refunded, and is") for complaint in judge.broken
     )
+
+
+@pytest.mark.parametrize("denial", DENIALS)
+def test_the_judge_blames_nobody_for_what_arrived_after_the_order_was_read(
+    shop: Shop, denial: Answer
+) -> None:
+    judge = Judge(shop, "ord_shirt", 700, may_arrive=True)
+    shop.refund("ord_shirt", 700, "Smudged")
+    judge.hear(denial, [], alone=True)
+    assert judge.broken == []
+
+    judge.hear(denial, judge.recorded, alone=True)
+    assert len(judge.broken) == 1
 
 
 @pytest.mark.parametrize("status", ["refunded", "already_refunded"])
@@ -140,7 +154,7 @@ def test_the_judge_tells_what_somebody_refunded_elsewhere_from_what_was_asked_fo
 
 
 @pytest.mark.parametrize(
-    ("fault", "off", "ask"),
+    ("fault", "off", "agent"),
     [
         ("400 before", False, False),
         ("400 after, stale reads", True, False),
@@ -151,10 +165,10 @@ def test_the_judge_tells_what_somebody_refunded_elsewhere_from_what_was_asked_fo
         ("delivered twice", True, True),
     ],
 )
-def test_only_what_remains_possible_may_pay_twice(fault: str, off: bool, ask: bool) -> None:
+def test_only_what_remains_possible_may_pay_twice(fault: str, off: bool, agent: bool) -> None:
     plan = next(plan for n in range(len(FAULTS)) if (plan := Plan.of(1, n)).fault.name == fault)
 
-    assert (plan.may_double("off"), plan.may_double("ask")) == (off, ask)
+    assert (plan.may_double("off"), plan.may_double("agent")) == (off, agent)
 
 
 def test_the_judge_sees_a_second_refund_and_one_that_the_ledger_forgot(
@@ -177,3 +191,24 @@ def test_the_judge_sees_an_error_that_says_nothing_about_the_money(shop: Shop) -
     judge.hear(Answer(error="refund_order failed. Oops."), [], alone=True)
 
     assert len(judge.broken) == 1
+
+
+class Silent(Lane):
+    """A lane in which a call gets no answer."""
+
+    def __init__(self, other: Lane) -> None:
+        self.__dict__ = other.__dict__
+
+    def run(self, plan: Plan) -> Result:
+        raise queue.Empty(plan)
+
+
+@pytest.mark.slow
+def test_a_call_without_an_answer_is_a_complaint_and_the_others_go_on(tmp_path: Path) -> None:
+    plans = [Plan.of(7, number) for number in range(2)]
+    with opened(tmp_path) as lane:
+        results = [judged(Silent(lane), plans[0]), judged(lane, plans[1])]
+
+    assert [each.plan for each in results] == plans
+    assert len(broken(results)) == 1
+    assert "no answer" in broken(results)[0]

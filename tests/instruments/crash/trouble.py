@@ -176,10 +176,10 @@ class Plan:
         """Whether what remains possible allows that the customer is paid twice.
 
         The store records two for one request; or what Clawver refused takes effect all the same,
-        and approval is off, so that nobody waits.
+        and nobody waits: approval is off, or the merchant approves another one all the same.
         """
         return self.fault.is_delivered_twice or (
-            approval == "off" and self.fault.is_refused_in_vain
+            approval in {"off", "console"} and self.fault.is_refused_in_vain
         )
 
 
@@ -196,6 +196,7 @@ class Trouble:
     def __init__(self, shop: WatchedShop, gate: Gate, order_id: str, plan: Plan) -> None:
         self._arrivals: list[threading.Timer] = []
         self._has_changed = False
+        self._lost: list[Wire] = []
         self._shop = shop
         self._gate = gate
         self._order_id = order_id
@@ -242,14 +243,21 @@ class Trouble:
         if point == "read" and stale and now - (self._arrived_at or now) > STALE_SECONDS:
             self._shop.clear_faults()
 
-    def change(self) -> None:
-        """The state folder changed: what was lost arrives soon after the order is read next."""
+    def change(self, given_up: set[str]) -> None:
+        """The state folder changed: what was lost arrives soon after the order is read next.
+
+        Args:
+            given_up: The reasons of the attempts that had their whole window before. If those arrive,
+                they arrive too late: that is what remains possible, here as anywhere.
+        """
         self._has_changed = True
+        asked = self._shop.asked.get(self._order_id, [])[: self._times]
+        self._lost = [body for body in asked if body["reason"] not in given_up]
 
     def arrive(self) -> None:
         """What was lost is on its way now."""
         if self._fault.on_refund and self._has_changed:
-            self._arrives(*self._shop.asked.get(self._order_id, [])[: self._times])
+            self._arrives(*self._lost)
         self._has_changed = False
 
     def _arrives(self, *bodies: Wire) -> None:

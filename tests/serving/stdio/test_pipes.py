@@ -10,6 +10,7 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
+from clawver_orders.serving.stdio.opener import Opener
 from clawver_orders.serving.stdio.pipes import open_pipes
 
 REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"tools/list"}\n'
@@ -34,6 +35,9 @@ class HostEnd:
             said += os.read(self._from_us, 65536)
         return [json.loads(line) for line in said.splitlines()]
 
+    def opener(self) -> Opener:
+        return Opener(self.source, self.sink).start()
+
     def close(self) -> None:
         for descriptor in (self.source, self._from_us, self.sink):
             os.close(descriptor)
@@ -55,7 +59,7 @@ def said(number: int) -> SessionMessage:
 async def test_what_is_no_message_is_refused_at_once_and_the_rest_arrives(host: HostEnd) -> None:
     host.write(b"not json\n\n" + REQUEST)
     host.hang_up()
-    async with open_pipes(host.source, host.sink) as pipes:
+    async with open_pipes(host.opener()) as pipes:
         batches = [batch async for batch in pipes.batches()]
 
     messages = [each.message for batch in batches for each in batch]
@@ -66,7 +70,7 @@ async def test_what_is_no_message_is_refused_at_once_and_the_rest_arrives(host: 
 
 
 async def test_more_than_may_wait_is_said_in_its_order(host: HostEnd) -> None:
-    async with open_pipes(host.source, host.sink) as pipes:
+    async with open_pipes(host.opener()) as pipes:
         for number in range(200):  # nothing is awaited while there is room, so that all wait
             await pipes.send(said(number))
         host.hang_up()
@@ -76,7 +80,7 @@ async def test_more_than_may_wait_is_said_in_its_order(host: HostEnd) -> None:
 
 async def test_what_was_said_last_goes_out_before_the_end(host: HostEnd) -> None:
     with anyio.CancelScope() as scope:
-        async with open_pipes(host.source, host.sink) as pipes:
+        async with open_pipes(host.opener()) as pipes:
             await pipes.send(said(1))
             host.hang_up()
             scope.cancel()

@@ -9,11 +9,11 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import ResourceTemplateReference
 from tests.cli.test_main import keyless
-from tests.conftest import with_slow
+from tests.conftest import slow, with_slow
 from tests.hosts import INITIALIZE, MODERN, HostProcess, hosting, patched
 
 from clawver_orders.serving.stdio.framing import LONGEST_LINE
-from clawver_orders.tools import SURFACE, TOOLS
+from clawver_orders.tools import SURFACE
 from clawver_sandbox.shop import API_KEY, Shop
 
 REPLACED = """
@@ -26,6 +26,8 @@ client.Clawver.order = order
 """
 GET_ORDER = {"name": "get_order", "arguments": {"order_id": "ord_shirt"}}
 
+pytestmark = pytest.mark.usefixtures("opener")
+
 
 @pytest.fixture
 def host(live: dict[str, str]) -> Iterator[HostProcess]:
@@ -33,22 +35,26 @@ def host(live: dict[str, str]) -> Iterator[HostProcess]:
         yield process
 
 
-def test_a_host_initializes_lists_and_calls(host: HostProcess, shop: Shop) -> None:
-    opened = host.ask(1, "initialize", **INITIALIZE)
-    host.say({"method": "notifications/initialized"})
-    tools = host.ask(2, "tools/list")
-    order = host.ask(3, "tools/call", name="get_order", arguments={"order_id": "ord_shirt"})
+def test_a_host_initializes_lists_and_calls(live: dict[str, str], shop: Shop) -> None:
+    with hosting(**live | {"CLAWVER_REFUND_APPROVAL": "agent"}) as host:
+        opened = host.ask(1, "initialize", **INITIALIZE)
+        host.say({"method": "notifications/initialized"})
+        tools = host.ask(2, "tools/list")
+        order = host.ask(3, "tools/call", name="get_order", arguments={"order_id": "ord_shirt"})
 
     assert opened["result"]["serverInfo"]["name"] == "clawver-orders"
     assert len(opened["result"]["instructions"].splitlines()) <= 12
-    assert [tool["name"] for tool in tools["result"]["tools"]] == list(TOOLS)
-    assert order["result"]["structuredContent"]["order_id"] == "ord_shirt"
+    assert [tool["name"] for tool in tools["result"]["tools"]] == [
+        tool.name for tool in SURFACE if tool.toolset != "webhooks"
+    ]
+    assert order["result"]["structuredContent"]["orders"][0]["order_id"] == "ord_shirt"
     assert shop.requests()[0]["path"] == "/v1/orders/ord_shirt"
 
 
 def test_the_example_of_every_tool_is_a_good_call(live: dict[str, str]) -> None:
     secret = {"CLAWVER_WEBHOOK_SECRET": "example-secret-of-a-test"}
-    with hosting(**live, **secret, CLAWVER_WEBHOOK_HOSTS="hooks.example") as host:
+    agent = {"CLAWVER_REFUND_APPROVAL": "agent"}
+    with hosting(**live | secret | agent, CLAWVER_WEBHOOK_HOSTS="hooks.example") as host:
         host.ask(1, "initialize", **INITIALIZE)
         host.say({"method": "notifications/initialized"})
         answers = {
@@ -71,7 +77,7 @@ def test_nothing_but_the_protocol_is_on_stdout_and_the_end_of_input_ends_it(
     host.ask(2, "tools/call", name="get_order", arguments={"order_id": "../x"})
     host.ask(3, "tools/call", name="get_order", arguments={"order_id": "ord_nobody"})
 
-    said, complaints = host.process.communicate(timeout=20)
+    said, complaints = host.process.communicate(timeout=120)
 
     assert said == b""
     assert host.process.returncode == 0
@@ -108,18 +114,24 @@ async def test_the_official_client_works_in_both_eras(era: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("setting", "says"),
     [
-        ({"CLAWVER_READ_ONLY": "${READ_ONLY}"}, "CLAWVER_READ_ONLY holds a placeholder"),
-        ({"CLAWVER_READONLY": "on"}, "Did you mean CLAWVER_READ_ONLY?"),
-        ({"CLAWVER_REFUND_APPROVAL": "nobody"}, "CLAWVER_REFUND_APPROVAL cannot be used"),
-        ({"CLAWVER_API_URL": "https://shop.example/v1"}, "CLAWVER_API_URL points at a host"),
-        ({"CLAW_API_KEY": "short"}, "CLAW_API_KEY cannot be used"),
+        ("CLAWVER_READONLY=on", "Did you mean CLAWVER_READ_ONLY?"),
+        slow("CLAWVER_READ_ONLY=${READ_ONLY}", "CLAWVER_READ_ONLY holds a placeholder"),
+        slow("CLAWVER_REFUND_APPROVAL=nobody", "CLAWVER_REFUND_APPROVAL cannot be used"),
+        slow("CLAWVER_API_URL=https://shop.example/v1", "CLAWVER_API_URL points at a host"),
+        slow("CLAW_API_KEY=short", "CLAW_API_KEY cannot be used"),
     ],
 )
-@pytest.mark.parametrize("about", [{}, MODERN], ids=["legacy", "modern"])
+@pytest.mark.parametrize(
+    "about",
+    [
+        pytest.param({}, id="legacy", marks=pytest.mark.slow),
+        pytest.param(MODERN, id="modern"),
+    ],
+)
 def test_settings_that_cannot_be_used_are_the_answer_to_every_call(
-    change: dict[str, str],
+    setting: str,
     says: str,
     about: dict[str, object],
     live: dict[str, str],
@@ -127,7 +139,8 @@ def test_settings_that_cannot_be_used_are_the_answer_to_every_call(
     tmp_path: Path,
 ) -> None:
     refund = {"order_id": "ord_shirt", "amount_in_cents": 500, "reason": "Smudged"}
-    with hosting(**live | change) as host:
+    name, value = setting.split("=", 1)
+    with hosting(**live | {name: value}) as host:
         if not about:
             host.greet()
         tools = host.ask(2, "tools/list", **about)["result"]["tools"]
@@ -169,13 +182,13 @@ async def test_with_unusable_settings_what_needs_none_is_given_and_the_rest_says
         args=["-m", "clawver_orders"],
         env=keyless() | {"CLAWVER_STATE_DIR": str(tmp_path / "state"), "CLAWVER_READ_ONLY": "${X}"},
     )
-    page = ResourceTemplateReference(uri="clawver://references/{name}")
+    page = ResourceTemplateReference(uri="skill://clawver-orders/references/{name}.md")
     order = ResourceTemplateReference(uri="clawver://orders/{order_id}")
     async with Client(server, mode=era) as client:
         jobs = [prompt.name for prompt in (await client.list_prompts()).prompts]
         addresses = [resource.uri for resource in (await client.list_resources()).resources]
         templates = (await client.list_resource_templates()).resource_templates
-        setup = await client.read_resource("clawver://references/setup")
+        setup = await client.read_resource("skill://clawver-orders/references/setup.md")
         names = await client.complete(page, {"name": "name", "value": "set"})
         ids = await client.complete(order, {"name": "order_id", "value": ""})
         for ask in (
@@ -243,7 +256,7 @@ def test_a_line_that_is_too_long_is_refused_and_the_connection_lives_on(
     assert first["result"]["structuredContent"]["status"] == "refunded"
     assert (refused["id"], refused["error"]["code"]) == (3, -32600)
     assert "longer than 4194304 bytes" in refused["error"]["message"]
-    assert after["result"]["structuredContent"]["order_id"] == "ord_shirt"
+    assert after["result"]["structuredContent"]["orders"][0]["order_id"] == "ord_shirt"
     assert [cents for _, cents in shop.refunds()].count(200) == 0
 
 
@@ -391,5 +404,5 @@ def test_serving_over_stdio_loads_neither_the_http_server_nor_the_sandbox(
     loaded = set(json.loads(complaints.splitlines()[-1]))
 
     assert "clawver_orders.serving.stdio.run" in loaded
-    assert not loaded & {"uvicorn", "clawver_sandbox", "clawver_orders.serving.http.run"}
-    assert not loaded & {"clawver_orders.cli.walkthrough", "clawver_orders.cli.checks"}
+    assert not loaded & {"rich", "uvicorn", "clawver_sandbox", "clawver_orders.serving.http.run"}
+    assert not loaded & {"clawver_orders.cli.walkthrough", "clawver_orders.reports.checks"}

@@ -12,8 +12,9 @@ import re
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-HEALTH = "/healthz"
-"""Where it is asked whether the server is up. Anybody may, under any name: it says nothing else."""
+HEALTH, READY = "/healthz", "/readyz"
+"""Where it is asked whether the server is up, and whether it can keep what it must. Anybody may, under
+any name: nothing else is said."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::[0-9]{1,5})?")
@@ -30,17 +31,22 @@ class AccessControl:
         app: What lies behind it.
         names: The host names that it answers to, in small letters, on any port.
         token: The bearer token that it asks for, if it asks for one.
+        page: Where a page for browsers is, which looks at origins and sessions itself; none if empty.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str], token: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, names: frozenset[str], token: str | None, page: str = ""
+    ) -> None:
         self._app = app
         self._names = names
         self._token = None if token is None else token.encode()
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it with what is wrong."""
-        refusal = None if scope["path"] == HEALTH else self._refusal(scope)
+        refusal = None if scope["path"] in {HEALTH, READY} else self._refusal(scope)
         if refusal is not None:
+            refusal.headers["Connection"] = "close"  # the body is not waited for
             log.info("refused a request with status %d", refusal.status_code)
         await (refusal or self._app)(scope, receive, send)
 
@@ -51,6 +57,9 @@ class AccessControl:
                 "that it answers to.\n",
                 status_code=421,
             )
+        path = scope["path"]
+        if self._page and (path == self._page or path.startswith(f"{self._page}/")):
+            return None
         origins = _headers(scope, b"origin")
         if origins and not self._knows(_ORIGIN, origins):
             return PlainTextResponse(

@@ -1,28 +1,24 @@
 """Two pipes with a host at their other end: its messages come in, ours go out.
 
 Each pipe is served by a thread that does not keep the process alive, because a blocked read or
-write can only be left behind.
+write can only be left behind. The one that reads is the opener's, which listened before.
 """
 
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import anyio
 from anyio import from_thread
 from anyio.lowlevel import current_token
 from mcp.shared.message import SessionMessage
 
-from clawver_orders.serving.stdio.framing import (
-    Framing,
-    Refusal,
-    TooLong,
-    encode_message,
-    parse_message,
-)
+from clawver_orders.serving.stdio.framing import Line
+from clawver_orders.serving.stdio.messages import Refusal, encode_message, parse_message
+from clawver_orders.serving.stdio.opener import Opener
 
-_CHUNK = 64 * 1024
 _ANSWERS_THAT_MAY_WAIT = 64
 _SECONDS_FOR_LAST_WORDS = 1.0
 
@@ -31,16 +27,15 @@ class Pipes:
     """The pipes. Use `open_pipes`.
 
     Args:
-        source: The descriptor to read from.
-        sink: The descriptor to write to.
+        opener: Who has listened until now, and goes on doing so.
     """
 
-    def __init__(self, source: int, sink: int) -> None:
+    def __init__(self, opener: Opener) -> None:
         self.is_gone = anyio.Event()
         """Nothing can be said any more."""
-        self._source, self._sink = source, sink
+        self._opener = opener
         self._loop = current_token()
-        self._arrived, self._batches = anyio.create_memory_object_stream[list[bytes | TooLong]](1)
+        self._arrived, self._batches = anyio.create_memory_object_stream[list[Line]](1)
         self._taken = threading.Semaphore()  # what was heard last has been taken: there is room
         self._closed = False
         self._outgoing, self._unsaid = anyio.create_memory_object_stream[SessionMessage](
@@ -73,8 +68,13 @@ class Pipes:
 
     def open(self) -> None:
         """Begin to listen and to speak."""
-        for work in (self._listen, self._speak):
-            threading.Thread(target=_quietly, args=(work,), name="pipe", daemon=True).start()
+        self._taken.acquire()  # what has waited comes first
+        waiting = self._opener.hand_over(
+            lambda lines: _quietly(partial(self._hand_over, lines)),
+            partial(_quietly, self._hang_up),
+        )
+        self._arrived.send_nowait(waiting)
+        threading.Thread(target=_quietly, args=(self._speak,), name="pipe", daemon=True).start()
 
     async def close(self) -> None:
         """Say what has not been said yet, unless the host has stopped to read."""
@@ -86,16 +86,7 @@ class Pipes:
         self._unsaid.close()
         self._arrived.close()
 
-    def _listen(self) -> None:
-        framing = Framing()
-        with suppress(OSError):  # a pipe that breaks has ended, too
-            while chunk := os.read(self._source, _CHUNK):
-                if lines := framing.feed(chunk):
-                    self._hand_over(lines)
-        self._hand_over([framing.rest()])
-        from_thread.run_sync(self._arrived.close, token=self._loop)
-
-    def _hand_over(self, lines: list[bytes | TooLong]) -> None:
+    def _hand_over(self, lines: list[Line]) -> None:
         """Give the event loop what arrived, one batch at a time.
 
         By a plain function: a coroutine that a closing loop does not come to run would be
@@ -104,20 +95,23 @@ class Pipes:
         self._taken.acquire()
         from_thread.run_sync(self._arrived.send_nowait, lines, token=self._loop)
 
+    def _hang_up(self) -> None:
+        from_thread.run_sync(self._arrived.close, token=self._loop)
+
     def _speak(self) -> None:
         with suppress(OSError, anyio.EndOfStream):
             while not self._closed or self._unsaid.statistics().current_buffer_used:
                 message = from_thread.run(self._unsaid.receive, token=self._loop)
                 line = memoryview(encode_message(message.message))
                 while line:
-                    line = line[os.write(self._sink, line) :]
+                    line = line[os.write(self._opener.sink, line) :]
         from_thread.run_sync(self.is_gone.set, token=self._loop)
 
 
 @asynccontextmanager
-async def open_pipes(source: int, sink: int) -> AsyncIterator[Pipes]:
-    """Pipes over two descriptors, for as long as the block lasts."""
-    pipes = Pipes(source, sink)
+async def open_pipes(opener: Opener) -> AsyncIterator[Pipes]:
+    """Pipes to the host that an opener listens to, for as long as the block lasts."""
+    pipes = Pipes(opener)
     pipes.open()
     try:
         yield pipes

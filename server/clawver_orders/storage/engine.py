@@ -1,0 +1,103 @@
+"""The database that several machines share, where CLAWVER_DATABASE_URL names one.
+
+The sandbox store is on one machine alone, and so is all that is kept of it.
+"""
+
+import atexit
+from functools import cache
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from clawver_orders.errors import SetupError
+from clawver_orders.settings import Settings
+
+if TYPE_CHECKING:
+    from clawver_orders.storage.postgres import PostgresDatabase
+    from clawver_orders.storage.postgres_server import Facts, PostgresServer
+
+
+def server_of(settings: Settings, deadline_seconds: float | None = None) -> "PostgresServer | None":
+    """The database that these settings name; None where everything is kept in files.
+
+    Args:
+        settings: With the address of the database.
+        deadline_seconds: How long one transaction may take, where that is not as usual.
+
+    Raises:
+        SetupError: What works with PostgreSQL isn't installed, or cannot read the address.
+    """
+    if settings.database_url is None or not settings.has_database:
+        return None
+    return _server(settings.database_url.get_secret_value(), deadline_seconds)
+
+
+def tables_of(
+    settings: Settings,
+    schema: str,
+    part: str,
+    steps: str,
+    name: str,
+    deadline_seconds: float | None = None,
+) -> "PostgresDatabase | None":
+    """Tables of one kind in that database.
+
+    Args:
+        settings: With the address of the database.
+        schema: Whose they are: the name of a schema there.
+        part: The name of the kind, such as `ledger`.
+        steps: Where their shape is, as `module:name`. It is loaded only where it is needed.
+        name: What a person calls them, as in "the refund ledger".
+        deadline_seconds: How long one transaction may take, where that is not as usual.
+
+    Returns:
+        The tables; None where everything is kept in files.
+
+    Raises:
+        SetupError: As `server_of`.
+    """
+    server = server_of(settings, deadline_seconds)
+    if server is None:
+        return None
+    from clawver_orders.storage.postgres import PostgresDatabase
+
+    return PostgresDatabase(server, schema, part, resolve_name(steps), name)
+
+
+def facts_of(settings: Settings) -> "Facts | None":
+    """What that database says of itself, once it takes changes; None where everything is kept in files.
+
+    Raises:
+        ClawverError: It cannot be used.
+    """
+    server = server_of(settings)
+    if server is None:
+        return None
+    from clawver_orders.storage.postgres import refusing
+
+    with refusing("this server's tables"):
+        return server.facts()
+
+
+@cache
+def _server(url: str, deadline_seconds: float | None) -> "PostgresServer":
+    """One for all that this process does: its connections are few, and shared."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise SetupError(
+            f"CLAWVER_DATABASE_URL names a PostgreSQL database, and its driver cannot be loaded ({type(error).__name__}).",
+            next_step="A person must install it with clawver-orders[postgres].",
+        ) from None
+    from clawver_orders.storage.postgres_server import DEADLINE_SECONDS, PostgresServer
+
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise SetupError(
+            "CLAWVER_DATABASE_URL cannot be used: PostgreSQL does not understand it.",
+            next_step="A person must correct it: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with every sign "
+            "that has a meaning in addresses written as %40 and the like.",
+        ) from None  # the cause repeats the value
+    server = PostgresServer(url, deadline_seconds or DEADLINE_SECONDS)
+    atexit.register(server.close)
+    return server
