@@ -24,7 +24,7 @@ from tests.leftovers import RUN, TEMPORARY
 from clawver_orders.history import mirror_postgres
 from clawver_orders.refunds import ledger_postgres
 from clawver_orders.settings import Settings
-from clawver_orders.storage import scopes
+from clawver_orders.storage import engine, scopes
 from clawver_orders.storage.postgres import PostgresDatabase
 from clawver_orders.storage.postgres_server import PostgresServer
 from clawver_orders.webhooks import changes_postgres, inbox_postgres
@@ -184,12 +184,12 @@ IN_A_PROCESS = """
 from clawver_orders.refunds import ledger_file
 from clawver_orders.refunds.ledger_postgres import STEPS
 from clawver_orders.settings import Settings
-from clawver_orders.storage import scopes
+from clawver_orders.storage import engine, scopes
 from clawver_orders.storage.postgres import PostgresDatabase
 from clawver_orders.storage.postgres_server import PostgresServer
 PostgresDatabase._compare_clocks = lambda *_: None
 def in_postgres(*_):
-    return PostgresDatabase(PostgresServer({url!r}), {schema!r}, "ledger", STEPS, "the refund ledger")
+    return PostgresDatabase(PostgresServer({url!r}), {schema!r}, STEPS, "the refund ledger")
 ledger_file.SqliteDatabase = in_postgres
 """
 """What another process runs first to have its ledger there. The time is the test's."""
@@ -225,7 +225,7 @@ class Schemas:
         if path not in self._used:
             free, (steps, name) = self._free[part], PARTS[part]
             schema = free.pop() if free else f"test_{os.getpid()}_{secrets.token_hex(4)}"
-            self._used[path] = PostgresDatabase(self.server, schema, part, steps, name)
+            self._used[path] = PostgresDatabase(self.server, schema, steps, name)
             self._parts[schema] = part
         return self._used[path]
 
@@ -242,7 +242,8 @@ class Schemas:
             ("servers", ""),
             ("address", ""),
         ):
-            self._others.append(scopes.schema_of(settings, kind, whose))
+            begins = scopes.schema_of(settings, kind, whose)
+            self._others += [f"{begins}_{part.key}" for part in engine.PARTS]
 
     def machine(self, configure: Any, folder: Path, store_id: str) -> Any:
         """Makes settings of machines by their names: each has a folder of its own, and all have one database."""

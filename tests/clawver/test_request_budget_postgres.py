@@ -17,7 +17,7 @@ NONE = Path("/none")
 
 
 def opened(server: PostgresServer, schema: str) -> PostgresDatabase:
-    return PostgresDatabase(server, schema, "requests", STEPS, "the request allowance")
+    return PostgresDatabase(server, schema, STEPS, "the request allowance")
 
 
 @pytest.fixture(params=[0.0, 45.0, -3600.0])

@@ -491,7 +491,7 @@ def test_the_help_loads_nothing_but_the_commands() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert set(done.stdout.splitlines()[-1].split()) == {
-        "board", "call", "clawver_orders.cli", "completion", "digest", "doctor", "events", "export", "history", "install", "ledger", "main", "options",
+        "board", "call", "clawver_orders.cli", "completion", "database", "digest", "doctor", "events", "export", "history", "install", "ledger", "main", "options",
         "other_ledgers", "output", "person", "pin", "refunds", "running", "sandbox", "serve", "tables", "webhooks",
     }  # fmt: skip
 

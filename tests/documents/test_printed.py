@@ -74,6 +74,8 @@ LINES = {
         for line in (
             "createuser clawver",
             "createdb --owner clawver clawver_orders",
+            "createuser clawver_server",
+            "clawver-orders database grant clawver_server",
             "clawver-orders ledger move",
             "clawver-orders refunds",
             'pg_dump --format=custom --file="$HOME/clawver-orders.dump" "$CLAWVER_DATABASE_URL"',

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 from tests.documents.test_references import TEXTS, blocks, section
@@ -74,6 +75,28 @@ def test_refunds_move_and_come_back_from_a_backup(machine: Machine, shop: Shop) 
     # The second one is not in the copy: it is not sent once more on the word of the copy.
     assert machine.wants(200, "chat")["status"] != "refunded"
     assert shop.refunds() == [("ord_shirt", 100), ("ord_shirt", 200)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="the lines are those of a POSIX shell")
+def test_servers_get_a_user_of_their_own(machine: Machine, shop: Shop) -> None:
+    granted = machine.typed(with_programs(block("Two users in the database")))
+    assert granted.returncode == 0, granted.stderr
+    owner = machine.variables["CLAWVER_DATABASE_URL"]
+    server = owner.replace("clawver@", "clawver_server@")
+
+    machine.variables["CLAWVER_DATABASE_URL"] = server
+    assert machine.wants(100)["status"] == "refunded"
+    assert machine.wants(100)["status"] == "already_refunded"
+    with (
+        psycopg.connect(server, autocommit=True) as rows,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        rows.execute(
+            "DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE %I.attempt DISABLE TRIGGER USER', schemaname)"
+            " FROM pg_tables WHERE tablename = 'attempt'); END $$"
+        )
+    assert shop.refunds() == [("ord_shirt", 100)]
 
 
 def test_the_extra_that_is_installed_is_one() -> None:

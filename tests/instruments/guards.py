@@ -118,8 +118,8 @@ GUARDS = {
     ),
     "one writer at a time in PostgreSQL": Guard(
         "storage/postgres.py",
-        "UPDATE store SET seq = seq + 1 WHERE part = {part} RETURNING seq, version),",
-        "SELECT seq + 1 AS seq, version FROM store WHERE part = {part}),",
+        "UPDATE store SET seq = seq + 1 RETURNING seq, version),",
+        "SELECT seq + 1 AS seq, version FROM store),",
     ),
     "writer that sees what those before it wrote": Guard(
         "storage/postgres.py",

@@ -246,7 +246,7 @@ async def test_reading_goes_on_while_another_server_writes(
     wish = await book.wants()
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.05)
     name = schemas.database(book.path).schema
-    late = postgres.PostgresDatabase(schemas.server, name, "ledger", STEPS, "the refund ledger")
+    late = postgres.PostgresDatabase(schemas.server, name, STEPS, "the refund ledger")
     with late.writing():
         book.ledger._database = late
         assert await book.found(wish) == wish

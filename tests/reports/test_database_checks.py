@@ -17,7 +17,7 @@ from clawver_orders.storage import engine, scopes
 from clawver_orders.storage.postgres_server import Facts, PostgresServer
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-SAFE = Facts("db.example", "17.2", (), 0, 0)
+SAFE = Facts("db.example", "17.2", (), 0, 0, owns=False)
 WELL = Finding("database", True, "PostgreSQL 17.2 on db.example answers and takes changes.")
 
 
@@ -37,7 +37,7 @@ async def test_a_database_that_forgets_in_a_crash_is_a_finding(
     if "host=/" not in schemas.url:
         pytest.skip("a database was named for the tests")
     schemas.are_used_by(Settings(state_dir=tmp_path / "state", api_key=KEY), "store_1")
-    well, forgets = await findings(tmp_path, schemas.url)
+    well, forgets, *_ = await findings(tmp_path, schemas.url)
 
     assert well.is_fine
     assert well.says.startswith("PostgreSQL ")
@@ -55,7 +55,7 @@ async def test_a_database_that_forgets_in_a_crash_is_a_finding(
     [
         (SAFE, []),
         (
-            Facts("db.example", "17.2", (), 2, 0),
+            Facts("db.example", "17.2", (), 2, 0, owns=False),
             [
                 Finding(
                     "database",
@@ -68,13 +68,25 @@ async def test_a_database_that_forgets_in_a_crash_is_a_finding(
             ],
         ),
         (
-            Facts("db.example", "17.2", (), 0, 1),
+            Facts("db.example", "17.2", (), 0, 1, owns=False),
             [
                 Finding(
                     "database",
                     True,
                     "It has replicas, and doesn't tell this user whether they are synchronous.",
                     "A person can let it tell: GRANT pg_read_all_stats TO its user.",
+                )
+            ],
+        ),
+        (
+            Facts("db.example", "17.2", (), 0, 0, owns=True),
+            [
+                Finding(
+                    "database",
+                    True,
+                    "The user of this server owns the tables, so whoever has its password can switch off the "
+                    "ledger's rules.",
+                    "A person can give the servers a user of their own: clawver-orders database grant USER",
                 )
             ],
         ),
@@ -166,7 +178,7 @@ def of(own: Cluster, who: str = "clawver", more: str = "") -> Facts:
 def test_a_replica_that_may_lag_is_seen(own: Cluster, follower: None) -> None:
     host, version, *rest = vars(of(own)).values()
 
-    assert (host, rest) == ("127.0.0.1", [(), 1, 0])
+    assert (host, rest) == ("127.0.0.1", [(), 1, 0, False])
     assert version[0].isdigit()
     assert " " not in version
     assert of(own, "ada").hidden == 1
@@ -176,7 +188,7 @@ def test_a_replica_that_may_lag_is_seen(own: Cluster, follower: None) -> None:
 
 @pytest.mark.slow
 def test_a_database_without_replicas_keeps_what_it_says(own: Cluster) -> None:
-    assert vars(of(own)) | {"version": ""} == vars(Facts("127.0.0.1", "", (), 0, 0))
+    assert vars(of(own)) | {"version": ""} == vars(Facts("127.0.0.1", "", (), 0, 0, owns=False))
 
 
 def test_the_facts_of_files_are_none(tmp_path: Path) -> None:

@@ -174,9 +174,9 @@ def tables(own: Cluster, configure: Configure, shop: Shop, schema: str) -> Itera
     settings = configure(database_url=at(own))
     scope = scopes.note(settings, shop.details()["id"], shop.details()["name"])
     Ledger.of(settings, scope, Services(settings).instant).begin()
-    yield schema
+    yield f"{schema}_ledger"
     with psycopg.connect(own.url) as owner:
-        owner.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode())
+        owner.execute(f'DROP SCHEMA "{schema}_ledger" CASCADE'.encode())
 
 
 def raising(schema: str, work: str) -> bytes:
@@ -220,7 +220,7 @@ async def test_a_refund_that_cannot_be_noted_is_not_sent(
 async def test_tables_of_a_newer_version_are_left_alone(
     own: Cluster, tables: str, hand: Hand, connect: Connect, shop: Shop
 ) -> None:
-    hand.execute(f"UPDATE \"{tables}\".store SET version = 99 WHERE part = 'ledger'".encode())  # noqa: S608  # words of ours
+    hand.execute(f'UPDATE "{tables}".store SET version = 99'.encode())  # noqa: S608  # words of ours
     async with connect(database_url=at(own)) as client:
         await nothing_is_sent(
             client,
@@ -235,17 +235,17 @@ async def test_a_ledger_that_another_server_holds_is_waited_for_and_left(
 ) -> None:
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2)
     with psycopg.connect(own.url) as holding:
-        holding.execute(f"UPDATE \"{tables}\".store SET seq = seq WHERE part = 'ledger'".encode())  # noqa: S608  # words of ours
+        holding.execute(f'UPDATE "{tables}".store SET seq = seq'.encode())  # noqa: S608  # words of ours
         async with connect(database_url=at(own)) as client:
             await nothing_is_sent(client, shop, "Another server is working on the refund ledger.")
 
 
 async def test_an_order_that_another_server_works_on_is_busy(
-    own: Cluster, tables: str, connect: Connect, shop: Shop
+    own: Cluster, tables: str, schema: str, connect: Connect, shop: Shop
 ) -> None:
     other = PostgresServer(at(own))
     async with (
-        PostgresOrderLocks(other, tables).held("ord_shirt", 0),
+        PostgresOrderLocks(other, schema).held("ord_shirt", 0),
         connect(database_url=at(own)) as client,
     ):
         answer = await call(client, "refund_order", **SALE)

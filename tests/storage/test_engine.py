@@ -15,7 +15,6 @@ from clawver_orders.settings import Settings
 from clawver_orders.storage import engine, scopes
 
 URL = "postgresql://clawver:password_example@127.0.0.1:1/orders"
-STEPS = "clawver_orders.clawver.request_budget_postgres:STEPS"
 
 
 def settings(url: str = URL, **more: Any) -> Settings:
@@ -40,7 +39,7 @@ def test_a_process_that_needs_no_database_loads_no_driver(state: dict[str, str])
 
 def test_without_the_setting_nothing_is_in_a_database() -> None:
     assert engine.server_of(Settings(api_key=KEY)) is None
-    assert engine.tables_of(Settings(api_key=KEY), "schema", "budget", STEPS, "requests") is None
+    assert engine.tables_of(Settings(api_key=KEY), "schema", engine.BUDGET) is None
 
 
 def test_the_sandbox_stays_in_files() -> None:
@@ -55,13 +54,31 @@ def test_a_process_has_one_server_for_all_its_tables() -> None:
 
 
 def test_tables_are_those_of_the_schema(schemas: Schemas) -> None:
-    tables = engine.tables_of(settings(schemas.url), schemas.another(), "budget", STEPS, "requests")
+    tables = engine.tables_of(settings(schemas.url), schemas.another(), engine.BUDGET)
 
     assert tables is not None
     with tables.writing() as connection:
         connection.execute("INSERT INTO request (at) VALUES (?)", (1.0,))
     with tables.reading() as connection:
         assert [*connection.execute("SELECT at FROM request").fetchone()] == [1.0]
+
+
+def test_what_is_kept_of_a_store_is_apart_by_its_kind(schemas: Schemas) -> None:
+    """Two kinds may have tables and rules of one name: refunds and webhooks both have decisions."""
+    one = settings(schemas.url)
+    schemas.are_used_by(one, "store_1")
+    whose = scopes.schema_of(one, "live", "store_1")
+    every = [engine.tables_of(one, whose, part) for part in engine.PARTS]
+
+    for tables in every:
+        assert tables is not None
+        tables.prove()
+    refunds, webhooks = engine.LEDGER, engine.CHANGES
+    one_kind, other = (every[engine.PARTS.index(part)] for part in (refunds, webhooks))
+    assert one_kind is not None
+    assert other is not None
+    with one_kind.writing(), other.writing():
+        pass  # neither waits for the other
 
 
 def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

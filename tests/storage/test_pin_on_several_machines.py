@@ -33,7 +33,7 @@ class Machine:
         self.clock = Clock()
         self.clock.boot, self.clock.up = f"a start with {uptime}", uptime
         self.server = PostgresServer(schemas.url)
-        database = PostgresDatabase(self.server, schema, "pin", STEPS, "the PIN")
+        database = PostgresDatabase(self.server, schema, STEPS, "the PIN")
         self.pin = Pin(folder, self.clock, database, schema)
 
 
@@ -175,7 +175,7 @@ async def test_whoever_forgot_it_hears_what_to_delete(
     with pytest.raises(WrongPinError):
         await command._set(settings, Output(None))
 
-    forget = f'DELETE FROM "{store.scope.schema}".pin'  # noqa: S608  # words of ours
+    forget = f'DELETE FROM "{store.scope.schema}_pin".pin'  # noqa: S608  # words of ours
     assert f"delete it from the database ({forget}) and run this" in capsys.readouterr().err
     with schemas.server.connection() as rows:
         rows.execute(forget.encode())

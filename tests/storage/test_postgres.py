@@ -59,7 +59,7 @@ def serve() -> Iterator[Serve]:
 
 
 def opened(server: PostgresServer, schema: str, *more: str) -> PostgresDatabase:
-    return PostgresDatabase(server, schema, "words", (WORDS, *more), "the test tables")
+    return PostgresDatabase(server, schema, (WORDS, *more), "the test tables")
 
 
 def write(database: Database, *words: str) -> None:
@@ -270,16 +270,6 @@ def test_a_schema_that_another_made_while_this_waited_is_seen(
     assert read(database) == ["one"]
 
 
-def test_tables_of_several_kinds_are_beside_each_other(
-    schemas: Schemas, database: PostgresDatabase
-) -> None:
-    counts = PostgresDatabase(schemas.server, database.schema, "counts", (COUNTS,), "the counts")
-    write(database, "one")
-
-    with database.writing(), counts.writing() as connection:  # neither waits for the other
-        assert [list(row) for row in connection.execute("SELECT * FROM count")] == [[1]]
-
-
 def test_tables_that_are_gone_are_not_made_again_in_silence(
     schemas: Schemas, database: PostgresDatabase
 ) -> None:
@@ -293,7 +283,7 @@ def test_tables_that_are_gone_are_not_made_again_in_silence(
     with schemas.server.connection() as connection:
         connection.execute(f'CREATE SCHEMA "{database.schema}"'.encode())
         connection.execute(
-            f'CREATE TABLE "{database.schema}".store (part TEXT, version BIGINT, seq BIGINT)'.encode()
+            f'CREATE TABLE "{database.schema}".store (version BIGINT, seq BIGINT)'.encode()
         )
     with pytest.raises(SetupError, match="cannot be used"):
         read(database)

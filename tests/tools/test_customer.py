@@ -58,7 +58,7 @@ async def test_orders_that_clawver_no_longer_lists_count_too(
 
     theirs = of(shop, oldest["customerEmail"])
     assert answer["orders"] == len(theirs)
-    assert answer["as_of"].endswith("0 minutes ago")
+    assert answer["as_of"].endswith(("0 minutes ago", "1 minute ago"))
     assert answer["complete"] is False
     assert "Orders kept here since " in answer["why_incomplete"]
 

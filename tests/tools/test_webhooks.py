@@ -252,7 +252,7 @@ async def test_webhooks_are_listed_and_a_strange_host_is_marked(call: Call, shop
         (URL, False),
         (long, True),
     ]
-    assert listed["webhooks"][0]["created_at"].endswith("Z, 0 minutes ago")
+    assert listed["webhooks"][0]["created_at"].endswith(("0 minutes ago", "1 minute ago"))
     assert "unexpected_host" in listed["next_step"]
     assert all(each["unexpected_host"] for each in unset["webhooks"])
     assert SECRET not in json.dumps(listed)
@@ -386,7 +386,7 @@ async def test_every_time_of_receiving_says_how_long_ago(
     assert row["received_at"] == f"{now - timedelta(hours=3, minutes=1):%Y-%m-%dT%H:%MZ}"
     assert row["happened_at"] == "2026-11-24T11:00Z"
     assert events["now"] in {f"{now + timedelta(minutes=late):%Y-%m-%dT%H:%MZ}" for late in (0, 1)}
-    assert hooks["webhooks"][0]["created_at"].endswith("Z, 0 minutes ago")
+    assert hooks["webhooks"][0]["created_at"].endswith(("0 minutes ago", "1 minute ago"))
 
 
 async def test_events_are_listed_newest_first_and_can_be_gone_through(

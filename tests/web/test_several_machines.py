@@ -207,7 +207,7 @@ async def test_a_code_of_one_machine_signs_in_on_another_once(
     file = await anyio.to_thread.run_sync(hand_over, one.scope.folder, ADDRESS, now(), shared[0])
     text = await anyio.Path(file).read_text("utf-8")
     code = text.partition('name="code" value="')[2].partition('"')[0]
-    assert code not in kept_text(schemas, one.scope.schema)
+    assert code not in kept_text(schemas, f"{one.scope.schema}_page")
     assert not redeem(two.scope.folder, "x", now(), shared[1])
     both.balancer.turn = 0  # the second machine is next
     visitor = both.visitor()
@@ -215,7 +215,7 @@ async def test_a_code_of_one_machine_signs_in_on_another_once(
     assert visitor.last.status_code == 200
     [cookie] = visitor.http.cookies.jar
     assert cookie.value is not None
-    assert cookie.value not in kept_text(schemas, one.scope.schema)
+    assert cookie.value not in kept_text(schemas, f"{one.scope.schema}_page")
     again = await both.visitor().post(f"{ADDRESS}/signin", {"code": code}, origin="null")
     assert "That code was used already, or is older than two minutes." in again
     assert not list(tmp_path.rglob("board-code.json"))  # noqa: ASYNC240

@@ -23,7 +23,7 @@ from anyio import to_thread
 from clawver_orders.errors import ClawverError, RateLimitedError
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import BUDGET, tables_of
 from clawver_orders.storage.folders import make_private
 from clawver_orders.storage.scopes import schema_of
 
@@ -85,14 +85,13 @@ class Budget:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
         schema = schema_of(settings, "key", settings.key_dir.name)
-        steps = "clawver_orders.clawver.request_budget_postgres:STEPS"
         return cls(
             settings.key_dir / "requests.sqlite3",
             settings.requests_per_minute,
             settings.requests_per_day,
             now,
             spare=spare,
-            database=tables_of(settings, schema, "budget", steps, "the request allowance"),
+            database=tables_of(settings, schema, BUDGET),
         )
 
     async def take(self, *, urgent: bool) -> None:

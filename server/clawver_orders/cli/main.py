@@ -9,6 +9,7 @@ import click
 from clawver_orders import __version__
 from clawver_orders.cli.board import board
 from clawver_orders.cli.call import call
+from clawver_orders.cli.database import database
 from clawver_orders.cli.digest import digest
 from clawver_orders.cli.doctor import doctor
 from clawver_orders.cli.events import events, listen
@@ -57,14 +58,14 @@ def main(early: "Early | None" = None) -> None:
 
 SECTIONS = {
     "Try it without a key": (demo, sandbox),
-    "Set it up": (config, bundle, doctor, pin, ledger),
+    "Set it up": (config, bundle, doctor, pin, database, ledger),
     "Use it from a shell": (call,),
     "Refunds": (refunds, approve, decline, board),
     "Order history": (sync, digest, export, forget),
     "Events": (webhook, listen, events),
     "Serve agents": (serve,),
 }
-WIDEST_NAME = 7
+WIDEST_NAME = 8
 IN_A_TERMINAL = """\
 clawver-orders gives AI agents the orders and refunds of a Clawver store.
 MCP hosts start it without a command and talk to it through a pipe. This is a

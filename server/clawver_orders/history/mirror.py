@@ -37,7 +37,7 @@ from clawver_orders.history.words import searched, short_words, wanted
 from clawver_orders.orders.search import mailbox
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database, TableRow, Value, insert
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import HISTORY, tables_of
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sql import among, marks
 from clawver_orders.storage.sqlite import Schema, SqliteDatabase
@@ -46,7 +46,6 @@ from clawver_orders.webhooks.inbox import Inbox
 from clawver_orders.webhooks.inbox import Query as EventQuery
 
 HISTORY_FILE = "history.sqlite3"
-_NAME = "the order history"
 _ALL = (1 << 63) - 1
 _TIE_BITS = 20
 _TIES = 64
@@ -195,7 +194,7 @@ class Mirror:
 
     def __init__(self, path: Path, keep: timedelta, database: Database | None = None) -> None:
         self._database: Database = database or SqliteDatabase(
-            path, _SCHEMA, _NAME, suspicious=False, checked_whole=False
+            path, _SCHEMA, HISTORY.name, suspicious=False, checked_whole=False
         )
         is_shared = self._database.is_shared
         self._forgotten = Forgotten(path.with_name(KEY_FILE), is_shared=is_shared)
@@ -209,8 +208,7 @@ class Mirror:
         Raises:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
-        steps = "clawver_orders.history.mirror_postgres:STEPS"
-        shared = tables_of(settings, scope.schema, "history", steps, _NAME)
+        shared = tables_of(settings, scope.schema, HISTORY)
         return cls(scope.folder / HISTORY_FILE, timedelta(days=settings.history_days), shared)
 
     @property

@@ -13,14 +13,13 @@ from clawver_orders.refunds.ledger_rows import Rows
 from clawver_orders.refunds.ledger_schema import SCHEMA
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Database, off_thread
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import LEDGER, tables_of
 from clawver_orders.storage.folders import make_private
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sqlite import MOVED, SqliteDatabase, kind_of
 
 LEDGER_FILE = "ledger.sqlite3"
 """The refund ledger in a store's folder."""
-_NAME = "the refund ledger"
 _LARGEST_NUMBER = 2**62
 """No history gets that long: whatever says so is no number of ours."""
 P = ParamSpec("P")
@@ -41,8 +40,7 @@ def ledger_tables(
     Raises:
         SetupError: What the database needs isn't installed, or its address cannot be used.
     """
-    steps = "clawver_orders.refunds.ledger_postgres:STEPS"
-    return tables_of(settings, scope.schema, "ledger", steps, _NAME, deadline_seconds)
+    return tables_of(settings, scope.schema, LEDGER, deadline_seconds)
 
 
 class LedgerFile:
@@ -61,7 +59,7 @@ class LedgerFile:
     def __init__(
         self, path: Path, clock: Callable[[], Instant], database: Database | None = None
     ) -> None:
-        self._database: Database = database or SqliteDatabase(path, SCHEMA, _NAME)
+        self._database: Database = database or SqliteDatabase(path, SCHEMA, LEDGER.name)
         self._left_behind = None if database is None else path
         self._folder = path.parent
         self._clock = clock

@@ -18,13 +18,13 @@ from clawver_orders.refunds.ledger_schema import SCHEMA
 from clawver_orders.refunds.records import OPEN
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, ConstraintError, Database
+from clawver_orders.storage.engine import LEDGER
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sql import listed, marks
 from clawver_orders.storage.sqlite import MOVED, MOVING, SqliteDatabase, kind_of
 
 MOVE_SECONDS = 600.0
 """How long all of it may take in the database."""
-_NAME = "the refund ledger"
 _TABLES = ("wish", "former_id", "decision", "attempt", "history", "seen_refund")
 """What is moved as it is, but for the numbers in it, in the order in which rows refer to each other."""
 _NUMBERED = ("wish", "attempt", "decision", "history")
@@ -81,7 +81,7 @@ def move(settings: Settings, scope: Scope) -> Moved | None:
     target.prove()  # while the file can still be used
     if kind != MOVING:
         _take_out_of_use(path)
-    moving = SqliteDatabase(path, replace(SCHEMA, application_id=MOVING), _NAME)
+    moving = SqliteDatabase(path, replace(SCHEMA, application_id=MOVING), LEDGER.name)
     try:
         count = _copy(moving, target, hashlib.sha256(path.read_bytes()).hexdigest())
     except ConstraintError as error:
@@ -96,7 +96,7 @@ def move(settings: Settings, scope: Scope) -> Moved | None:
 
 
 def _take_out_of_use(path: Path) -> None:
-    with SqliteDatabase(path, SCHEMA, _NAME).writing() as connection:
+    with SqliteDatabase(path, SCHEMA, LEDGER.name).writing() as connection:
         (count,) = connection.execute(_OPEN).fetchone()
         if count:
             raise SetupError(

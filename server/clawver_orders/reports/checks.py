@@ -257,6 +257,15 @@ def _database(settings: Settings) -> list[Finding]:
                 "A person can let it tell: GRANT pg_read_all_stats TO its user.",
             )
         )
+    if facts.owns:
+        findings.append(
+            Finding(
+                "database",
+                True,
+                "The user of this server owns the tables, so whoever has its password can switch off the ledger's rules.",
+                "A person can give the servers a user of their own: clawver-orders database grant USER",
+            )
+        )
     return findings
 
 

@@ -4,6 +4,7 @@ The sandbox store is on one machine alone, and so is all that is kept of it.
 """
 
 import atexit
+from dataclasses import dataclass
 from functools import cache
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -14,6 +15,36 @@ from clawver_orders.settings import Settings
 if TYPE_CHECKING:
     from clawver_orders.storage.postgres import PostgresDatabase
     from clawver_orders.storage.postgres_server import Facts, PostgresServer
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """Tables of one kind."""
+
+    key: str
+    """What the database calls it."""
+    name: str
+    """What a person calls it, as in "the refund ledger"."""
+    steps: str
+    """Where their shape is, as `module:name`. It is loaded only where it is needed."""
+
+
+LEDGER = TableKind("ledger", "the refund ledger", "clawver_orders.refunds.ledger_postgres:STEPS")
+HISTORY = TableKind("history", "the order history", "clawver_orders.history.mirror_postgres:STEPS")
+INBOX = TableKind(
+    "inbox", "the inbox of order events", "clawver_orders.webhooks.inbox_postgres:STEPS"
+)
+CHANGES = TableKind(
+    "webhooks", "the changes of webhooks", "clawver_orders.webhooks.changes_postgres:STEPS"
+)
+PIN = TableKind("pin", "the PIN", "clawver_orders.storage.pin_postgres:STEPS")
+PAGE = TableKind("page", "who has signed in", "clawver_orders.web.sessions_postgres:STEPS")
+BUDGET = TableKind(
+    "budget", "the request allowance", "clawver_orders.clawver.request_budget_postgres:STEPS"
+)
+KEYS = TableKind("keys", "the keys of the server", "clawver_orders.storage.keys_postgres:STEPS")
+NOTES = TableKind("notes", "the list of stores", "clawver_orders.storage.notes_postgres:STEPS")
+PARTS = (LEDGER, HISTORY, INBOX, CHANGES, PIN, PAGE, BUDGET, KEYS, NOTES)
 
 
 def server_of(settings: Settings, deadline_seconds: float | None = None) -> "PostgresServer | None":
@@ -34,19 +65,15 @@ def server_of(settings: Settings, deadline_seconds: float | None = None) -> "Pos
 def tables_of(
     settings: Settings,
     schema: str,
-    part: str,
-    steps: str,
-    name: str,
+    part: TableKind,
     deadline_seconds: float | None = None,
 ) -> "PostgresDatabase | None":
     """Tables of one kind in that database.
 
     Args:
         settings: With the address of the database.
-        schema: Whose they are: the name of a schema there.
-        part: The name of the kind, such as `ledger`.
-        steps: Where their shape is, as `module:name`. It is loaded only where it is needed.
-        name: What a person calls them, as in "the refund ledger".
+        schema: Whose they are, as `schema_of` names it. Each kind has a schema of its own, named after both.
+        part: Of which kind.
         deadline_seconds: How long one transaction may take, where that is not as usual.
 
     Returns:
@@ -60,7 +87,7 @@ def tables_of(
         return None
     from clawver_orders.storage.postgres import PostgresDatabase
 
-    return PostgresDatabase(server, schema, part, resolve_name(steps), name)
+    return PostgresDatabase(server, f"{schema}_{part.key}", resolve_name(part.steps), part.name)
 
 
 def facts_of(settings: Settings) -> "Facts | None":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import KEYS, tables_of
 from clawver_orders.storage.folders import kept_once
 
 LENGTH = 32
@@ -43,8 +43,7 @@ def shared_key(settings: Settings, schema: str, path: Path) -> Callable[[], byte
 
     @cache
     def tables() -> Database | None:
-        steps = "clawver_orders.storage.keys_postgres:STEPS"
-        return tables_of(settings, schema, "keys", steps, "the keys of the server")
+        return tables_of(settings, schema, KEYS)
 
     def read() -> bytes:
         database = tables()

@@ -21,7 +21,7 @@ from clawver_orders.errors import NOTHING_SENT, ClawverError
 from clawver_orders.instants import Instant, seconds_by_clock
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database, TableRow
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import PIN, tables_of
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sqlite import Schema, SqliteDatabase
 
@@ -34,7 +34,6 @@ FIRST_LOCK, LONGEST_LOCK = timedelta(minutes=15), timedelta(days=1)
 _COSTS = {"n": 2**14, "r": 8, "p": 5}
 """What OWASP's Password Storage Cheat Sheet names for 16 MiB of memory."""
 NEVER_IN_A_CHAT = "Never type the PIN in a chat: no agent needs it."
-_NAME = "the PIN"
 
 _SCHEMA = Schema(
     application_id=0x636C7770,
@@ -137,7 +136,7 @@ class Pin:
         schema: str = "",
     ) -> None:
         self.path = folder / PIN_FILE
-        self._database: Database = database or SqliteDatabase(self.path, _SCHEMA, _NAME)
+        self._database: Database = database or SqliteDatabase(self.path, _SCHEMA, PIN.name)
         self._is_shared = database is not None
         self._schema = schema
         self._clock = now
@@ -149,9 +148,8 @@ class Pin:
         Raises:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
-        steps = "clawver_orders.storage.pin_postgres:STEPS"
-        shared = tables_of(settings, scope.schema, "pin", steps, _NAME)
-        return cls(scope.folder, now, shared, scope.schema)
+        shared = tables_of(settings, scope.schema, PIN)
+        return cls(scope.folder, now, shared, shared.schema if shared else "")
 
     def _now(self) -> Instant:
         """The current time: of day by the clock of the database, where that has one of its own."""

@@ -47,12 +47,12 @@ _WRITING = "READ COMMITTED READ WRITE"
 _READING = "REPEATABLE READ READ ONLY"
 _FIRST = {
     _WRITING: """
-WITH taken AS (UPDATE store SET seq = seq + 1 WHERE part = {part} RETURNING seq, version),
-    noted AS (INSERT INTO written (part, seq, token) SELECT {part}, seq, {token} FROM taken),
-    pruned AS (DELETE FROM written WHERE part = {part} AND seq <= (SELECT seq FROM taken) - {tokens})
+WITH taken AS (UPDATE store SET seq = seq + 1 RETURNING seq, version),
+    noted AS (INSERT INTO written (seq, token) SELECT seq, {token} FROM taken),
+    pruned AS (DELETE FROM written WHERE seq <= (SELECT seq FROM taken) - {tokens})
 SELECT seq, version, clock_timestamp() FROM taken
 """,
-    _READING: "SELECT seq, version, clock_timestamp() FROM store WHERE part = {part}",
+    _READING: "SELECT seq, version, clock_timestamp() FROM store",
 }
 """How a transaction begins, and its first statement, which waits for those before it."""
 _ALONE = """
@@ -64,13 +64,15 @@ SELECT 1 FROM pg_namespace WHERE nspname = {schema_name}
 _MAKING = """
 SET LOCAL search_path TO {schema};
 CREATE TABLE IF NOT EXISTS store (
-    part TEXT PRIMARY KEY, version BIGINT NOT NULL, seq BIGINT NOT NULL DEFAULT 0
+    is_only BOOLEAN PRIMARY KEY CHECK (is_only), version BIGINT NOT NULL, seq BIGINT NOT NULL DEFAULT 0
 );
-CREATE TABLE IF NOT EXISTS written (
-    part TEXT NOT NULL, seq BIGINT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (part, seq)
-);
-INSERT INTO store (part, version) VALUES ({part}, 0) ON CONFLICT DO NOTHING;
-SELECT version FROM store WHERE part = {part} FOR UPDATE
+CREATE TABLE IF NOT EXISTS written (seq BIGINT PRIMARY KEY, token TEXT NOT NULL);
+INSERT INTO store (is_only, version) VALUES (TRUE, 0) ON CONFLICT DO NOTHING;
+SELECT version FROM store FOR UPDATE
+"""
+_GRANTING = """
+GRANT USAGE ON SCHEMA {schema} TO {user};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}
 """
 _TRIGGER = re.compile(
     r"CREATE TRIGGER (\w+)\s+BEFORE (INSERT|DELETE|UPDATE(?: OF [\w, ]+)?) ON (\w+)\s+"
@@ -104,7 +106,17 @@ _TROUBLE: dict[str, tuple[type[ClawverError], str, str]] = {
         "The database of {name} does not exist.",
         "A person must create it, or correct CLAWVER_DATABASE_URL where the server is configured.",
     ),
-    "42501": (SetupError, "The database doesn't let this server work on {name}.", _PERSON),
+    "42501": (
+        SetupError,
+        "The database doesn't let this server work on {name}.",
+        "A person must look at the database. Where another user owns the tables, they run "
+        "clawver-orders database grant with that user's address.",
+    ),
+    "42704": (
+        SetupError,
+        "The database knows no such user.",
+        "Create it there, then run this again.",
+    ),
 }
 """What goes wrong, by PostgreSQL's codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 _UNREACHED = (UnreachableError, "The database of {name} cannot be reached.", _ON_ITS_WAY)
@@ -118,6 +130,12 @@ _NEWER = (
     SetupError,
     "The tables of {name} were written by a newer version of clawver-orders.",
     "A person must update clawver-orders here too.",
+)
+
+_OWNS = (
+    SetupError,
+    "This user owns the tables of {name}, or may become their owner. Nothing was granted.",
+    "Run this with the address of another user, which is to own the tables, and name the one that servers use.",
 )
 
 
@@ -203,8 +221,7 @@ class PostgresDatabase:
 
     Args:
         server: The database.
-        schema: The name of the store's schema there. It is made when it is first used.
-        part: The name of the kind, such as `ledger`.
+        schema: The name of their schema there. It is made when it is first used, and has nothing else in it.
         steps: One script for each version, oldest first.
         name: What a person calls it, as in "the refund ledger".
     """
@@ -213,18 +230,16 @@ class PostgresDatabase:
     exists = True
 
     def __init__(
-        self, server: PostgresServer, schema: str, part: str, steps: tuple[str, ...], name: str
+        self, server: PostgresServer, schema: str, steps: tuple[str, ...], name: str
     ) -> None:
         self.schema = schema
         self._server = server
-        self._part = part
         self._steps = steps
         self._name = name
         self._is_made = False
         self._fixed = {
             "schema": sql.Identifier(schema),
             "schema_name": sql.Literal(schema),
-            "part": sql.Literal(part),
             "lock": sql.Literal(round(LOCK_SECONDS * 1000)),
             "statement": sql.Literal(round(STATEMENT_SECONDS * 1000)),
             "idle": sql.Literal(round(server.deadline_seconds * 1000)),
@@ -276,6 +291,26 @@ class PostgresDatabase:
         with self.writing():
             pass
 
+    def grant(self, user: str) -> None:
+        """Let a user read and write the tables, and do nothing else with them. They are made where there were none.
+
+        Args:
+            user: The user's name in the database.
+
+        Raises:
+            SetupError: There is no such user, or it owns the tables; or this one doesn't own them.
+            UnreachableError: The database was not reached, or another server holds the tables.
+        """
+        self.prove()
+        with refusing(self._name), self._server.connection() as inner:
+            [row] = inner.execute(
+                "SELECT pg_has_role(%s, nspowner, 'MEMBER') AS may_own FROM pg_namespace WHERE nspname = %s",
+                (user, self.schema),
+            ).fetchall()
+            if row["may_own"]:
+                self._say(*_OWNS)
+            inner.execute(sql.SQL(_GRANTING).format(user=sql.Identifier(user), **self._fixed))
+
     def rewrite(self) -> None:
         """Nothing: the database itself reuses the place of deleted rows, as its own settings say."""
 
@@ -301,8 +336,7 @@ class PostgresDatabase:
                 with self._server.connection(is_urgent=True) as inner:
                     self._begin(inner, _WRITING)
                     found = inner.execute(
-                        "SELECT 1 FROM written WHERE part = %s AND seq = %s AND token = %s",
-                        (self._part, seq, token),
+                        "SELECT 1 FROM written WHERE seq = %s AND token = %s", (seq, token)
                     ).fetchone()
                     return found is not None
             except psycopg.Error:
@@ -326,9 +360,7 @@ class PostgresDatabase:
             self._say(*_NEWER)
         for step in self._steps[version:]:
             inner.execute(step.encode())
-        inner.execute(
-            "UPDATE store SET version = %s WHERE part = %s", (len(self._steps), self._part)
-        )
+        inner.execute("UPDATE store SET version = %s", (len(self._steps),))
         _commit(inner)
 
     def _last_of(
@@ -346,7 +378,7 @@ class PostgresDatabase:
         [(there,)] = inner.execute("SELECT to_regclass(%s)", (store.as_string(inner),)).fetchall()
         if there is None:
             return 0
-        words = sql.SQL("SELECT version FROM {store} WHERE part = {part}")
+        words = sql.SQL("SELECT version FROM {store}")
         row = inner.execute(words.format(store=store, **self._fixed)).fetchone()
         return int(row["version"]) if row else 0
 

@@ -46,7 +46,8 @@ SELECT current_setting('server_version') AS version,
     current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
     (SELECT count(*) FROM pg_stat_replication) AS replicas,
     (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'async') AS lagging,
-    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IS NULL) AS hidden
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IS NULL) AS hidden,
+    EXISTS (SELECT FROM pg_namespace WHERE nspname LIKE 'clawver\\_%' AND pg_has_role(nspowner, 'MEMBER')) AS owns
 """
 
 
@@ -63,6 +64,8 @@ class Facts:
     """How many replicas may lack what it said was kept."""
     hidden: int
     """Of how many replicas it doesn't say that to this user."""
+    owns: bool
+    """Whether this user could change the rules of tables of ours."""
 
 
 class _Named:
@@ -123,6 +126,7 @@ class PostgresServer:
             tuple(off),
             row["replicas"] if is_local else row["lagging"],
             0 if is_local else row["hidden"],
+            bool(row["owns"]),
         )
 
     @contextmanager

@@ -28,7 +28,7 @@ from pathlib import Path
 from clawver_orders.errors import NOTHING_SENT, SetupError
 from clawver_orders.settings import Settings
 from clawver_orders.storage import folders
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import NOTES, tables_of
 from clawver_orders.storage.folders import kept_once, make_private
 from clawver_orders.storage.notes import (
     OWNER_FILE,
@@ -56,7 +56,7 @@ class Scope:
     """Nothing for the sandbox within this process."""
     name: str = ""
     schema: str = ""
-    """The name of its schema, where a database keeps what is kept of it."""
+    """How the names of its schemas begin, where a database keeps what is kept of it."""
 
 
 def known(settings: Settings) -> Scope | None:
@@ -108,9 +108,10 @@ def note(settings: Settings, store_id: str, name: str) -> Scope:
 def _notes(settings: Settings) -> Notes:
     """The notes of this address."""
     schema = schema_of(settings, "address", "")
-    steps = "clawver_orders.storage.notes_postgres:STEPS"
-    database = tables_of(settings, schema, "notes", steps, "the list of stores")
-    return FileNotes(settings) if database is None else RowNotes(settings, database, schema)
+    database = tables_of(settings, schema, NOTES)
+    return (
+        FileNotes(settings) if database is None else RowNotes(settings, database, database.schema)
+    )
 
 
 def _opens_another(settings: Settings, notes: Notes) -> SetupError:
@@ -182,7 +183,7 @@ def _scope(settings: Settings, found: StoreNote) -> Scope:
 
 
 def schema_of(settings: Settings, kind: str, whose: str) -> str:
-    """The name of a schema in the database.
+    """How the names of schemas in the database begin.
 
     PostgreSQL takes names of up to 63 bytes, and the stores of two addresses may share a database.
 
@@ -192,7 +193,7 @@ def schema_of(settings: Settings, kind: str, whose: str) -> str:
         whose: The id of the store, or what else tells it from others.
     """
     all_of_it = "\0".join((settings.origin_dir.name, kind, whose))
-    return f"clawver_{kind}_{whose[:30]}_{hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"
+    return f"clawver_{kind}_{whose[:20]}_{hashlib.sha256(all_of_it.encode()).hexdigest()[:12]}"
 
 
 def _folder_name(store_id: str, *, is_test: bool) -> str:

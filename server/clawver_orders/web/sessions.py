@@ -19,7 +19,7 @@ from typing import Protocol
 from clawver_orders.instants import Instant
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Database, off_thread
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import PAGE, tables_of
 from clawver_orders.storage.scopes import Scope
 
 LASTS_SECONDS = 12 * 3600
@@ -181,8 +181,7 @@ def tables(settings: Settings, scope: Scope) -> Database | None:
     Raises:
         SetupError: What the database needs isn't installed, or its address cannot be used.
     """
-    steps = "clawver_orders.web.sessions_postgres:STEPS"
-    return tables_of(settings, scope.schema, "page", steps, "who has signed in")
+    return tables_of(settings, scope.schema, PAGE)
 
 
 def _made(now: float) -> tuple[Session, str]:

@@ -30,7 +30,7 @@ from clawver_orders.caller import (
 from clawver_orders.instants import Instant, seconds_at_most, seconds_by_clock
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database, TableRow
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import CHANGES, tables_of
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sql import as_text, instant_of, listed, rank, same
 from clawver_orders.storage.sqlite import Schema, SqliteDatabase
@@ -42,7 +42,6 @@ Action = Literal["register", "delete"]
 ChangeProgress = Literal["begun", "done", "failed"]
 """What became of an approved revision; `failed`, where the request was refused or its answer was lost."""
 ChangeStatus = Literal[ChangeProgress, "waiting", "declined", "expired"]
-_NAME = "the changes of webhooks"
 _CLOCKS_DIFFER = timedelta(seconds=10)
 """How far ahead of this machine another one may be in what it takes for the time of the database."""
 _KEY = ("action", "url", "events", "webhook_id")
@@ -216,7 +215,9 @@ class Changes:
     def __init__(
         self, folder: Path, clock: Callable[[], Instant], database: Database | None = None
     ) -> None:
-        self._database: Database = database or SqliteDatabase(folder / CHANGES_FILE, _SCHEMA, _NAME)
+        self._database: Database = database or SqliteDatabase(
+            folder / CHANGES_FILE, _SCHEMA, CHANGES.name
+        )
         self._clock = clock
 
     @classmethod
@@ -226,8 +227,7 @@ class Changes:
         Raises:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
-        steps = "clawver_orders.webhooks.changes_postgres:STEPS"
-        return cls(scope.folder, clock, tables_of(settings, scope.schema, "webhooks", steps, _NAME))
+        return cls(scope.folder, clock, tables_of(settings, scope.schema, CHANGES))
 
     def _now(self) -> Instant:
         """The current time: of day by the clock of the database, where that has one of its own."""

@@ -20,7 +20,7 @@ from typing import Literal, Self
 
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, Database, TableRow, Value
-from clawver_orders.storage.engine import tables_of
+from clawver_orders.storage.engine import INBOX, tables_of
 from clawver_orders.storage.folders import try_writing
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sqlite import Schema, SqliteDatabase
@@ -30,7 +30,6 @@ SIGN_OF_LIFE = timedelta(seconds=30)
 """How often a receiver says that it is there."""
 SILENT_AFTER = 4 * SIGN_OF_LIFE
 INBOX_FILE = "inbox.sqlite3"
-_NAME = "the inbox of order events"
 _MANY = 200
 _PART = 1000
 """The most events that are read at once."""
@@ -187,7 +186,7 @@ class Inbox:
     def __init__(self, path: Path, keep: timedelta, database: Database | None = None) -> None:
         # It may be large, others write it all the time, and no money rests on it.
         self._database: Database = database or SqliteDatabase(
-            path, _SCHEMA, _NAME, suspicious=False, checked_whole=False
+            path, _SCHEMA, INBOX.name, suspicious=False, checked_whole=False
         )
         self._folder = path.parent
         self._keep = keep
@@ -199,8 +198,7 @@ class Inbox:
         Raises:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
-        steps = "clawver_orders.webhooks.inbox_postgres:STEPS"
-        shared = tables_of(settings, scope.schema, "inbox", steps, _NAME)
+        shared = tables_of(settings, scope.schema, INBOX)
         return cls(scope.folder / INBOX_FILE, timedelta(days=settings.inbox_days), shared)
 
     # What a receiver does.
