@@ -184,7 +184,7 @@ def _write(host: "Host", start: "Start", output: Output, *, yes: bool, chosen: P
 )
 @output_options
 def bundle(folder: Path, form: str | None) -> None:
-    """Write the bundle that Claude Desktop installs when you double-click it.
+    """Write the bundle that Claude Desktop installs when you open it.
 
     It holds the source of this installation, and asks for the key, who approves, the two limits, and
     whether it is read-only. Once the package is published, server.json is written too: its entry in
