@@ -104,6 +104,11 @@ def slow(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+def long(*values: object) -> object:
+    """Parameters that are left to the run of what takes long."""
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 def with_slow(now: Sequence[object], later: Sequence[object]) -> list[object]:
     """Values of one parameter, of which most are left to the run of the slow tests."""
     return [*now, *(slow(each) for each in later)]

@@ -41,7 +41,7 @@ SETTINGS = {
 @cache
 def binaries() -> Path | None:
     """The folder of `initdb` and `pg_ctl`: Debian keeps them off the PATH."""
-    found = [Path(path).parent for path in (shutil.which("initdb"),) if path]
+    found = [Path(path).resolve().parent for path in (shutil.which("initdb"),) if path]
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((each for each in found if (each / "pg_ctl").is_file()), None)
 

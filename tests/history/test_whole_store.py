@@ -1,4 +1,4 @@
-"""A store with a year of 5,000 orders, of which Clawver lists a few hundred, from end to end."""
+"""A store with a year of 2,000 orders, of which Clawver lists a few hundred, from end to end."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from clawver_orders.webhooks import parse
 from clawver_orders.webhooks.inbox import Delivery, Inbox
 from clawver_sandbox.shop import Shop
 
-ORDERS = 5000
+ORDERS = 2000
 WAS_PAID = {"paid", "partially_refunded", "refunded"}
 FREELY = {"CLAWVER_REQUESTS_PER_MINUTE": "100000", "CLAWVER_REQUESTS_PER_DAY": "100000"}
 

@@ -70,7 +70,7 @@ from clawver_orders.settings import Settings
 from clawver_sandbox.api import build_app
 from clawver_sandbox.shop import API_KEY, Shop
 
-STORIES = int(os.environ.get("MACHINE_STORIES", "60"))
+STORIES = int(os.environ.get("MACHINE_STORIES", "30"))
 FEW, MANY = 5, 600
 SHRINKS = os.environ.get("MACHINE_SHRINKS", "yes") == "yes"
 """Whether a failure is told as short as possible, which takes minutes."""

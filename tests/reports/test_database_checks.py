@@ -139,7 +139,7 @@ def follower(own: Cluster, tmp_path: Path) -> Iterator[None]:
     assert found is not None
     folder = tmp_path / "received"
     folder.mkdir()
-    program = (found / "pg_ctl").resolve().with_name("pg_receivewal")
+    program = found / "pg_receivewal"
     command = [str(program), "-D", str(folder), "-h", "127.0.0.1", "-p", str(own.port), "-U", "clawver"]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         with psycopg.connect(own.url, autocommit=True) as owner:

@@ -16,7 +16,7 @@ import pytest
 from mcp import Client
 from mcp_types import ElicitResult
 from tests.cli.test_main import run_process
-from tests.conftest import Configure, with_slow
+from tests.conftest import Configure, long, slow, with_slow
 from tests.processes import Start
 from tests.refunds.room import Terminal
 from tests.tools.test_refunds import posts
@@ -172,7 +172,7 @@ sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("count", with_slow([50], [2000]))
+@pytest.mark.parametrize("count", [50, long(2000)])
 def test_all_guesses_of_five_processes_are_looked_at_five_times(
     tmp_path: Path, another: Start, count: int
 ) -> None:
@@ -190,8 +190,7 @@ def test_all_guesses_of_five_processes_are_looked_at_five_times(
     )  # the last one that was looked at locked it
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", with_slow([100], [1000]))
+@pytest.mark.parametrize("count", [slow(100), long(1000)])
 async def test_of_many_decisions_at_once_through_two_channels_one_counts(
     room: Room, merchant: Visitor, count: int
 ) -> None:

@@ -250,11 +250,11 @@ async def test_a_page_on_another_port_cannot_read_or_decide(room: Room, tab: Pag
 
 async def test_no_view_is_wider_than_its_window(room: Room, tab: Page) -> None:
     async for name, address in views(room, tab):
+        await tab.goto(address)
         for scheme in SCHEMES:
             await tab.emulate_media(color_scheme=scheme)
             for width in (320, 360, 768, 1280):
                 await tab.set_viewport_size({"width": width, "height": 900})
-                await tab.goto(address)
                 if PICTURES and width in {360, 1280}:
                     await tab.screenshot(
                         path=str(Path(PICTURES) / f"{name}-{width}-{scheme}.png"), full_page=True

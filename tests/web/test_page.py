@@ -639,24 +639,24 @@ async def test_a_read_only_page_shows_all_and_decides_nothing(
 
 
 @pytest.mark.slow
-async def test_five_hundred_refunds_wait_on_pages_that_come_at_once(
+async def test_a_hundred_and_fifty_refunds_wait_on_pages_that_come_at_once(
     room: Room, merchant: Visitor
 ) -> None:
     sale = room.shop.sell(total_in_cents=100_000)["id"]
-    for cents in range(1, 501):
+    for cents in range(1, 151):
         await room.wanted(cents, sale)
     started = time.perf_counter()
     shown = await merchant.go()
     seconds = time.perf_counter() - started
 
-    assert "500 refunds wait for you" in shown
-    assert "Page 1 of 10." in shown
+    assert "150 refunds wait for you" in shown
+    assert "Page 1 of 3." in shown
     assert merchant.last.text.count(">Review<") == 50
     assert seconds < 10
-    last = await merchant.go("/?page=10")
+    last = await merchant.go("/?page=3")
     assert "$0.01" in last
     assert "Older" not in last
-    assert "500 refunds wait for you" in await merchant.go("/?page=x")
+    assert "150 refunds wait for you" in await merchant.go("/?page=x")
     assert merchant.last.text.count(">Review<") == 50
 
 

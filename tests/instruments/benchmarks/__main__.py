@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.instruments.benchmarks.databases import databases
 from tests.instruments.benchmarks.growth import (
     FEW,
     MANY_EVENTS,
@@ -129,6 +130,7 @@ def main() -> None:
             )
         growth(Path(folder))
         growth_of_history(Path(folder))
+        databases(OURS, Path(folder), 2 if BRIEF else 20)
         beside(OURS, bare, environment, STARTS)
 
 

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -36,6 +37,10 @@ _WITHOUT_LIMITS = {
     "CLAWVER_REQUESTS_PER_DAY": "10000000",
 }
 
+_READS = {
+    "get_order": {"order_id": "ord_shirt"}, "list_orders": {}, "check_refund": {"order_id": "ord_shirt"},
+}  # fmt: skip
+
 
 def databases(ours: Sequence[str], folder: Path, rounds: int) -> None:
     """Measure and print; only that it cannot be measured where there is no PostgreSQL.
@@ -47,7 +52,7 @@ def databases(ours: Sequence[str], folder: Path, rounds: int) -> None:
     """
     heading("refunds in PostgreSQL / in a file of the machine", "PostgreSQL", "SQLite", "ratio")
     if binaries() is None:
-        row("a refund", "no initdb")
+        row("refund_order", "no initdb")
         return
     orders = (f"ord_bench{number}" for number in count())
     most = 2 * (rounds + 2) + 2 * sum(SERVERS) + len(SERVERS) * max(SERVERS) * rounds
@@ -86,17 +91,12 @@ def databases(ours: Sequence[str], folder: Path, rounds: int) -> None:
 
 def _compare_both(shared: Server, alone: Server, orders: Iterator[str], rounds: int) -> None:
     compare(
-        "a refund",
+        "refund_order",
         lambda: _refund(shared, next(orders)), lambda: _refund(alone, next(orders)), rounds,
     )  # fmt: skip
-    for tool, given in (
-        ("get_order", {"order_id": "ord_shirt"}), ("list_orders", {}), ("check_refund", {"order_id": "ord_shirt"}),
-    ):  # fmt: skip
-
-        def ask(server: Server, tool: str = tool, given: dict[str, str] = given) -> None:
-            server.at_once(1, tool, given)
-
-        compare(tool, lambda ask=ask: ask(shared), lambda ask=ask: ask(alone), rounds)  # type: ignore[misc]  # a default is its own
+    for tool, given in _READS.items():
+        ask = partial(_ask, tool, given)
+        compare(tool, partial(ask, shared), partial(ask, alone), rounds)
 
 
 def _all_at_once(servers: Sequence[Server], orders: Iterator[str], wanted: int) -> float:
@@ -111,6 +111,10 @@ def _all_at_once(servers: Sequence[Server], orders: Iterator[str], wanted: int) 
                 _refund(server, order)
 
         return spent(lambda: list(pool.map(work, servers, share)))
+
+
+def _ask(tool: str, given: Mapping[str, str], server: Server) -> None:
+    server.at_once(1, tool, given)
 
 
 def _warm(server: Server, order: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from tests.conftest import with_slow
+from tests.conftest import long, slow
 from tests.hosts import INITIALIZE, surface_of
 from tests.serving.stdio.conversations import Conversation
 
@@ -132,7 +132,7 @@ def test_what_goes_on_to_the_sdk_has_an_id_that_no_host_can_guess(surface: Surfa
 
 
 @pytest.mark.parametrize("is_slow", [False, True], ids=["pipelined", "slow"])
-@pytest.mark.parametrize("first", with_slow([0], [1000, 2000, 3000, 4000]))
+@pytest.mark.parametrize("first", [0, slow(1000), *map(long, (2000, 3000, 4000))])
 async def test_a_made_up_conversation_hears_what_the_sdk_says_alone(
     first: int, is_slow: bool, server: Server[Any], surface: Surface
 ) -> None:
