@@ -60,7 +60,10 @@ def ci(project: Path, *words: str, fails: int = 0) -> tuple[int, list[str]]:
 
 def selected(calls: list[str]) -> list[str]:
     """Which tests were run: a marker, or nothing for those that the plain command runs."""
-    found = [re.fullmatch(r"uv run pytest(?: -m (\w+))?(?: -rs -n 2 --dist loadfile)?", call) for call in calls]
+    found = [
+        re.fullmatch(r"uv run pytest(?: -m (\w+))?(?: -rs -n 2 --dist loadfile)?", call)
+        for call in calls
+    ]
     return [match[1] or "" for match in found if match]
 
 

@@ -303,3 +303,32 @@ async def test_a_server_without_a_store_answers_each_call_with_what_to_name(
         said = await failure(client, "list_orders")
 
     assert "Name one with --store, or with CLAWVER_STORE" in said
+
+
+def test_the_doctor_checks_every_store_and_says_once_what_is_the_same(
+    at: Address, write: Write
+) -> None:
+    done = run("doctor", **both(at, write))
+    told = json.loads(run("doctor", "--json", **both(at, write)).stdout)
+    lines = done.stdout.splitlines()
+
+    assert done.returncode == 0, done.stdout
+    assert lines.count("ok  settings: All settings can be used.") == 1
+    assert sum(line.startswith("ok  state folder: ") for line in lines) == 1
+    for begins in (
+        "ok  prints key: PRINTS_KEY is ",
+        "ok  photos key: key_file of the store photos is ",
+    ):
+        assert sum(line.startswith(begins) for line in lines) == 1
+    assert {each["store"] for each in told} == {"", "prints", "photos"}
+    assert [each["store"] for each in told] == sorted(
+        (each["store"] for each in told), key=["", "prints", "photos"].index
+    )
+
+
+def test_the_doctor_goes_on_where_one_store_cannot_be_used(at: Address, write: Write) -> None:
+    done = run("doctor", **both(at, write) | {"PRINTS_KEY": ""})
+
+    assert done.returncode == 1
+    assert "BAD prints " in done.stdout
+    assert "ok  photos key: key_file of the store photos is " in done.stdout

@@ -41,7 +41,6 @@ from clawver_orders.storage import folders, scopes
 from clawver_orders.storage.database import off_thread
 from clawver_orders.storage.engine import server_of
 from clawver_orders.time_limit import not_in_time, while_there_is_time
-from clawver_orders.webhooks.inbox import Inbox
 
 if TYPE_CHECKING:
     from clawver_orders.refunds.desk import RefundDesk
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from clawver_orders.storage.pin import Pin
     from clawver_orders.webhooks.changes import Changes
     from clawver_orders.webhooks.desk import WebhookDesk
+    from clawver_orders.webhooks.inbox import Inbox
 
 SANDBOX_NOTICE = "Sandbox store on this machine: no real customer, no real money."
 TEST_NOTICE = "This is a test key: no real money moves."
@@ -376,8 +376,10 @@ class Store:
         return Ledger.of(self._services.settings, self.scope, self._services.instant)
 
     @cached_property
-    def inbox(self) -> Inbox:
+    def inbox(self) -> "Inbox":
         """The events that this store sent."""
+        from clawver_orders.webhooks.inbox import Inbox
+
         return Inbox.of(self._services.settings, self.scope)
 
     @cached_property

@@ -28,7 +28,10 @@ HEADINGS = ("", "", "")
 @output_options
 @store_options
 def doctor(form: str | None, sandbox: bool) -> None:
-    """Check settings, key, store, clock, state folder, database and refunds; exit code 1 when something is wrong."""
+    """Check settings, key, store, clock, state folder, database and refunds; exit code 1 when something is wrong.
+
+    Where there are several stores and none is named, all of them are checked.
+    """
     output = Output(form)
     import anyio
 
@@ -45,7 +48,7 @@ def doctor(form: str | None, sandbox: bool) -> None:
             output.table(HEADINGS, [_cells(finding) for finding in findings])
         else:
             for finding in findings:
-                say(f"{_mark(finding):3} {finding.subject}: {finding.says}")
+                say(f"{_mark(finding):3} {_about(finding)}: {finding.says}")
                 if finding.next_step:
                     say(f"    {finding.next_step}")
         return DONE if all(finding.is_fine for finding in findings) else FAILED
@@ -60,4 +63,8 @@ def _mark(finding: "Finding") -> str:
 
 def _cells(finding: "Finding") -> tuple[str, ...]:
     said = f"{finding.says}\n{finding.next_step}" if finding.next_step else finding.says
-    return _mark(finding), finding.subject, said
+    return _mark(finding), _about(finding), said
+
+
+def _about(finding: "Finding") -> str:
+    return f"{finding.store} {finding.subject}".lstrip()

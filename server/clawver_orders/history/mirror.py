@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
@@ -42,8 +42,9 @@ from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sql import among, marks
 from clawver_orders.storage.sqlite import Schema, SqliteDatabase
 from clawver_orders.text import clean
-from clawver_orders.webhooks.inbox import Inbox
-from clawver_orders.webhooks.inbox import Query as EventQuery
+
+if TYPE_CHECKING:
+    from clawver_orders.webhooks.inbox import Inbox
 
 HISTORY_FILE = "history.sqlite3"
 _ALL = (1 << 63) - 1
@@ -241,12 +242,14 @@ class Mirror:
                     _put(db, before, known)
             self._drop_old(db, now)
 
-    def take_events(self, inbox: Inbox, now: datetime) -> None:
+    def take_events(self, inbox: "Inbox", now: datetime) -> None:
         """Mark the orders that events were about since this was last done.
 
         Raises:
             ClawverError: A file cannot be used.
         """
+        from clawver_orders.webhooks.inbox import Query as EventQuery
+
         about: dict[str, float] = {}
         last = after = self._last_event()
         query = EventQuery(after=after, limit=_EVENTS_AT_ONCE)

@@ -2,10 +2,12 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from queue import Empty, Queue
+from typing import Literal
 
 import anyio
 from anyio import to_thread
@@ -16,6 +18,9 @@ from clawver_orders.history.mirror import Mirror
 
 MOST_AT_ONCE = 50
 """The most orders of one transaction: other machines wait for it."""
+GATHERING_SECONDS = 0.2
+"""How long the next ones are waited for, unless somebody waits for those before: each transaction takes as long as many orders."""
+_NOW: Literal["now"] = "now"
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +35,7 @@ class Recorder:
     def __init__(self, mirror: Mirror, now: Callable[[], datetime]) -> None:
         self.mirror = mirror
         self._now = now
-        self._seen: Queue[Sighting | None] = Queue()
+        self._seen: Queue[Sighting | Literal["now"] | None] = Queue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -49,7 +54,9 @@ class Recorder:
 
     async def all_kept(self) -> None:
         """Wait until everything that was seen so far is kept, or could not be."""
-        await to_thread.run_sync(self._seen.join)
+        if self._thread is not None:
+            self._seen.put(_NOW)
+            await to_thread.run_sync(self._seen.join)
 
     async def close(self) -> None:
         """Keep what is left, and end, whatever is cancelled meanwhile."""
@@ -61,11 +68,12 @@ class Recorder:
         is_over = False
         while not is_over:
             batch = [self._seen.get()]
+            until = time.monotonic() + GATHERING_SECONDS
             with suppress(Empty):
-                while len(batch) < MOST_AT_ONCE:
-                    batch.append(self._seen.get_nowait())
-            is_over = None in batch
-            self._keep([each for each in batch if each is not None])
+                while len(batch) < MOST_AT_ONCE and isinstance(batch[-1], Sighting):
+                    batch.append(self._seen.get(timeout=max(0.0, until - time.monotonic())))
+            is_over = batch[-1] is None
+            self._keep([each for each in batch if isinstance(each, Sighting)])
             for _ in batch:
                 self._seen.task_done()
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -25,7 +25,9 @@ from clawver_orders.errors import (
 from clawver_orders.history.mirror import Extent
 from clawver_orders.history.recording import Recorder
 from clawver_orders.orders.search import ALL_STATUSES, is_whole
-from clawver_orders.webhooks.inbox import Inbox
+
+if TYPE_CHECKING:
+    from clawver_orders.webhooks.inbox import Inbox
 
 T = TypeVar("T")
 AT_ONCE = 100
@@ -71,7 +73,7 @@ class Sync:
         self,
         clawver: Clawver,
         recorder: Recorder,
-        inbox: Inbox,
+        inbox: "Inbox",
         now: Callable[[], datetime],
         progress: HowFar,
         wait: Callable[[float], Awaitable[None]] = anyio.sleep,

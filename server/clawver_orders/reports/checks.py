@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
-from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.errors import ClawverError, SetupError, SeveralStoresError
 from clawver_orders.install.skills import past_the_ledger
 from clawver_orders.refunds.policy_file import read_policy
 from clawver_orders.services import Services, Store, opened
@@ -32,12 +32,17 @@ class Finding:
     is_fine: bool
     says: str
     next_step: str = ""
+    store: str = ""
+    """The store that it is about, where there are several and it isn't the same of all."""
 
 
 async def examine(
     environment: Mapping[str, str], now: Callable[[], datetime], **decided: Any
 ) -> list[Finding]:
     """Check settings, address, writing, other skills, key, API, clock, state folder, database and refunds, in this order.
+
+    Where there are several stores and none is named, what is the same of all of them comes first, and then
+    the rest of each.
 
     Args:
         environment: Variables by name.
@@ -46,10 +51,30 @@ async def examine(
     """
     try:
         settings = Settings.from_environment(environment, **decided)
+    except SeveralStoresError as error:
+        return await _of_every_store(error.aliases, environment, now, **decided)
     except SetupError as error:
         return [Finding("settings", False, error.happened, error.next_step)]
     async with opened(settings, now) as services:
         return await examined(services, environment)
+
+
+async def _of_every_store(
+    aliases: Sequence[str],
+    environment: Mapping[str, str],
+    now: Callable[[], datetime],
+    **decided: Any,
+) -> list[Finding]:
+    found = [
+        await examine({**environment, "CLAWVER_STORE": alias}, now, **decided) for alias in aliases
+    ]
+    common = [each for each in found[0] if all(each in other for other in found)]
+    return common + [
+        replace(each, store=alias)
+        for alias, of_one in zip(aliases, found, strict=True)
+        for each in of_one
+        if each not in common
+    ]
 
 
 async def examined(

@@ -33,7 +33,6 @@ from clawver_orders.tools.answers import (
 )
 from clawver_orders.tools.arguments import Include, OrderIds, ids_in
 from clawver_orders.tools.reviews import reviews_of
-from clawver_orders.tools.timeline import sources_of, timeline, undated
 
 WHAT_IS_LEFT_IS_NOT_KNOWN = (
     "What can still be refunded is not known, because Clawver does not list the earlier refunds, or "
@@ -299,6 +298,8 @@ async def get_order(
             lines=lines,
         )
         if "timeline" in include:
+            from clawver_orders.tools.timeline import sources_of, timeline, undated
+
             known = await sources_of(services, found, reviews)
             moments, left_out = timeline(found, known, services.masking)
             detail = detail.model_copy(update={"timeline": moments})
