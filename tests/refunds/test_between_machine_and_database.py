@@ -24,6 +24,7 @@ from clawver_orders.refunds.order_locks_postgres import PostgresOrderLocks
 from clawver_orders.refunds.outcome import Outcome
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings
+from clawver_orders.storage import postgres_server
 from clawver_orders.storage.postgres_server import PostgresServer
 from clawver_sandbox.shop import Shop
 
@@ -188,3 +189,43 @@ async def test_a_standby_that_lags_and_takes_over_has_nothing_sent_twice(
     assert (shown["status"], again["status"]) == ("needs_approval", "needs_approval")
     assert again["next_step"].startswith("Only a person can approve this one")
     assert shop.refunds() == [("ord_shirt", 300), ("ord_shirt", 500)]
+
+
+# A password that is changed while servers run
+
+
+async def test_a_server_takes_a_new_password_with_its_next_connection(
+    own: Cluster, configure: Configure, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_server, "OUTAGE_SECONDS", 0.0)
+    passwords = tmp_path / "passwords"
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+
+    def write(password: str) -> None:
+        passwords.write_text(f"*:*:*:ada:{password}\n")
+        passwords.chmod(0o600)
+
+    rules = own.folder / "data" / "pg_hba.conf"
+    rules.write_text(f"host all ada 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+    with psycopg.connect(own.url, autocommit=True) as owner:
+        owner.execute("CREATE ROLE ada LOGIN PASSWORD 'first_example'")
+        owner.execute("GRANT CREATE ON DATABASE postgres TO ada; SELECT pg_reload_conf()")
+        write("first_example")
+        url = at(own.port).replace("clawver@", "ada@")
+        async with opened(configure(database_url=url)) as services:
+            first = await refund(services, 100)
+            owner.execute("ALTER ROLE ada PASSWORD 'second_example'")
+            second = await refund(services, 200)
+            owner.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'ada'"
+            )
+            with pytest.raises(ClawverError) as refused:
+                await refund(services, 300)
+            write("second_example")
+            third = await refund(services, 300)
+
+    assert (first.status, second.status, third.status) == ("refunded",) * 3
+    assert "Nothing was sent." in str(refused.value)
+    assert "The database does not accept the password" in str(refused.value)
+    assert "example" not in str(refused.value)
+    assert shop.refunds() == [("ord_shirt", 100), ("ord_shirt", 200), ("ord_shirt", 300)]

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
 
 import httpx2
 import pytest
@@ -9,12 +11,14 @@ from mcp import Client
 from mcp.client import advertise
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import TextContent
+from mcp_types import InputRequiredResult, TextContent
 from tests.cli.test_main import keyless, run
 from tests.serving.http.test_run import TOKEN, official, site
 from tests.serving.test_card import CARDS
+from tests.serving.test_elicitation import YES, Asked
 from tests.test_store_file import TWO, both, write
 from tests.test_stores import OTHER_KEY, Address, at
+from tests.tools.test_refunds import Time
 from tests.tools.test_tools import call, failure
 
 from clawver_orders.errors import SetupError
@@ -72,6 +76,36 @@ async def test_a_call_reads_and_refunds_in_the_store_that_it_names(
     assert len(at.first.refunds()) == 1
     assert at.second.refunds() == []
     assert other["orders"][0]["refundable_in_cents"] == 3200
+
+
+@pytest.mark.parametrize("answered_in", ["photos", "prints"])
+async def test_a_yes_to_the_question_of_one_store_is_none_in_another(
+    at: Address, write: Write, answered_in: str
+) -> None:
+    """All stores of a server seal with one key, and both have an order of this id."""
+    text = TWO.replace('refund_approval = "agent"', 'refund_approval = "chat"')
+    variables = both(at, lambda **more: write(text, **more))
+    clock = Time()
+    stores = {
+        each: Settings.from_environment(variables, store=each) for each in ("prints", "photos")
+    }
+    server = build_server(stores, now=lambda: clock.at, uptime=lambda: clock.up)
+    person: Any = Asked()
+    async with Client(server, elicitation_callback=person) as client:
+        first = await client.session.call_tool(
+            "refund_order", {"store": "prints", **SALE}, allow_input_required=True
+        )
+        assert isinstance(first, InputRequiredResult)
+        (refund_id,) = first.input_requests or {}
+        clock.pass_by(4)
+        with suppress(MCPError):
+            await client.session.call_tool(
+                "refund_order", {"store": answered_in, **SALE}, input_responses={refund_id: YES},
+                request_state=first.request_state, allow_input_required=True,
+            )  # fmt: skip
+
+    assert len(at.first.refunds()) == (answered_in == "prints")
+    assert at.second.refunds() == []
 
 
 async def test_figures_of_all_stores_come_in_one_answer_and_one_that_fails_fails_alone(
