@@ -81,6 +81,43 @@ def test_servers_work_with_tables_whose_rules_they_cannot_change(
             server.execute(f"UPDATE {attempt} SET amount_in_cents = 1".encode())  # noqa: S608  # the name of a table
 
 
+def test_a_table_that_a_server_made_for_itself_is_asked_by_no_rule(
+    live: dict[str, str], address: str
+) -> None:
+    """Anybody may make temporary tables, and PostgreSQL looks there first where nothing says otherwise."""
+    ada, bob = (live | as_user(name, address) for name in ("ada", "bob"))
+    assert run("database", "grant", "bob", **ada).returncode == 0
+    refund_id = json.loads(run("call", *REFUND, **bob).stdout)["refund_id"]
+    with psycopg.connect(f"postgresql://bob@{address}", autocommit=True) as server:
+        [(schema,)] = server.execute(
+            "SELECT schemaname FROM pg_tables WHERE tablename = 'attempt'"
+        ).fetchall()
+        server.execute("CREATE TEMPORARY TABLE wish (refund_id TEXT, revision BIGINT)")
+        server.execute("INSERT INTO wish VALUES (%s, 999)", (refund_id,))
+        with pytest.raises(psycopg.IntegrityError, match="no longer shown"):
+            server.execute(
+                f"INSERT INTO {schema}.decision (subject, revision, verdict, grade, channel, who, client, made, number)"  # noqa: S608  # the name of a schema
+                " VALUES (%s, 999, 'approve', 'pin', '', '', '', '', 1)".encode(),
+                (refund_id,),
+            )
+
+
+def test_refunds_are_moved_by_the_owner_alone(live: dict[str, str], address: str) -> None:
+    ada, bob = (live | as_user(name, address) for name in ("ada", "bob"))
+    assert run("call", *REFUND, **live).returncode == 0
+    assert run("database", "grant", "bob", **ada).returncode == 0
+
+    refused, still = run("ledger", "move", **bob), run("refunds", **live)
+    moved = run("ledger", "move", **ada)
+
+    assert refused.stderr == (
+        "Another user owns the tables of the refund ledger. Run this with the address of that user in "
+        "CLAWVER_DATABASE_URL.\n"
+    )
+    assert (refused.returncode, still.returncode, moved.returncode) == (1, 0, 0)
+    assert json.loads(run("call", *REFUND, **bob).stdout)["status"] == "already_refunded"
+
+
 def test_a_server_without_tables_says_who_can_make_them(live: dict[str, str], address: str) -> None:
     done = run("call", *REFUND, **live | as_user("bob", address))
 

@@ -131,6 +131,29 @@ def test_the_compose_file_starts_what_the_page_says() -> None:
     assert upstreams == ["orders-1", "orders-2"]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="it is a script for a POSIX shell")
+def test_the_database_of_the_compose_file_belongs_to_no_superuser(own: Cluster) -> None:
+    database = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["database"]
+    script = (COMPOSE.parent / "database.sh").read_text("utf-8")
+    assert "./database.sh:/docker-entrypoint-initdb.d/database.sh:ro" in database["volumes"]
+    assert {*database["environment"]} == {"POSTGRES_PASSWORD", "SERVER_PASSWORD", "PGUSER"}
+    as_here = script.replace("ROLE clawver ", "ROLE ada ").replace("OWNER clawver;", "OWNER ada;")
+    server = {"PGHOST": str(own.folder), "PGUSER": "clawver", "SERVER_PASSWORD": "it's an example"}
+    subprocess.run(
+        ["sh", "-c", as_here],
+        env={"PATH": f"{binaries()}:{os.environ['PATH']}"} | server,
+        check=True,
+    )
+
+    with psycopg.connect(f"postgresql://ada@/clawver_orders?host={own.folder}") as rows:
+        found = rows.execute(
+            "SELECT rolsuper, pg_get_userbyid(datdba) FROM pg_roles, pg_database"
+            " WHERE rolname = current_user AND datname = current_database()"
+        ).fetchall()
+    assert found == [(False, "ada")]
+
+
 def test_docker_understands_the_compose_file() -> None:
     programs = (["docker", "compose"], ["docker-compose"])
     found = [each for each in programs if shutil.which(each[0]) and _runs([*each, "version"])]

@@ -138,8 +138,33 @@ GUARDS = {
     ),
     "commit that was none": Guard(
         "storage/postgres.py",
-        'if inner.execute("COMMIT").statusmessage != "COMMIT":',
-        'if not inner.execute("COMMIT").statusmessage:',
+        'if became != "COMMIT":',
+        "if not became:",
+    ),
+    "warning at a commit": Guard(
+        "storage/postgres.py",
+        'if "WARNING" in said:',
+        "if False:",
+    ),
+    "standbys of a commit in doubt": Guard(
+        "storage/postgres.py",
+        "                        _commit(inner)  # it waits for",
+        "                        pass  # it waits for",
+    ),
+    "temporary tables": Guard(
+        "storage/postgres.py",
+        "SET LOCAL search_path TO {schema}, pg_temp;\nSET LOCAL lock_timeout",
+        "SET LOCAL search_path TO {schema};\nSET LOCAL lock_timeout",
+    ),
+    "decline that would not be moved": Guard(
+        "refunds/ledger_move.py",
+        "            raise _DeclinedError",
+        "            pass",
+    ),
+    "yes that was moved": Guard(
+        "refunds/ledger_move.py",
+        'if lines and row["verdict"] == "approve":',
+        "if False:",
     ),
     "end of all waiting": Guard(
         "storage/postgres_server.py",
@@ -358,7 +383,7 @@ GUARDS = {
     ),
     "mark of a restore": Guard(
         "refunds/ledger_file.py",
-        "            if self.is_older(rows):\n                rows.note",
+        "            if is_older:\n                rows.note",
         "            if False:\n                rows.note",
     ),
     "restore that is only read": Guard(
@@ -371,10 +396,10 @@ GUARDS = {
         "return rows.order(order_id, rows.now if self.is_older(rows) else None)",
         "return rows.order(order_id, None)",
     ),
-    "highest number that is kept": Guard(
+    "line that another one has the place of": Guard(
         "refunds/ledger_file.py",
-        "        if number <= self.kept_number():\n            return\n",
-        "",
+        'return number > last or (digest != found and "" not in {digest, found})',
+        "return number > last",
     ),
     "new refunds that nothing explains": Guard(
         "refunds/settlement.py",

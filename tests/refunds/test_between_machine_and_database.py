@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from clawver_orders.refunds.order_locks_postgres import PostgresOrderLocks
 from clawver_orders.refunds.outcome import Outcome
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings
-from clawver_orders.storage import postgres_server
+from clawver_orders.storage import postgres, postgres_server
 from clawver_orders.storage.postgres_server import PostgresServer
 from clawver_sandbox.shop import Shop
 
@@ -189,6 +190,50 @@ async def test_a_standby_that_lags_and_takes_over_has_nothing_sent_twice(
     assert (shown["status"], again["status"]) == ("needs_approval", "needs_approval")
     assert again["next_step"].startswith("Only a person can approve this one")
     assert shop.refunds() == [("ord_shirt", 300), ("ord_shirt", 500)]
+
+
+@pytest.mark.parametrize("ends", ["nothing", "pg_cancel_backend(pid)", "pg_terminate_backend(pid)"])
+async def test_nothing_is_sent_on_what_no_synchronous_standby_has(
+    ends: str, own: Cluster, configure: Configure, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose wait for its standbys is ended calls that a success with a warning, or hangs up."""
+    monkeypatch.setattr(postgres_server, "DEADLINE_SECONDS", 3.0)
+    monkeypatch.setattr(postgres_server, "OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr(postgres, "IN_DOUBT_SECONDS", 6.0)
+    is_over = threading.Event()
+
+    def wants(name: str) -> None:
+        with psycopg.connect(own.url, autocommit=True) as owner:
+            owner.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'".encode())
+            owner.execute("SELECT pg_reload_conf()")
+
+    def end_waits() -> None:
+        with psycopg.connect(own.url, autocommit=True) as owner:
+            while not is_over.wait(0.05):
+                owner.execute(
+                    f"SELECT {ends} FROM pg_stat_activity WHERE wait_event = 'SyncRep'".encode()  # noqa: S608  # words of ours
+                )
+
+    async with opened(configure(database_url=at(own.port))) as services:
+        first = await refund(services, 100)
+        wants("gone")
+        ender = threading.Thread(target=end_waits)
+        if ends != "nothing":
+            ender.start()
+        try:
+            with pytest.raises(ClawverError) as refused:
+                await refund(services, 200)
+        finally:
+            is_over.set()
+            if ends != "nothing":
+                ender.join()
+            wants("")
+        second = await refund(services, 300)
+
+    assert (first.status, second.status) == ("refunded", "refunded")
+    assert "Nothing was sent." in str(refused.value)
+    assert "so it isn't known whether that was kept" in str(refused.value)
+    assert shop.refunds() == [("ord_shirt", 100), ("ord_shirt", 300)]
 
 
 # A password that is changed while servers run

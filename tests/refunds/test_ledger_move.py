@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from clawver_orders.errors import SetupError, UnreachableError
 from clawver_orders.refunds import ledger_move
 from clawver_orders.refunds.ledger_file import LEDGER_FILE, ledger_tables
 from clawver_orders.refunds.ledger_move import move
+from clawver_orders.refunds.matching import doubts_of
 from clawver_orders.refunds.outcome import Outcome
-from clawver_orders.refunds.records import Wish
+from clawver_orders.refunds.records import Actor, Wish
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings
 from clawver_orders.storage import scopes
@@ -286,3 +288,89 @@ async def test_what_both_sent_is_left_to_a_person(machine: Any, shop: Shop) -> N
     assert await known_to(one.shared) == before
     assert kind_of(two.path) not in (MOVED, MOVING)
     assert shop.refunds() == [("ord_shirt", 500), ("ord_digital", 100)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_decline_of_what_both_wished_for_is_not_lost(
+    machine: Any, shop: Shop, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the one that is left out, whichever that is: nothing is moved until it counts no more."""
+    machines = [machine(name, refund_approval="chat") for name in ("one", "two")]
+    for each, reply in zip(machines, (Reply.NO, Reply.YES), strict=True):
+        async with opened(each.file) as services:
+            desk = (await services.store()).desk
+            await desk.refund("ord_shirt", 500, "Torn", [], AskingHost(reply))
+    machines[first].move()
+    before = await known_to(machines[first].shared)
+    late = machines[1 - first]
+
+    with pytest.raises(SetupError, match="A person declined a refund that is in the database too"):
+        late.move()
+
+    assert await known_to(machines[first].shared) == before
+    assert kind_of(late.path) not in (MOVED, MOVING)
+    monkeypatch.setattr(ledger_move, "DECLINES_COUNT", timedelta(0))  # a day later
+    late.move()
+    [(wish, _)] = await known_to(late.shared)
+    assert wish.status == "refunded"
+
+
+async def test_a_yes_that_was_moved_settles_nothing_that_another_machine_noted(
+    machine: Any, shop: Shop
+) -> None:
+    """Its lines come behind those of the database, and still it may be older."""
+    one, two = (machine(name, refund_approval="chat") for name in ("one", "two"))
+    async with opened(two.file) as services:
+        desk = (await services.store()).desk
+        await desk.refund("ord_shirt", 300, "Torn", [], AskingHost(Reply.YES))
+    shop.add_fault("drop_before", method="POST")
+    async with opened(one.file) as services:
+        store = await services.store()
+        lost = await store.desk.refund("ord_shirt", 500, "Torn", [], AskingHost(Reply.YES))
+        assert lost.wish is not None
+        await store.desk.resolve(
+            lost.wish.refund_id,
+            was_refunded=False,
+            because="The dashboard",
+            actor=Actor("refunds resolve", "person in the terminal"),
+        )
+    one.move()
+    two.move()
+
+    async with opened(one.shared) as services:
+        store = await services.store()
+        records = await store.ledger.of_order("ord_shirt")
+        doubts = doubts_of(records, services.instant(), 900.0)
+    assert [each.kind for each in doubts] == ["resolved"]
+    assert shop.refunds() == [("ord_shirt", 300)]
+
+
+async def test_an_older_copy_stays_one_when_it_is_moved(one: Machine, shop: Shop) -> None:
+    await refund(one.file)
+    mark = one.path.with_suffix(".number")
+    mark.write_text(str(int(mark.read_text("ascii").split()[0]) + 5))
+    await refund(one.file, "ord_digital", 100)
+    one.move()
+
+    async with opened(one.shared) as services:
+        store = await services.store()
+        records = await store.ledger.of_order("ord_digital")
+        doubts = doubts_of(records, services.instant(), 900.0)
+    assert "restored" in [each.kind for each in doubts]
+
+
+async def test_a_machine_that_moved_second_takes_no_line_of_the_first_for_its_own(
+    machine: Any, shop: Shop
+) -> None:
+    one, two = machine("one"), machine("two")
+    await refund(one.file)
+    await refund(two.file, "ord_digital", 100)
+    one.move()
+    two.move()
+
+    for each in (one, two):
+        async with opened(each.shared) as services:
+            store = await services.store()
+            assert (await store.ledger.of_order("ord_shirt")).restored is None
+            await store.desk.refund("ord_shirt", 200, "Torn", [], Script())
+            assert (await store.ledger.of_order("ord_shirt")).restored is None

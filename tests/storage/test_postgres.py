@@ -88,6 +88,22 @@ def test_what_is_written_is_read(database: PostgresDatabase) -> None:
     database.prove()
 
 
+def test_a_table_that_somebody_left_in_the_session_is_not_taken_for_one_of_ours(
+    database: PostgresDatabase, schemas: Schemas
+) -> None:
+    """A pooler gives our sessions to others, and theirs to us."""
+    write(database, "one")
+    with schemas.server.connection() as connection:
+        connection.execute("CREATE TEMPORARY TABLE word (text TEXT)")
+    try:
+        assert read(database) == ["one"]
+        write(database, "two")
+        assert read(database) == ["one", "two"]
+    finally:
+        with schemas.server.connection() as connection:
+            connection.execute("DROP TABLE pg_temp.word")
+
+
 def test_a_transaction_that_fails_keeps_nothing(database: PostgresDatabase) -> None:
     write(database, "one")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.instants import Instant
@@ -18,10 +18,16 @@ from clawver_orders.storage.folders import make_private
 from clawver_orders.storage.scopes import Scope
 from clawver_orders.storage.sqlite import MOVED, SqliteDatabase, kind_of
 
+if TYPE_CHECKING:
+    from clawver_orders.storage.postgres import PostgresDatabase
+
 LEDGER_FILE = "ledger.sqlite3"
 """The refund ledger in a store's folder."""
+MARK = ".number"
+"""The suffix of the file beside it that says how far its history has got."""
 _LARGEST_NUMBER = 2**62
 """No history gets that long: whatever says so is no number of ours."""
+_MARK_IN_BYTES = 20 + 1 + 64
 P = ParamSpec("P")
 T = TypeVar("T")
 L = TypeVar("L", bound="LedgerFile")
@@ -29,7 +35,7 @@ L = TypeVar("L", bound="LedgerFile")
 
 def ledger_tables(
     settings: Settings, scope: Scope, deadline_seconds: float | None = None
-) -> Database | None:
+) -> "PostgresDatabase | None":
     """The tables of a store's ledger in the database that several machines share; None where there is none.
 
     Args:
@@ -63,7 +69,7 @@ class LedgerFile:
         self._left_behind = None if database is None else path
         self._folder = path.parent
         self._clock = clock
-        self._mark = path.with_suffix(".number")
+        self._mark = path.with_suffix(MARK)
 
     @classmethod
     def of(cls, settings: Settings, scope: Scope, clock: Callable[[], Instant]) -> Self:
@@ -123,11 +129,14 @@ class LedgerFile:
         with self._database.writing() as connection:
             rows = Rows(connection, self.now())
             rows.look()
-            if self.is_older(rows):
+            is_older = self.is_older(rows)
+            if is_older:
                 rows.note_restored(self.kept_number())
             yield rows
             # While the file is held: else a slower program could keep a lower number than this one.
-            self._keep_number(rows.cover_own())
+            number = rows.cover_own()
+            if is_older or number > self.kept_number():
+                self._keep_number(number, rows.line(number)[1])
 
     @contextmanager
     def noticing(self) -> Iterator[Rows]:
@@ -159,26 +168,33 @@ class LedgerFile:
         )
 
     def is_older(self, rows: Rows) -> bool:
-        """Whether this is an older copy of the file: more was written than it knows of."""
-        return self.kept_number() > rows.last_number()
+        """Whether this is an older copy of the file: more was written than it knows of, or something else.
+
+        Others may have gone on from the copy, so that it has as many lines by now.
+        """
+        number, digest = self._kept()
+        last, found = rows.line(number)
+        return number > last or (digest != found and "" not in {digest, found})
 
     def kept_number(self) -> int:
         """The highest number of a line of history that was ever written, as far as it was kept."""
-        try:
-            number = int(self._mark.read_text("ascii"))
-        except (OSError, ValueError):
-            return 0
-        return number if number <= _LARGEST_NUMBER else 0
+        return self._kept()[0]
 
-    def _keep_number(self, number: int) -> None:
-        if number <= self.kept_number():
-            return
+    def _kept(self) -> tuple[int, str]:
+        """That number, and the digest of its line, as far as both were kept."""
+        try:
+            number, _, digest = self._mark.read_text("ascii").partition(" ")
+            return (int(number), digest.strip()) if int(number) <= _LARGEST_NUMBER else (0, "")
+        except (OSError, ValueError):
+            return 0, ""
+
+    def _keep_number(self, number: int, digest: str = "") -> None:
         with suppress(OSError):  # without it an older copy isn't noticed, and nothing else changes
             make_private(self._folder)
             mark = os.open(self._mark, os.O_CREAT | os.O_WRONLY, 0o600)
             try:
-                os.write(mark, b"%020d" % number)  # never empty in between
-                os.ftruncate(mark, 20)
+                os.write(mark, f"{number:020} {digest:64}".encode())  # never empty in between
+                os.ftruncate(mark, _MARK_IN_BYTES)
             finally:
                 os.close(mark)
 

@@ -9,18 +9,20 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from clawver_orders.caller import DECLINES_COUNT
 from clawver_orders.errors import SetupError
-from clawver_orders.refunds.ledger_file import LEDGER_FILE, ledger_tables
+from clawver_orders.refunds.ledger_file import LEDGER_FILE, MARK, ledger_tables
 from clawver_orders.refunds.ledger_schema import SCHEMA
 from clawver_orders.refunds.records import OPEN
 from clawver_orders.settings import Settings
 from clawver_orders.storage.database import Connection, ConstraintError, Database
 from clawver_orders.storage.engine import LEDGER
 from clawver_orders.storage.scopes import Scope
-from clawver_orders.storage.sql import listed, marks
+from clawver_orders.storage.sql import instant_of, listed, marks
 from clawver_orders.storage.sqlite import MOVED, MOVING, SqliteDatabase, kind_of
 
 MOVE_SECONDS = 600.0
@@ -39,6 +41,10 @@ _ATTEMPTED = "EXISTS (SELECT 1 FROM attempt WHERE attempt.refund_id = wish.refun
 
 _Columns = dict[str, Any]
 """Values by the names of their columns."""
+
+
+class _DeclinedError(Exception):
+    """A person's decline would be lost."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,18 @@ def move(settings: Settings, scope: Scope) -> Moved | None:
         return None
     if kind == MOVED:
         return Moved(path, None)
-    target.prove()  # while the file can still be used
+    target.check_owner()  # while the file can still be used
     if kind != MOVING:
         _take_out_of_use(path)
     moving = SqliteDatabase(path, replace(SCHEMA, application_id=MOVING), LEDGER.name)
     try:
         count = _copy(moving, target, hashlib.sha256(path.read_bytes()).hexdigest())
+    except _DeclinedError:
+        _become(moving, SCHEMA.application_id)
+        raise SetupError(
+            "A person declined a refund that is in the database too, less than 24 hours ago. Nothing was moved.",
+            next_step="A person must run this again once those 24 hours are over.",
+        ) from None
     except ConstraintError as error:
         _become(moving, SCHEMA.application_id)
         raise SetupError(
@@ -92,6 +104,7 @@ def move(settings: Settings, scope: Scope) -> Moved | None:
             f"all that is needed, move {path} away by hand.",
         ) from error
     _become(moving, MOVED)
+    path.with_suffix(MARK).unlink(missing_ok=True)  # it knows lines by their numbers in the file
     return Moved(path, count)
 
 
@@ -126,6 +139,7 @@ def _copy(source: SqliteDatabase, target: Database, digest: str) -> int | None:
         for table in (*_TABLES, "question", "last_line"):
             shared.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         count = _copy_rows(file, shared)
+        _copy_restored(file, shared)
         shared.execute("INSERT INTO moved (file) VALUES (?)", (digest,))
         for table in (*_TABLES, "question", "last_line"):
             shared.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
@@ -149,11 +163,23 @@ def _copy_rows(file: sqlite3.Connection, shared: Connection) -> int:
     return int(count) - len(left_out)
 
 
+def _copy_restored(file: sqlite3.Connection, shared: Connection) -> None:
+    """Copy since when the file is known to be an older copy; what was moved counts as noticed then, too."""
+    [(last,)] = shared.execute("SELECT number FROM last_line").fetchall()
+    for row in file.execute("SELECT noticed FROM restored ORDER BY number"):
+        shared.execute(
+            "INSERT INTO restored (noticed, last_line) VALUES (?, ?)", (row["noticed"], last)
+        )
+
+
 def _undecided_twice(file: sqlite3.Connection, shared: Connection) -> frozenset[str]:
     """Wishes of the file that were also wished for in the database, and for which nothing was sent here.
 
     What was wished for in both and sent from here takes the place of the other one, for which nothing
     was sent.
+
+    Raises:
+        _DeclinedError: One that would be left out was declined by a person a short time ago.
     """
     left_out = set()
     for row in file.execute(f"SELECT *, {_ATTEMPTED} AS is_sent FROM wish"):  # noqa: S608  # words of ours
@@ -165,12 +191,23 @@ def _undecided_twice(file: sqlite3.Connection, shared: Connection) -> frozenset[
         if same is None:
             continue
         if not row["is_sent"]:
+            _check_no_decline(file, row["refund_id"])
             left_out.add(row["refund_id"])
         elif not same["is_sent"]:
+            _check_no_decline(shared, same["refund_id"])
             for table, key in _OF_A_WISH:
                 shared.execute(f"DELETE FROM {table} WHERE {key} = ?", (same["refund_id"],))  # noqa: S608  # words of ours
         # What was sent from both stays, and the database refuses the second one.
     return frozenset(left_out)
+
+
+def _check_no_decline(connection: Connection | sqlite3.Connection, refund_id: str) -> None:
+    since = datetime.now(UTC) - DECLINES_COUNT
+    for row in connection.execute(
+        "SELECT made FROM decision WHERE subject = ? AND verdict = 'decline'", (refund_id,)
+    ).fetchall():
+        if instant_of(row["made"]).at > since:
+            raise _DeclinedError
 
 
 def _copy_questions(
@@ -198,8 +235,12 @@ def _renumbered(table: str, row: _Columns, lines: int, questions: Mapping[int, i
         del changed["id"]
         changed["sent_number"] += lines
         changed["reported_event"] = 0  # events are numbered anew, too
-    if table == "decision" and row["question"] is not None:
-        changed["question"] = questions[row["question"]]
+    if table == "decision":
+        if row["question"] is not None:
+            changed["question"] = questions[row["question"]]
+        if lines and row["verdict"] == "approve":
+            # Nobody knows whether it came before or after what others noted, so it settles none of that.
+            changed["number"] = 0
     return changed
 
 

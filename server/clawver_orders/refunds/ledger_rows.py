@@ -1,5 +1,6 @@
 """Rows of the ledger's file as records, within one connection and at one time."""
 
+import hashlib
 import json
 import os
 import platform
@@ -259,10 +260,22 @@ class Rows:
         ).fetchall()
         return int(number)
 
-    def last_number(self) -> int:
-        """The highest number that any line of the history ever had."""
-        (number,) = self.connection.execute("SELECT number FROM last_line").fetchone()
-        return int(number)
+    def line(self, number: int) -> tuple[int, str]:
+        """The highest number that any line of the history ever had, and what the line of a number says.
+
+        Args:
+            number: That of the line.
+
+        Returns:
+            The highest one; and a digest of the line, empty where there is no such line.
+        """
+        last, there, *values = self.connection.execute(
+            "SELECT last_line.number AS last, history.number, refund_id, order_id, at, process, host, event, who,"
+            " client, detail FROM last_line LEFT JOIN history ON history.number = ?",
+            (number,),
+        ).fetchone()
+        digest = hashlib.sha256(json.dumps([there, *values]).encode()).hexdigest()
+        return int(last), "" if there is None else digest
 
     def _restored(self) -> tuple[Instant | None, int]:
         """When it was last noticed that this is an older copy of the file, and the last line by then."""
@@ -275,8 +288,9 @@ class Rows:
         """Note that this is an older copy of the file. Its history goes on where the newer one ended.
 
         Args:
-            number: The highest number of a line of history that was ever written.
+            number: The highest number of a line of history that was ever written, as far as it is known.
         """
+        number = max(number, self.line(number)[0])
         self.connection.execute(
             "INSERT INTO restored (noticed, last_line) VALUES (?, ?)", (as_text(self.now), number)
         )

@@ -27,10 +27,14 @@ class TableKind:
     """What a person calls it, as in "the refund ledger"."""
     steps: str
     """Where their shape is, as `module:name`. It is loaded only where it is needed."""
+    may_be_lost: bool = False
+    """Whether a crash may take what was kept last: then nothing waits for a disk or a standby."""
 
 
 LEDGER = TableKind("ledger", "the refund ledger", "clawver_orders.refunds.ledger_postgres:STEPS")
-HISTORY = TableKind("history", "the order history", "clawver_orders.history.mirror_postgres:STEPS")
+HISTORY = TableKind(
+    "history", "the order history", "clawver_orders.history.mirror_postgres:STEPS", may_be_lost=True
+)
 INBOX = TableKind(
     "inbox", "the inbox of order events", "clawver_orders.webhooks.inbox_postgres:STEPS"
 )
@@ -40,7 +44,10 @@ CHANGES = TableKind(
 PIN = TableKind("pin", "the PIN", "clawver_orders.storage.pin_postgres:STEPS")
 PAGE = TableKind("page", "who has signed in", "clawver_orders.web.sessions_postgres:STEPS")
 BUDGET = TableKind(
-    "budget", "the request allowance", "clawver_orders.clawver.request_budget_postgres:STEPS"
+    "budget",
+    "the request allowance",
+    "clawver_orders.clawver.request_budget_postgres:STEPS",
+    may_be_lost=True,
 )
 KEYS = TableKind("keys", "the keys of the server", "clawver_orders.storage.keys_postgres:STEPS")
 NOTES = TableKind("notes", "the list of stores", "clawver_orders.storage.notes_postgres:STEPS")
@@ -87,7 +94,13 @@ def tables_of(
         return None
     from clawver_orders.storage.postgres import PostgresDatabase
 
-    return PostgresDatabase(server, f"{schema}_{part.key}", resolve_name(part.steps), part.name)
+    return PostgresDatabase(
+        server,
+        f"{schema}_{part.key}",
+        resolve_name(part.steps),
+        part.name,
+        may_be_lost=part.may_be_lost,
+    )
 
 
 def facts_of(settings: Settings) -> "Facts | None":

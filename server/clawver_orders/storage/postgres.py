@@ -7,6 +7,9 @@ that those before it left. A sum in that same statement, or REPEATABLE READ, wou
 It also leaves a token of its own. Where the connection is lost while a transaction is being committed,
 another one looks for that token: it has to wait for the row until the one in doubt has ended.
 
+Temporary tables come last where a name is looked up, since any user may make some: left out, they would come
+first, and take the place of tables that a rule asks (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
+
 Nothing is kept in a session, so that a pooler which gives a connection to somebody else after each
 transaction does no harm (https://www.pgbouncer.org/features.html).
 """
@@ -38,10 +41,11 @@ _TOKENS = 1000
 """So many transactions can come in between until nobody can tell any more."""
 _BEGIN = """
 BEGIN ISOLATION LEVEL {level};
-SET LOCAL search_path TO {schema};
+SET LOCAL search_path TO {schema}, pg_temp;
 SET LOCAL lock_timeout TO {lock};
 SET LOCAL statement_timeout TO {statement};
 SET LOCAL idle_in_transaction_session_timeout TO {idle};
+{durability}
 """
 _WRITING = "READ COMMITTED READ WRITE"
 _READING = "REPEATABLE READ READ ONLY"
@@ -62,7 +66,7 @@ SELECT 1 FROM pg_namespace WHERE nspname = {schema_name}
 """
 """IF NOT EXISTS would ask what this session remembers, which may be older than its wait."""
 _MAKING = """
-SET LOCAL search_path TO {schema};
+SET LOCAL search_path TO {schema}, pg_temp;
 CREATE TABLE IF NOT EXISTS store (
     is_only BOOLEAN PRIMARY KEY CHECK (is_only), version BIGINT NOT NULL, seq BIGINT NOT NULL DEFAULT 0
 );
@@ -136,6 +140,12 @@ _OWNS = (
     SetupError,
     "This user owns the tables of {name}, or may become their owner. Nothing was granted.",
     "Run this with the address of another user, which is to own the tables, and name the one that servers use.",
+)
+
+_OWNED_BY_ANOTHER = (
+    SetupError,
+    "Another user owns the tables of {name}.",
+    "Run this with the address of that user in CLAWVER_DATABASE_URL.",
 )
 
 
@@ -224,13 +234,20 @@ class PostgresDatabase:
         schema: The name of their schema there. It is made when it is first used, and has nothing else in it.
         steps: One script for each version, oldest first.
         name: What a person calls it, as in "the refund ledger".
+        may_be_lost: Whether a crash may take what was kept last: then nothing waits for a disk or a standby.
     """
 
     is_shared = True
     exists = True
 
     def __init__(
-        self, server: PostgresServer, schema: str, steps: tuple[str, ...], name: str
+        self,
+        server: PostgresServer,
+        schema: str,
+        steps: tuple[str, ...],
+        name: str,
+        *,
+        may_be_lost: bool = False,
     ) -> None:
         self.schema = schema
         self._server = server
@@ -244,6 +261,7 @@ class PostgresDatabase:
             "statement": sql.Literal(round(STATEMENT_SECONDS * 1000)),
             "idle": sql.Literal(round(server.deadline_seconds * 1000)),
             "tokens": sql.Literal(_TOKENS),
+            "durability": sql.SQL("SET LOCAL synchronous_commit TO off;" if may_be_lost else ""),
         }
         self.clock_ahead = timedelta()
         """How far the clock of the database is ahead of this machine's, as last seen."""
@@ -303,13 +321,29 @@ class PostgresDatabase:
         """
         self.prove()
         with refusing(self._name), self._server.connection() as inner:
-            [row] = inner.execute(
-                "SELECT pg_has_role(%s, nspowner, 'MEMBER') AS may_own FROM pg_namespace WHERE nspname = %s",
-                (user, self.schema),
-            ).fetchall()
-            if row["may_own"]:
+            if self._may_own(inner, user):
                 self._say(*_OWNS)
             inner.execute(sql.SQL(_GRANTING).format(user=sql.Identifier(user), **self._fixed))
+
+    def check_owner(self) -> None:
+        """Make sure that this user owns the tables, which are made where there were none.
+
+        Raises:
+            SetupError: It doesn't, or they cannot be used.
+            UnreachableError: The database was not reached.
+        """
+        self.prove()
+        with refusing(self._name), self._server.connection() as inner:
+            if not self._may_own(inner, None):
+                self._say(*_OWNED_BY_ANOTHER)
+
+    def _may_own(self, inner: psycopg.Connection[Any], user: str | None) -> bool:
+        [row] = inner.execute(
+            "SELECT pg_has_role(COALESCE(%s, current_user), nspowner, 'MEMBER') AS may_own FROM pg_namespace"
+            " WHERE nspname = %s",
+            (user, self.schema),
+        ).fetchall()
+        return bool(row["may_own"])
 
     def rewrite(self) -> None:
         """Nothing: the database itself reuses the place of deleted rows, as its own settings say."""
@@ -338,6 +372,8 @@ class PostgresDatabase:
                     found = inner.execute(
                         "SELECT 1 FROM written WHERE seq = %s AND token = %s", (seq, token)
                     ).fetchone()
+                    if found is not None:
+                        _commit(inner)  # it waits for the standbys that the one in doubt waited for
                     return found is not None
             except psycopg.Error:
                 time.sleep(_PAUSE_SECONDS)
@@ -413,6 +449,25 @@ def refusing(name: str) -> Iterator[None]:
 
 
 def _commit(inner: psycopg.Connection[Any]) -> None:
-    """End a transaction. One of which a statement failed is told as undone, and not as an error."""
-    if inner.execute("COMMIT").statusmessage != "COMMIT":
+    """End a transaction. One of which a statement failed is told as undone, and not as an error.
+
+    A server that gives up waiting for its synchronous standbys warns, and calls it a success
+    (https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION-HA).
+
+    Raises:
+        psycopg.OperationalError: It isn't known whether it is kept where it has to be.
+    """
+    said: list[str | None] = []
+
+    def hear(notice: psycopg.errors.Diagnostic) -> None:
+        said.append(notice.severity_nonlocalized)  # which can only be read now
+
+    inner.add_notice_handler(hear)
+    try:
+        became = inner.execute("COMMIT").statusmessage
+    finally:
+        inner.remove_notice_handler(hear)
+    if "WARNING" in said:
+        raise psycopg.OperationalError
+    if became != "COMMIT":
         raise ConstraintError("a statement failed before")

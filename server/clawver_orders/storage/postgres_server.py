@@ -45,7 +45,7 @@ _ASKED = """
 SELECT current_setting('server_version') AS version,
     current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
     (SELECT count(*) FROM pg_stat_replication) AS replicas,
-    (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'async') AS lagging,
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('async', 'potential')) AS lagging,
     (SELECT count(*) FROM pg_stat_replication WHERE sync_state IS NULL) AS hidden,
     EXISTS (SELECT FROM pg_namespace WHERE nspname LIKE 'clawver\\_%' AND pg_has_role(nspowner, 'MEMBER')) AS owns
 """

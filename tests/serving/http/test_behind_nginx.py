@@ -77,7 +77,9 @@ def running(address: str, servers: list[Site], folder: Path) -> Iterator[None]:
     """nginx as the repository configures it, but for names and ports."""
     text = CONFIGURATION.read_text("utf-8")
     for number, server in enumerate(servers, 1):
-        text = text.replace(f"server orders-{number}:8788;", f"server 127.0.0.1:{server.port};")
+        text = text.replace(
+            f"server orders-{number}:8788 resolve;", f"server 127.0.0.1:{server.port};"
+        )
     text = text.replace("listen 8788;", f"listen {address.removeprefix('http://')};")
     places = "".join(
         f"{what}_temp_path {folder / what};\n"
