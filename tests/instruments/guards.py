@@ -20,7 +20,7 @@ _REFUNDS = (
     "ledger", "ledger_file", "decision", "matching", "settlement", "refusals", "unexplained", "clocks",
     "taking_turns", "declines", "grades", "policy", "customers", "approving", "refunding", "migration",
     "found_by_stories", "failing_ledger", "damage", "order_locks", "races", "ledger_postgres",
-    "order_locks_postgres", "interleavings",
+    "order_locks_postgres", "interleavings", "ledger_move", "between_machine_and_database",
 )  # fmt: skip
 TESTS = (
     *(f"tests/refunds/test_{name}.py" for name in _REFUNDS),
@@ -50,6 +50,7 @@ FIRST = {
     "refunds/policy.py": "tests/refunds/test_customers.py",
     "refunds/customers.py": "tests/refunds/test_customers.py",
     "refunds/ledger_file.py": "tests/refunds/test_clocks.py",
+    "refunds/ledger_move.py": "tests/refunds/test_ledger_move.py",
     "refunds/ledger_rows.py": "tests/refunds/test_taking_turns.py",
     "refunds/ledger_wishes.py": "tests/refunds/test_declines.py",
     "refunds/order_locks.py": "tests/refunds/test_order_locks.py",
