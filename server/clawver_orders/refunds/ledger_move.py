@@ -103,8 +103,8 @@ def move(settings: Settings, scope: Scope) -> Moved | None:
             next_step=f"A person must compare them with: clawver-orders refunds. If those of the database are "
             f"all that is needed, move {path} away by hand.",
         ) from error
-    _become(moving, MOVED)
     path.with_suffix(MARK).unlink(missing_ok=True)  # it knows lines by their numbers in the file
+    _become(moving, MOVED)
     return Moved(path, count)
 
 

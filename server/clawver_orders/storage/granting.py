@@ -28,7 +28,7 @@ def grant(settings: Settings, scope: Scope, user: str) -> None:
         settings: With the address of the database, as the user who owns the tables or is to own them.
         scope: The store.
         user: Who may work with them. It gets no right to change the tables, their rules or who may use
-            them, and none to make other ones.
+            them.
 
     Raises:
         SetupError: No database is named; it knows no such user, or that is the owner; or the user in the
