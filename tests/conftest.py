@@ -85,6 +85,10 @@ def pytest_xdist_setupnodes() -> None:
         compileall.compile_dir(server, quiet=1, invalidation_mode=by_content)
 
 
+LONGEST = {"test_crash.py", "test_machine.py", "test_opening.py", "test_whole_store.py"}
+"""What begins first, so that no process is at work on one of these alone at the end."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is tried with many values is tried in the newer era now, and in the older one with the slow tests."""
@@ -97,6 +101,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_ours = item.get_closest_marker("clients") is None
         if given.get("era") == "legacy" and len(given) > 1 and is_ours:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def slow(*values: object) -> object:

@@ -260,17 +260,16 @@ async def test_a_server_takes_a_new_password_with_its_next_connection(
         async with opened(configure(database_url=url)) as services:
             first = await refund(services, 100)
             owner.execute("ALTER ROLE ada PASSWORD 'second_example'")
-            second = await refund(services, 200)
             owner.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'ada'"
             )
             with pytest.raises(ClawverError) as refused:
                 await refund(services, 300)
             write("second_example")
-            third = await refund(services, 300)
+            second = await refund(services, 300)
 
-    assert (first.status, second.status, third.status) == ("refunded",) * 3
+    assert (first.status, second.status) == ("refunded", "refunded")
     assert "Nothing was sent." in str(refused.value)
     assert "The database does not accept the password" in str(refused.value)
     assert "example" not in str(refused.value)
-    assert shop.refunds() == [("ord_shirt", 100), ("ord_shirt", 200), ("ord_shirt", 300)]
+    assert shop.refunds() == [("ord_shirt", 100), ("ord_shirt", 300)]
