@@ -72,7 +72,8 @@ async def test_what_was_shown_under_another_policy_is_not_sent_and_both_are_name
             "refund_order: it shows the refund again."
         )
         assert _as_json(wish, one)["refund_policy"] == (digest(one) or None)
-        assert (await confirmed(one, wish)).status == "refunded"
+        sent = await confirmed(one, wish)
+        assert sent.status == "refunded", (wish, sent.wish)
 
     assert shop.refunds() == [("ord_shirt", 700)]
 
