@@ -130,7 +130,7 @@ def main() -> None:
             )
         growth(Path(folder))
         growth_of_history(Path(folder))
-        databases(OURS, Path(folder), 2 if BRIEF else 20)
+        databases(OURS, Path(folder), 2 if BRIEF else 20, (1, 4) if BRIEF else (1, 4, 16))
         beside(OURS, bare, environment, STARTS)
 
 

@@ -17,7 +17,6 @@ from tests.postgres import binaries, cluster, listening
 
 from clawver_sandbox.shop import API_KEY
 
-SERVERS = (1, 4, 16)
 _STORE = """
 import pathlib, sys
 from clawver_sandbox.serving import running
@@ -40,20 +39,21 @@ _WITHOUT_LIMITS = {
 _READS: dict[str, dict[str, str]] = {"get_order": {"order_id": "ord_shirt"}, "list_orders": {}}
 
 
-def databases(ours: Sequence[str], folder: Path, rounds: int) -> None:
+def databases(ours: Sequence[str], folder: Path, rounds: int, counts: Sequence[int]) -> None:
     """Measure and print; only that it cannot be measured where there is no PostgreSQL.
 
     Args:
         ours: The command that starts the server.
         folder: Where everything is kept.
         rounds: How often each is measured.
+        counts: With how many servers at once.
     """
     heading("refunds in PostgreSQL / in a file of the machine", "PostgreSQL", "SQLite", "ratio")
     if binaries() is None:
         row("refund_order", "no initdb")
         return
     orders = (f"ord_bench{number}" for number in count())
-    most = 2 * (rounds + 2) + 2 * sum(SERVERS) + len(SERVERS) * max(SERVERS) * rounds
+    most = 2 * (rounds + 2) + 2 * sum(counts) + len(counts) * max(counts) * rounds
     with (
         _store(folder, most) as url,
         cluster(**listening(), fsync="on", full_page_writes="on") as database,
@@ -72,12 +72,12 @@ def databases(ours: Sequence[str], folder: Path, rounds: int) -> None:
             _compare_both(shared, alone, orders, rounds)
         heading("refunds a second, of servers with one database", "all", "each", "over 1")
         first = 0.0
-        for servers in SERVERS:
+        for servers in counts:
             with ExitStack() as stack:
                 every = [
                     stack.enter_context(started(ours, environment(n + 1))) for n in range(servers)
                 ]
-                wanted = max(SERVERS) * rounds // servers
+                wanted = max(counts) * rounds // servers
                 seconds = _all_at_once(every, orders, wanted)
             rate = servers * wanted / seconds
             first = first or rate
