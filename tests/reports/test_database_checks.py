@@ -84,7 +84,7 @@ async def test_a_database_that_forgets_in_a_crash_is_a_finding(
                 Finding(
                     "database",
                     True,
-                    "The user of this server owns the tables, so whoever has its password can switch off the "
+                    "The user of this server owns the tables, so anybody with its password can switch off the "
                     "ledger's rules.",
                     "A person can give the servers a user of their own: clawver-orders database grant USER",
                 )

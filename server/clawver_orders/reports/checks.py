@@ -287,7 +287,7 @@ def _database(settings: Settings) -> list[Finding]:
             Finding(
                 "database",
                 True,
-                "The user of this server owns the tables, so whoever has its password can switch off the ledger's rules.",
+                "The user of this server owns the tables, so anybody with its password can switch off the ledger's rules.",
                 "A person can give the servers a user of their own: clawver-orders database grant USER",
             )
         )

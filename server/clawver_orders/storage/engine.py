@@ -32,9 +32,7 @@ class TableKind:
 
 
 LEDGER = TableKind("ledger", "the refund ledger", "clawver_orders.refunds.ledger_postgres:STEPS")
-HISTORY = TableKind(
-    "history", "the order history", "clawver_orders.history.mirror_postgres:STEPS", may_be_lost=True
-)
+HISTORY = TableKind("history", "the order history", "clawver_orders.history.mirror_postgres:STEPS")
 INBOX = TableKind(
     "inbox", "the inbox of order events", "clawver_orders.webhooks.inbox_postgres:STEPS"
 )
@@ -52,6 +50,7 @@ BUDGET = TableKind(
 KEYS = TableKind("keys", "the keys of the server", "clawver_orders.storage.keys_postgres:STEPS")
 NOTES = TableKind("notes", "the list of stores", "clawver_orders.storage.notes_postgres:STEPS")
 PARTS = (LEDGER, HISTORY, INBOX, CHANGES, PIN, PAGE, BUDGET, KEYS, NOTES)
+"""All there are."""
 
 
 def server_of(settings: Settings, deadline_seconds: float | None = None) -> "PostgresServer | None":

@@ -1,6 +1,6 @@
 """Tables that one user of the database owns and another one works with.
 
-Whoever owns a table can switch its rules off, such as the one that refuses a second request for a refund.
+The owner of a table can switch its rules off. One of them refuses a second request for the same refund.
 A server that isn't the owner cannot.
 """
 
