@@ -1,5 +1,6 @@
 """The page from the command line, in processes of its own."""
 
+import json
 import os
 import re
 import signal
@@ -14,10 +15,20 @@ from urllib.parse import unquote
 import httpx2
 import pytest
 from tests.cli.test_main import keyless, run_process
+from tests.documents.printed import block
 from tests.terminals import at_terminal
+from tests.test_store_file import TWO, Write, both, write
+from tests.test_stores import Address, at
 from tests.web.visitor import Forms
 
 from clawver_sandbox.shop import Shop
+
+__all__ = ["at", "write"]
+
+
+SAYS_WHERE = re.compile(
+    r"The page is up at (http://127\.0\.0\.1:\d+)(?:/all)? \(stop it with Ctrl\+C\)\.\n"
+)
 
 
 @contextmanager
@@ -29,9 +40,9 @@ def board(live: dict[str, str], *options: str) -> Iterator[tuple[subprocess.Pope
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+            found = SAYS_WHERE.fullmatch(process.stdout.readline())
             assert found, process.stderr and process.stderr.read()
-            yield process, found[0]
+            yield process, found[1]
         finally:
             process.kill()
 
@@ -101,3 +112,86 @@ def test_whoever_sits_at_the_terminal_is_signed_in(
     assert answer.status_code == 303
     assert form.fields["code"] not in done.stdout
     assert (f"Open this file in a browser within 2 minutes: {file}" in done.stdout) != has_browser
+
+
+@pytest.fixture
+def two(at: Address, write: Write) -> dict[str, str]:
+    """The variables of two stores; the key of a third is missing."""
+    return both(at, lambda **more: write(f'{TWO}[stores.lost]\nkey_env = "NOWHERE"\n', **more))
+
+
+def test_of_several_stores_it_says_where_each_is(two: dict[str, str]) -> None:
+    first, *others = block("docs/stores.md", "The page of all stores").splitlines()
+    with board(two, "--port", "0") as (process, address):
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(3)]
+        second = run_process("board", "--json", **two)
+        one = run_process("board", "--store", "photos", **two)
+
+    assert said == [
+        *(f"{each.replace('http://127.0.0.1:8790', address)}\n" for each in others),
+        "lost: Nothing was sent: NOWHERE does not hold the key of the store lost. A person must put it there, "
+        "then start this again.\n",
+    ]
+    assert SAYS_WHERE.fullmatch(f"{first}\n")
+    document = {"url": f"{address}/all", "already_up": True, "stores": {}}
+    assert json.loads(second.stdout) == document
+    assert one.stdout.startswith(
+        f"The page is up at {address}/photos already, in another process.\n"
+    )
+
+
+def test_of_several_stores_a_program_is_told_where_each_is(two: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "clawver_orders", "board", "--port", "0", "--json"],
+        env=keyless() | two, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            found = json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+    root = found["url"].removesuffix("/all")
+    assert found["already_up"] is False
+    assert found["stores"]["prints"] == {"url": f"{root}/prints"}
+    assert found["stores"]["lost"]["problem"].startswith(
+        "Nothing was sent: NOWHERE does not hold the key"
+    )
+
+
+def test_of_several_stores_none_of_which_can_be_used_there_is_no_page(write: Write) -> None:
+    done = run_process(
+        "board", **write('[stores.a]\nkey_env = "NOWHERE"\n[stores.b]\nkey_env = "NOWHERE"\n')
+    )
+
+    assert done.returncode == 1
+    assert "NOWHERE does not hold the key of the store a." in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_whoever_sits_at_the_terminal_is_signed_in_to_every_store(
+    two: dict[str, str], tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
+    browser.chmod(0o700)
+    with board(two, "--port", "0") as (process, address):
+        assert process.stdout is not None
+        for _ in range(3):
+            process.stdout.readline()
+        there = keyless() | two | {"BROWSER": f"{browser} %s", "PATH": str(tmp_path)}
+        done = at_terminal("board", "--open", environment=there)
+        while not seen.exists():
+            time.sleep(0.01)
+        file = Path(unquote(seen.read_text().strip().removeprefix("file://")))
+        (form,) = Forms(file.read_text("utf-8")).found
+        with httpx2.Client(trust_env=False, follow_redirects=True) as http:
+            shown = http.post(form.action, data=form.fields, headers={"Origin": "null"})
+
+    assert done.returncode == 0, done.stdout
+    assert form.action == f"{address}/all/signin"
+    assert "Ada&#39;s Prints" in shown.text
+    assert "You are signed in to 2 of 3." in shown.text

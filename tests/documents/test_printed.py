@@ -121,6 +121,9 @@ BLOCKS = {
     ("docs/stores.md", "json"): Elsewhere(
         "tests/test_store_file.py", "a host's file, not a command"
     ),
+    ("docs/stores.md", "text"): Elsewhere(
+        "tests/cli/test_board.py", "what a command prints, on a port of the test's own there"
+    ),
     ("docs/stores.md", "toml"): Elsewhere(
         "tests/test_store_file.py", "a file of the merchant's, not a command"
     ),

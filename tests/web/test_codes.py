@@ -7,13 +7,13 @@ from tests.processes import mode
 from tests.refunds.book import Clock
 from tests.web.visitor import Forms
 
-from clawver_orders.web.codes import FORM_FILE, NOTE_FILE, hand_over, redeem
+from clawver_orders.web.codes import FORM_FILE, NOTE_FILE, hand_over, make, redeem
 
 ADDRESS = "http://127.0.0.1:8790"
 
 
 def handed_over(folder: Path, clock: Clock) -> str:
-    (form,) = Forms(hand_over(folder, ADDRESS, clock()).read_text("utf-8")).found
+    (form,) = Forms(hand_over(folder, ADDRESS, make(folder, clock())).read_text("utf-8")).found
     assert form.action == f"{ADDRESS}/signin"
     return form.fields["code"]
 

@@ -26,7 +26,6 @@ from tests.web.visitor import PIN, Room
 
 from clawver_orders.caller import WAITS
 from clawver_orders.web import events
-from clawver_orders.web.codes import hand_over
 
 __all__ = ["browser", "tab"]
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -77,7 +76,7 @@ async def test_the_pin_is_typed_for_this_refund(room: Room, tab: Page) -> None:
 async def test_a_file_of_the_terminal_signs_in_once(
     room: Room, browser: Browser, tab: Page
 ) -> None:
-    file = hand_over(room.store.scope.folder, room.address, room.services.instant())
+    file = room.opens_itself()
     await tab.goto(file.as_uri())
     await tab.wait_for_url("**/s/**")
     await heading(tab, "Nothing waits for you")
@@ -87,7 +86,7 @@ async def test_a_file_of_the_terminal_signs_in_once(
 
 async def test_without_script_it_works_as_well(room: Room, browser: Browser) -> None:
     wish = await room.wanted()
-    file = hand_over(room.store.scope.folder, room.address, room.services.instant())
+    file = room.opens_itself()
     context = await browser.new_context(java_script_enabled=False)
     tab = await context.new_page()
     await tab.goto(file.as_uri())
@@ -282,7 +281,7 @@ async def test_a_page_that_needs_the_pin_has_no_button_before_there_is_one(
     opens: Opens, tab: Page
 ) -> None:
     async with opens(has_pin=False) as room:
-        file = hand_over(room.store.scope.folder, room.address, room.services.instant())
+        file = room.opens_itself()
         await tab.goto(file.as_uri())
         await tab.wait_for_url("**/s/**")
         wish = await room.wanted()

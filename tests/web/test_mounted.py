@@ -13,8 +13,9 @@ from clawver_orders.instants import now
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
 from clawver_orders.storage.pin import Pin
+from clawver_orders.web.rendering import Place
 from clawver_orders.web.security import origin_of
-from clawver_orders.web.starting import Mounted
+from clawver_orders.web.store_page import StorePage
 from clawver_sandbox.shop import Shop
 
 PUBLIC = "https://orders.example/refunds"
@@ -178,20 +179,13 @@ def test_a_store_that_is_not_known_is_said(served: dict[str, str], shop: Shop) -
 
 
 async def test_it_is_made_for_the_first_request_and_kept(configure: Configure) -> None:
-    page = Mounted(configure(board_url=PUBLIC))
+    page = StorePage(configure(), Place(PUBLIC, None))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=page)) as http:
         answers = [await http.get("http://orders.example/") for _ in range(2)]
+    assert await page.board() is await page.board()
     await page.close()
 
     assert ["Sign in" in answer.text for answer in answers] == [True, True]
-
-
-async def test_the_page_is_made_once(configure: Configure) -> None:
-    mounted = Mounted(configure())
-    page = await mounted._made()
-
-    assert await mounted._made() is page
-    await mounted.close()
 
 
 @pytest.mark.parametrize(

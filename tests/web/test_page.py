@@ -91,9 +91,7 @@ async def test_without_a_pin_the_page_asks_for_none(opens: Opens) -> None:
 
 
 async def signed_in_by_code(room: Room) -> Visitor:
-    from clawver_orders.web.codes import hand_over
-
-    file = hand_over(room.store.scope.folder, room.address, room.services.instant())
+    file = room.opens_itself()
     (form,) = Forms(file.read_text("utf-8")).found
     visitor = Visitor(room.address)
     await visitor.post(form.action, form.fields, origin="null")
@@ -834,9 +832,7 @@ async def test_a_store_without_a_pin_says_how_to_get_in(opens: Opens) -> None:
 
 
 async def test_a_code_signs_in_once(room: Room) -> None:
-    from clawver_orders.web.codes import hand_over
-
-    file = hand_over(room.store.scope.folder, room.address, room.services.instant())
+    file = room.opens_itself()
     (form,) = Forms(file.read_text("utf-8")).found
     first, second = Visitor(room.address), Visitor(room.address)
     shown = await first.post(form.action, form.fields, origin="null")

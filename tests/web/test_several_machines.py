@@ -20,8 +20,9 @@ from clawver_orders.services import Services, Store, opened
 from clawver_orders.settings import Settings
 from clawver_orders.storage import engine
 from clawver_orders.web import filters, orders, sessions
-from clawver_orders.web.codes import hand_over, redeem
-from clawver_orders.web.page import build_page
+from clawver_orders.web.all_stores import AllStores
+from clawver_orders.web.codes import make, redeem
+from clawver_orders.web.page import Board
 from clawver_orders.web.rendering import Place
 from clawver_orders.web.sessions import COOKIE, LASTS_SECONDS, tables
 from clawver_sandbox.shop import Shop
@@ -91,7 +92,7 @@ async def both(machine: Any) -> AsyncIterator[Both]:
                 opened(settings, lambda: time.at, lambda: time.up)
             )
             store = await services.store()
-            page = build_page(services, store, Place(ADDRESS, None))
+            page = Board(services, store, Place(ADDRESS, None)).app
             pages.append(httpx2.ASGITransport(page))
             made.settings.append(settings)
             made.services.append(services)
@@ -204,9 +205,7 @@ async def test_a_code_of_one_machine_signs_in_on_another_once(
     one, two = both.stores
     shared = [tables(each, store.scope) for each, store in zip(both.settings, both.stores, strict=True)]  # fmt: skip
     now = both.services[0].instant
-    file = await anyio.to_thread.run_sync(hand_over, one.scope.folder, ADDRESS, now(), shared[0])
-    text = await anyio.Path(file).read_text("utf-8")
-    code = text.partition('name="code" value="')[2].partition('"')[0]
+    code = await anyio.to_thread.run_sync(make, one.scope.folder, now(), shared[0])
     assert code not in kept_text(schemas, f"{one.scope.schema}_page")
     assert not redeem(two.scope.folder, "x", now(), shared[1])
     both.balancer.turn = 0  # the second machine is next
@@ -230,8 +229,7 @@ async def test_a_code_is_good_for_two_minutes_by_the_clock_of_the_database(
     one, two = both.stores
     first, second = (tables(each, one.scope) for each in both.settings)
     made = both.services[0].instant()
-    file = hand_over(one.scope.folder, ADDRESS, made, first)
-    code = file.read_text("utf-8").partition('name="code" value="')[2].partition('"')[0]
+    code = make(one.scope.folder, made, first)
     both.time.at += timedelta(seconds=seconds)
     clock = both.services[1].instant()
     for each in (first, second):
@@ -339,6 +337,40 @@ async def test_what_another_machine_noted_shows_with_the_next_look(both: Both, s
     assert "1 refund waits for you" in waiting
     assert "1 refund waits" not in declined
     assert shop.refunds() == []
+
+
+async def test_who_signed_in_to_all_stores_on_one_machine_is_signed_in_on_another(
+    machine: Any,
+) -> None:
+    replicas = [
+        AllStores({"prints": machine(name, refund_approval="pin")}, Place(ADDRESS, None))
+        for name in ("one", "two")
+    ]
+    board = await replicas[0]._board("prints")
+    board._store.pin.set(PIN, None)
+    await wanted(machine("three", refund_approval="pin"))
+    visitor = Visitor(f"{ADDRESS}/all")
+    balancer = RoundRobin(*(httpx2.ASGITransport(each) for each in replicas))
+    visitor.http = httpx2.AsyncClient(transport=balancer, follow_redirects=True)
+    await visitor.go("/")
+    balancer.turn = 0
+    shown = await visitor.press("signin", store="prints", pin=PIN)
+    again = [await visitor.go("/") for _ in range(2)]
+    await visitor.press("signout")
+    after = [await visitor.go("/") for _ in range(2)]
+    await visitor.http.aclose()
+    for each in replicas:
+        await each.close()
+
+    assert ["1 refund waits for you" in each for each in (shown, *again)] == [True] * 3
+    assert ["Sign in" in each for each in after] == [True, True]
+
+
+async def wanted(settings: Settings) -> None:
+    """A refund that an agent wants, and that waits for a person."""
+    async with opened(settings) as services:
+        desk = (await services.store()).desk
+        await desk.refund("ord_shirt", 700, "Torn", (), Script())
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from clawver_orders.errors import SetupError
 from clawver_orders.http_server import QuietServer, bound
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
-from clawver_orders.web import starting
+from clawver_orders.web import address_file, starting
 from clawver_orders.web.address_file import ADDRESS_FILE, address_of, only_page
 from clawver_orders.web.starting import link_to, page_up, running, start_within
 
@@ -149,7 +149,7 @@ def test_what_a_killed_process_left_behind_misleads_nobody(tmp_path: Path, anoth
 async def test_one_that_never_says_where_it_is_is_not_waited_for_long(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "_BETWEEN_LOOKS_SECONDS", 0.001)
+    monkeypatch.setattr(address_file, "_WAIT_SECONDS", 0.001)
     async with opened(configure()) as services:
         folder = (await services.store()).scope.folder
         with only_page(folder), pytest.raises(SetupError, match="doesn't answer"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx2
 from tests.tools.test_refunds import Time
@@ -12,6 +13,7 @@ from tests.tools.test_refunds import Time
 from clawver_orders.caller import Script
 from clawver_orders.refunds.records import Wish
 from clawver_orders.services import Services, Store
+from clawver_orders.web import codes
 from clawver_sandbox.shop import Shop
 
 PIN = "example-472"
@@ -30,11 +32,12 @@ class Form:
 
 
 class Forms(HTMLParser):
-    """All forms of a page, and all of its text."""
+    """All forms and links of a page, and all of its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[Form] = []
+        self.links: list[str] = []
         self.words: list[str] = []
         self.tags: list[str] = []
         self._within = False
@@ -43,6 +46,8 @@ class Forms(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.tags.append(tag)
+        if tag == "a":
+            self.links.append(values["href"])
         if tag == "form":
             self.found.append(Form(values["action"]))
             self._within = True
@@ -152,6 +157,12 @@ class Room:
     def spoil(self, name: str) -> None:
         """Leave nothing readable in a file that is kept of the store."""
         (self.store.scope.folder / name).write_bytes(b"nothing of ours" * 100)
+
+    def opens_itself(self) -> Path:
+        """The file that a terminal opens in a browser, to sign in."""
+        folder = self.store.scope.folder
+        code = codes.make(folder, self.services.instant())
+        return codes.hand_over(folder, self.address, code)
 
     async def signed_in(self) -> Visitor:
         """Somebody who has signed in."""

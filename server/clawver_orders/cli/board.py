@@ -7,18 +7,17 @@ import click
 from clawver_orders.cli.options import (
     FAILED,
     say,
-    settings_or_stop,
     show_progress,
     somebody_is_there,
     stop,
     store_options,
+    stores,
 )
 from clawver_orders.cli.output import Output, output_options
 
 if TYPE_CHECKING:
-    from clawver_orders.settings import Settings
-    from clawver_orders.storage.database import Database
-    from clawver_orders.web.starting import PageUp
+    from clawver_orders.settings import Settings, Stores
+    from clawver_orders.web.starting import AllUp, PageUp
 
 
 @click.command()
@@ -34,7 +33,8 @@ def board(port: int | None, opens: bool, form: str | None, sandbox: bool) -> Non
     """Show what waits for you on a page in the browser, until stopped.
 
     There you approve and decline refunds, after signing in with your PIN or with --open. Each store
-    has one page: where it is up already, its address is shown.
+    has one page: where it is up already, its address is shown. Where there are several stores and none
+    is named, one page shows what waits in all of them.
     """
     if opens and not somebody_is_there():
         stop(
@@ -42,45 +42,100 @@ def board(port: int | None, opens: bool, form: str | None, sandbox: bool) -> Non
             "it out, and sign in on the page with your PIN.",
             FAILED,
         )
-    settings = settings_or_stop(sandbox=sandbox)
+    found = stores(sandbox=sandbox, read_only=False)
     import anyio
 
+    from clawver_orders.errors import ClawverError, SetupError
+
     show_progress("Starting the page")
-    anyio.run(_run, settings, port, opens, Output(form))
-
-
-async def _run(settings: "Settings", port: int | None, opens: bool, output: Output) -> None:
-    from clawver_orders.errors import ClawverError
-    from clawver_orders.services import opened
-    from clawver_orders.signals import told_to_stop
-    from clawver_orders.web.sessions import tables
-    from clawver_orders.web.starting import running
-
+    only, output = found.get(""), Output(form)
     try:
-        async with opened(settings) as services, running(services, port) as up:
-            store = await services.store()
-            title = store.title
-            how = "(stop it with Ctrl+C)" if up.is_ours else "already, in another process"
-            if output.is_json:
-                output.document({"url": up.address, "store": title, "already_up": not up.is_ours})
-            else:
-                say(f"The page is up at {up.address} {how}.")
-                say(f"Store: {title}")
-            if opens:
-                _open(up, tables(settings, store.scope))
-            if up.is_ours:
-                await told_to_stop()
+        if isinstance(only, SetupError):
+            raise only
+        if only is None:
+            anyio.run(_run_all, found, port, opens, output)
+        else:
+            anyio.run(_run, only, port, opens, output)
     except ClawverError as error:
         stop(str(error), FAILED)
 
 
-def _open(up: "PageUp", shared: "Database | None") -> None:
+async def _run(settings: "Settings", port: int | None, opens: bool, output: Output) -> None:
+    from clawver_orders.services import opened
+    from clawver_orders.signals import told_to_stop
+    from clawver_orders.web.starting import running
+
+    async with opened(settings) as services, running(services, port) as up:
+        title = (await services.store()).title
+        if output.is_json:
+            output.document({"url": up.address, "store": title, "already_up": not up.is_ours})
+        else:
+            _say_where(up)
+            say(f"Store: {title}")
+        if opens:
+            _open(up, _codes({"": settings}))
+        if up.is_ours:
+            await told_to_stop()
+
+
+async def _run_all(stores: "Stores", port: int | None, opens: bool, output: Output) -> None:
+    from clawver_orders.signals import told_to_stop
+    from clawver_orders.web.starting import running_all
+
+    async with running_all(stores, port) as up:
+        if output.is_json:
+            output.document(_document(up))
+        else:
+            _say_where(up)
+            for alias, at in up.stores.items():
+                say(f"{alias}: {at}")
+        if opens:
+            _open(up, _codes(stores))
+        if up.is_ours:
+            await told_to_stop()
+
+
+def _say_where(up: "PageUp") -> None:
+    how = "(stop it with Ctrl+C)" if up.is_ours else "already, in another process"
+    say(f"The page is up at {up.address} {how}.")
+
+
+def _document(up: "AllUp") -> dict[str, object]:
+    pages = {
+        alias: {"url": at} if isinstance(at, str) else {"problem": str(at)}
+        for alias, at in up.stores.items()
+    }
+    return {"url": up.address, "already_up": not up.is_ours, "stores": pages}
+
+
+def _codes(stores: "Stores") -> str:
+    """A code for the page of every store that was used on this machine, each after the store's name."""
+    from clawver_orders.errors import ClawverError
+    from clawver_orders.instants import now
+    from clawver_orders.settings import Settings
+    from clawver_orders.storage import scopes
+    from clawver_orders.web import codes
+    from clawver_orders.web.sessions import tables
+
+    made = {}
+    for alias, settings in stores.items():
+        try:
+            scope = scopes.known(settings) if isinstance(settings, Settings) else None
+            if isinstance(settings, Settings) and scope is not None:
+                made[alias] = codes.make(scope.folder, now(), tables(settings, scope))
+        except ClawverError:
+            if not alias:
+                raise
+            # one of several: the page says that nobody is signed in to it
+    return " ".join(f"{alias}:{code}" if alias else code for alias, code in made.items())
+
+
+def _open(up: "PageUp", code: str) -> None:
     """Open the page, signed in: a file hands the code over, which no list of processes shows."""
     import webbrowser
 
-    from clawver_orders.instants import now
     from clawver_orders.web.codes import hand_over
 
-    file = hand_over(up.folder, up.address, now(), shared)
+    file = hand_over(up.folder, up.address, code)
     if not webbrowser.open(file.as_uri()):
         say(f"Open this file in a browser within 2 minutes: {file}", err=True)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
+from anyio import to_thread
 from filelock import FileLock, Timeout
 
 from clawver_orders.errors import SetupError
@@ -17,6 +19,7 @@ from clawver_orders.storage.folders import make_private, read_private, replace_p
 
 ADDRESS_FILE, LOCK_FILE = "board.json", "board.lock"
 _LOOKS, _BETWEEN_LOOKS_SECONDS = 3, 0.02
+_MOST_WAITS, _WAIT_SECONDS = 100, 0.05
 
 
 def address_of(folder: Path) -> str | None:
@@ -39,6 +42,26 @@ def address_of(folder: Path) -> str | None:
         return str(json.loads(read_private(folder / ADDRESS_FILE))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unusable(folder / ADDRESS_FILE, error) from error
+
+
+async def of_another(folder: Path) -> str:
+    """Where the page of another process is, which may be starting just now.
+
+    Args:
+        folder: Where what belongs to the page is kept.
+
+    Raises:
+        SetupError: It has no address for a while, or others could have written the file.
+    """
+    for _ in range(_MOST_WAITS):
+        address = await to_thread.run_sync(address_of, folder)
+        if address is not None:
+            return address
+        await anyio.sleep(_WAIT_SECONDS)
+    raise SetupError(
+        "Another process is starting or ending the page of this store, and it doesn't answer.",
+        next_step="Run the command again in a moment.",
+    )
 
 
 @contextmanager

@@ -35,20 +35,16 @@ _FORM = """<!doctype html>
 """
 
 
-def hand_over(folder: Path, address: str, now: Instant, database: Database | None = None) -> Path:
-    """Make a code that is good for two minutes, in place of an earlier one.
+def make(folder: Path, now: Instant, database: Database | None = None) -> str:
+    """A code that is good for two minutes, in place of an earlier one.
 
     Args:
         folder: Where what belongs to the store is kept.
-        address: Where the page is, without a slash at its end.
         now: The current time, by this machine's clocks.
         database: What the servers of several machines share.
 
-    Returns:
-        The file to open in a browser.
-
     Raises:
-        OSError: It cannot be written.
+        OSError: What is kept of it cannot be written.
         ClawverError: The database cannot be written.
     """
     make_private(folder)
@@ -61,9 +57,33 @@ def hand_over(folder: Path, address: str, now: Instant, database: Database | Non
             made_at = (now.at + database.clock_ahead).timestamp()
             rows.execute("DELETE FROM code")
             rows.execute("INSERT INTO code VALUES (?, ?)", (_digest(code), made_at))
-    form = _FORM.format(address=escape(address), code=code)
+    return code
+
+
+def hand_over(folder: Path, address: str, code: str) -> Path:
+    """Write the file that signs in with a code.
+
+    Args:
+        folder: Where it is written.
+        address: Where the page is, without a slash at its end.
+        code: What it posts.
+
+    Returns:
+        The file to open in a browser.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    make_private(folder)
+    form = _FORM.format(address=escape(address), code=escape(code))
     replace_private(folder / FORM_FILE, form.encode())
     return folder / FORM_FILE
+
+
+def forget(folder: Path) -> None:
+    """Delete the file that signs in, whose code was used."""
+    with suppress(OSError):
+        (folder / FORM_FILE).unlink()
 
 
 def redeem(folder: Path, code: str, now: Instant, database: Database | None = None) -> bool:
@@ -92,8 +112,7 @@ def redeem(folder: Path, code: str, now: Instant, database: Database | None = No
         (folder / NOTE_FILE).unlink()
     except OSError:  # somebody else was faster
         return False
-    with suppress(OSError):
-        (folder / FORM_FILE).unlink()
+    forget(folder)
     return seconds_at_most(made, now) < GOOD_FOR_SECONDS
 
 

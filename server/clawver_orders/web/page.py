@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from anyio import to_thread
@@ -77,20 +78,8 @@ NOTES = {
 }
 
 
-def build_page(services: Services, store: Store, place: Place) -> ASGIApp:
-    """The page of one store, ready to be served.
-
-    Args:
-        services: What it works with.
-        store: The store.
-        place: Where it will be.
-    """
-    page = Board(services, store, place)
-    return Guarded(Starlette(routes=page.routes), place.hosts)
-
-
 class Board:
-    """The handlers of all paths.
+    """The page of one store: the handlers of all paths.
 
     Args:
         services: What they work with.
@@ -101,21 +90,35 @@ class Board:
     def __init__(self, services: Services, store: Store, place: Place) -> None:
         self._services, self._store, self._place = services, store, place
         self._orders = Orders(OrderReader(services.clawver, store.ledger, BOUNDS), services.instant)
-        self._shown = Renderer(services, store, place)
-        self._doors = SignIn(services, store, place, self._shown)
-        self._webhooks = WebhookViews(services, store, place, self._shown)
+        self.shown = Renderer(services, store, place)
+        """Makes the pages."""
+        self.doors = SignIn(services, store, place, self.shown)
+        """The way in."""
+        self._webhooks = WebhookViews(services, store, place, self.shown)
         answers = StoreAnswers(services)  # one for all views, and one of these
         shared = tables(services.settings, store.scope)
         searches = Searches() if shared is None else SharedSearches(shared)
+        self.today = TodayViews(services, store, self.shown, self._orders, self._webhooks, answers)
+        """What the store needs somebody for."""
         self._others: tuple[Views, ...] = (
             self._webhooks,
-            TodayViews(services, store, self._shown, self._orders, self._webhooks, answers),
-            OrderListViews(services, store, place, self._shown, answers, searches),
-            OneOrderViews(services, place, self._shown, self._orders, answers, searches),
+            self.today,
+            OrderListViews(services, store, place, self.shown, answers, searches),
+            OneOrderViews(services, place, self.shown, self._orders, answers, searches),
             Downloads(services, store, place, searches),
-            EventViews(services, store, self._shown),
-            HealthViews(services, self._shown, answers),
+            EventViews(services, store, self.shown),
+            HealthViews(services, self.shown, answers),
         )
+
+    @property
+    def address(self) -> str:
+        """Where it is, without a slash at its end."""
+        return self._place.address
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        """The page, ready to be served."""
+        return Guarded(Starlette(routes=self.routes), self._place.hosts)
 
     @property
     def routes(self) -> list[Route]:
@@ -138,24 +141,24 @@ class Board:
             forms |= each.forms
             views_ |= each.views
         return [
-            *(Route(f"/{name}", _file(name, kind)) for name, kind in _STATIC.items()),
-            Route("/signin", self._doors.sign_in, methods=["POST"]),
+            *static_files(),
+            Route("/signin", self.doors.sign_in, methods=["POST"]),
             *(
                 Route(_IN_SESSION + path, self._form(h), methods=["POST"])
                 for path, h in forms.items()
             ),
             *(Route(_IN_SESSION + path, self._view(h)) for path, h in views_.items()),
-            Route("/{onward:path}", self._doors.entry),
+            Route("/{onward:path}", self.doors.entry),
         ]
 
     async def _sign_out(self, _: Request, session: Session, __: dict[str, str]) -> Response:
-        return await self._doors.sign_out(session)
+        return await self.doors.sign_out(session)
 
     # What comes before every view and every form.
 
     def _view(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            session = await self._doors.session(request)
+            session = await self.doors.session(request)
             if isinstance(session, Response):
                 return session
             return await self._said(handler, request, session, {})
@@ -164,7 +167,7 @@ class Board:
 
     def _form(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            session = await self._doors.session(request)
+            session = await self.doors.session(request)
             if isinstance(session, Response):
                 return session
             try:
@@ -174,7 +177,7 @@ class Board:
             given = form.get("form_token", "").encode("utf-8", "replace")
             is_own = hmac.compare_digest(given, session.form_token.encode())
             if not (is_own and is_same_origin(request, self._place.origins)):
-                return self._shown.page(
+                return self.shown.page(
                     "problem", session, 403, title="Nothing was done", text=FOREIGN
                 )
             return await self._said(handler, request, session, form)
@@ -190,7 +193,7 @@ class Board:
             title, text, status = why.title, why.text, why.status
         except ClawverError as error:
             title, text, status = "This can't be done now", error.happened, 409
-        return self._shown.page("problem", session, status, title=title, text=text)
+        return self.shown.page("problem", session, status, title=title, text=text)
 
     # Views.
 
@@ -204,7 +207,7 @@ class Board:
         await self._orders.some_of([*opened, *here])
         hooks, hooks_problem = await self._webhooks.waiting()
         decided = await ledger.decided(MOST_DECIDED)
-        return self._shown.page(
+        return self.shown.page(
             "waiting",
             session,
             title="Waiting",
@@ -249,7 +252,7 @@ class Board:
             is_read_only=settings.read_only,
         )
         has_pin = await to_thread.run_sync(lambda: self._store.pin.is_set)
-        return self._shown.page(
+        return self.shown.page(
             "refund",
             session,
             status,
@@ -267,7 +270,7 @@ class Board:
         late = "late" in request.query_params
         kept = self._orders.kept(wish.order_id)
         waiting = await self._store.ledger.waiting()
-        return self._shown.page(
+        return self.shown.page(
             "done",
             session,
             title=display(wish.amount_in_cents),
@@ -370,6 +373,11 @@ def _less(form: dict[str, str], wish: Wish) -> int:
     found = _DOLLARS.fullmatch(form["amount"].strip())
     cents = int(found[1]) * 100 + int(found[2] or 0) if found else 0
     return cents if cents < wish.amount_in_cents else 0
+
+
+def static_files() -> list[Route]:
+    """The style and the script of every page."""
+    return [Route(f"/{name}", _file(name, kind)) for name, kind in _STATIC.items()]
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

@@ -1,11 +1,13 @@
 """Turns what is to be shown into a page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from clawver_orders.days import Calendar
@@ -28,11 +30,13 @@ class Place:
         hosts: The values of the header `Host` under which it is reached; None where somebody else
             looks at them.
         is_reachable: Whether others than this machine can reach it.
+        all_stores: The path of the page of all stores; nothing where there is none.
     """
 
     address: str
     hosts: frozenset[str] | None
     is_reachable: bool = False
+    all_stores: str = ""
 
     @property
     def prefix(self) -> str:
@@ -63,26 +67,30 @@ class Renderer:
         self, name: str, session: Session | None = None, status: int = 200, **values: object
     ) -> HTMLResponse:
         """A page, from its template."""
-        prefix, calendar = self._place.prefix, self._services.settings.calendar
-        home = f"{prefix}/s/{session.place}" if session else prefix
-        text = (
-            _templates(calendar)
-            .get_template(f"{name}.html")
-            .render(
-                prefix=prefix,
-                home=home,
-                session=session,
-                navigation=NAVIGATION,
-                time_zone=calendar.name,
-                store=self._store.scope.name or self._store.scope.title,
-                notice=self._services.notice or "",
-                store_option=self._services.settings.option,
-                address=self._place.address,
-                now=self._services.now(),
-                **values,
-            )
+        return HTMLResponse(self._rendered(name, session, values), status)
+
+    def part(self, name: str, session: Session, **values: object) -> Markup:
+        """A part of a page, to be put into another one."""
+        return Markup(self._rendered(name, session, values))  # noqa: S704  # escaped by its template
+
+    def _rendered(self, name: str, session: Session | None, values: Mapping[str, object]) -> str:
+        place, calendar = self._place, self._services.settings.calendar
+        return render(
+            name,
+            calendar,
+            prefix=place.prefix,
+            home=f"{place.prefix}/s/{session.place}" if session else place.prefix,
+            session=session,
+            navigation=NAVIGATION,
+            time_zone=calendar.name,
+            store=self._store.scope.name or self._store.scope.title,
+            notice=self._services.notice or "",
+            store_option=self._services.settings.option,
+            address=place.address,
+            all_stores=place.all_stores,
+            now=self._services.now(),
+            **values,
         )
-        return HTMLResponse(text, status)
 
     def sign_in(
         self, onward: str = "", problem: str = "", status: int = 200, *, ended: bool = False
@@ -98,6 +106,17 @@ class Renderer:
         return self.page(
             "signin", None, status, onward=onward, problem=problem, ended=ended, title="Sign in"
         )
+
+
+def render(name: str, calendar: Calendar, **values: object) -> str:
+    """What a template makes of these values.
+
+    Args:
+        name: The template's, without its ending.
+        calendar: In its time zone times are told.
+        values: What it shows.
+    """
+    return _templates(calendar).get_template(f"{name}.html").render(values)
 
 
 @cache

@@ -27,6 +27,7 @@ from clawver_orders.web.sessions import (
     tables,
 )
 
+OLD_CODE = "That code was used already, or is older than two minutes. Open the page again from the terminal."
 FOREIGN = "That form didn't come from this page, so nothing was done. Open the page again."
 _VIEWS = "|".join(path for path, _ in NAVIGATION if path)
 _NEXT = re.compile(rf"(?:(?:refund|webhook|order)/[A-Za-z0-9_-]{{1,64}}|{_VIEWS})?")
@@ -47,11 +48,12 @@ class SignIn:
         self._services, self._store, self._place = services, store, place
         self._renderer = renderer
         self._shared = tables(services.settings, store.scope)
-        self._sessions: Sessions = (
+        self.sessions: Sessions = (
             OwnSessions(services.uptime)
             if self._shared is None
             else SharedSessions(self._shared, services.instant)
         )
+        """Who has signed in."""
 
     async def entry(self, request: Request) -> Response:
         """The page to sign in on, for whatever was asked for."""
@@ -70,37 +72,32 @@ class SignIn:
             problem = await self._problem(request, form)
             if problem:
                 return self._renderer.sign_in(onward, problem, 403)
-            session, secret = await self._sessions.begin()
+            session, secret = await self.sessions.begin()
         except ClawverError as error:
             return self._renderer.sign_in(onward, error.happened, 503)
-        place = f"{self._place.prefix}/s/{session.place}"
-        response = RedirectResponse(f"{place}/{onward}", 303)
-        response.set_cookie(
-            COOKIE,
-            secret,
-            max_age=LASTS_SECONDS,
-            path=place,
-            secure=self._place.address.startswith("https:"),
-            httponly=True,
-            samesite="lax",
-        )
+        response = RedirectResponse(f"{self._place.prefix}/s/{session.place}/{onward}", 303)
+        self.give_cookie(response, session, secret)
         return response
+
+    def give_cookie(self, response: Response, session: Session, secret: str) -> None:
+        """Have a browser keep what shows that a session of this page is its own."""
+        set_cookie(response, COOKIE, secret, f"{self._place.prefix}/s/{session.place}", self._place)
 
     async def _problem(self, request: Request, form: dict[str, str]) -> str:
         """Why whoever sent this form isn't let in; nothing where they are."""
+        if not comes_from_here(request, form, self._place):
+            return FOREIGN
         if "code" in form:
-            allowed = is_from_a_file(request) or is_same_origin(request, self._place.origins)
-            return await self._code_problem(form["code"]) if allowed else FOREIGN
-        allowed = is_same_origin(request, self._place.origins)
-        return await self._pin_problem(form.get("pin", "")) if allowed else FOREIGN
+            return "" if await self.takes_code(form["code"]) else OLD_CODE
+        return await self.pin_problem(form.get("pin", ""))
 
-    async def _code_problem(self, code: str) -> str:
+    async def takes_code(self, code: str) -> bool:
+        """Whether a terminal handed this code over, two minutes ago at most. It counts once."""
         folder, now = self._store.scope.folder, self._services.instant()
-        if await to_thread.run_sync(codes.redeem, folder, code, now, self._shared):
-            return ""
-        return "That code was used already, or is older than two minutes. Open the page again from the terminal."
+        return await to_thread.run_sync(codes.redeem, folder, code, now, self._shared)
 
-    async def _pin_problem(self, typed: str) -> str:
+    async def pin_problem(self, typed: str) -> str:
+        """Why a PIN does not open this page; nothing where it does. A wrong one is counted."""
         pin = self._store.pin
         try:
             if self._place.is_reachable and not await to_thread.run_sync(lambda: pin.is_long):
@@ -115,19 +112,14 @@ class SignIn:
 
     async def sign_out(self, session: Session) -> Response:
         """End a session."""
-        await self._sessions.end(session)
+        await self.sessions.end(session)
         return self._renderer.sign_in(ended=True)
 
     async def session(self, request: Request) -> Session | Response:
         """Whose request it is; where nobody has signed in at its path, or that can't be told, the page that says so."""
-        pairs = [
-            pair.strip().partition("=")
-            for header in request.headers.getlist("cookie")
-            for pair in header.split(";")
-        ]
-        own = [value for name, _, value in pairs if name == COOKIE]
+        own = [value for name, value in cookies_of(request) if name == COOKIE]
         try:
-            found = await self._sessions.find(request.path_params["place"], own)
+            found = await self.sessions.find(request.path_params["place"], own)
         except ClawverError as error:
             return self._renderer.sign_in(problem=error.happened, status=503)
         return found or self._missing(request)
@@ -137,3 +129,32 @@ class SignIn:
         _, _, path = request.url.path.partition(f"/s/{request.path_params['place']}/")
         onward = _NEXT.match(path)  # of a form: the view that it is on
         return self._renderer.sign_in(onward[0] if onward else "", status=401, ended=True)
+
+
+def comes_from_here(request: Request, form: dict[str, str], place: Place) -> bool:
+    """Whether a form to sign in with came from the page, or, with a code, from the file that holds it."""
+    is_handed_over = "code" in form and is_from_a_file(request)
+    return is_handed_over or is_same_origin(request, place.origins)
+
+
+def cookies_of(request: Request) -> list[tuple[str, str]]:
+    """The name and the value of every cookie: other servers of this machine can add some of the same name."""
+    pairs = [
+        pair.strip().partition("=")
+        for header in request.headers.getlist("cookie")
+        for pair in header.split(";")
+    ]
+    return [(name, value) for name, _, value in pairs]
+
+
+def set_cookie(response: Response, name: str, value: str, path: str, place: Place) -> None:
+    """Have a browser keep a secret of the page, for a path and no script."""
+    response.set_cookie(
+        name,
+        value,
+        max_age=LASTS_SECONDS,
+        path=path,
+        secure=place.address.startswith("https:"),
+        httponly=True,
+        samesite="lax",
+    )

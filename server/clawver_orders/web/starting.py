@@ -3,30 +3,39 @@
 Nothing of it is imported before that. Where a page of the store is up already, that one is used.
 """
 
+import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope, Lock, sleep, to_thread
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from anyio import CancelScope, to_thread
+from starlette.types import ASGIApp
 
 from clawver_orders.errors import ClawverError, SetupError
-from clawver_orders.services import Services, Store
-from clawver_orders.settings import Settings
-from clawver_orders.web.address_file import address_of, only_page
+from clawver_orders.services import Services
+from clawver_orders.settings import Settings, Stores
+from clawver_orders.web.address_file import address_of, of_another, only_page
 
 if TYPE_CHECKING:
     import asyncio
 
     from clawver_orders.http_server import QuietServer
+    from clawver_orders.web.rendering import Place
 
-__all__ = ["DEFAULT_PORT", "address_of", "link_to", "page_up", "running", "start_within"]
+__all__ = [
+    "DEFAULT_PORT",
+    "address_of",
+    "link_to",
+    "page_up",
+    "running",
+    "running_all",
+    "start_within",
+]
 DEFAULT_PORT = 8790
-_LOOKS, _BETWEEN_LOOKS_SECONDS = 100, 0.05
 _FINISH_SECONDS = 60
 """How long a decision that has begun may take to end: longer than any does."""
 
@@ -46,42 +55,83 @@ async def running(services: Services, port: int | None = None) -> "AsyncIterator
     Raises:
         ClawverError: The store isn't known, or the port cannot be had.
     """
-    import asyncio
-
     store = await services.store()
     folder = store.scope.folder
-    async with AsyncExitStack() as open_:
-        note = open_.enter_context(only_page(folder))
+    with only_page(folder) as note:
         if note is None:
-            yield PageUp(await _of_another(folder), folder, None)
+            yield PageUp(await of_another(folder), folder, is_ours=False)
             return
-        listener = open_.enter_context(_bound(port))
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        answers = asyncio.Event()
-        server = _server(services, store, listener, answers.set)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        open_.push_async_callback(_stopped, server, serving)
-        await _first_of(answers.wait(), serving)
-        note(address, os.getpid())
-        yield PageUp(address, folder, serving)
+        from clawver_orders.web.page import Board
+
+        with _bound(port) as listener:
+            place = _place(listener)
+            async with _served(Board(services, store, place).app, listener):
+                note(place.address, os.getpid())
+                yield PageUp(place.address, folder, is_ours=True)
 
 
-class PageUp:
-    """A page that is up.
+@asynccontextmanager
+async def running_all(stores: Stores, port: int | None = None) -> "AsyncIterator[AllUp]":
+    """Run the page of all stores, and beside it the page of each, for as long as the block lasts.
+
+    Where another process runs it, that one is found.
 
     Args:
-        address: Where it is, without a slash at its end.
-        folder: What belongs to its store.
-        serving: The task that serves it; None where another process does.
+        stores: What a person has decided for each, or why that cannot be used.
+        port: As `running`.
+
+    Yields:
+        Where it is, whose it is, and where the page of each store is.
+
+    Raises:
+        ClawverError: No store can be used, or the port cannot be had.
     """
+    usable = [each for each in stores.values() if isinstance(each, Settings)]
+    if not usable:
+        raise next(each for each in stores.values() if isinstance(each, SetupError))
+    folder = _folder_of_all(usable[0])
+    with only_page(folder) as note:
+        if note is None:
+            yield AllUp(await of_another(folder), folder, is_ours=False)
+            return
+        from clawver_orders.web.all_stores import AllStores
 
-    def __init__(self, address: str, folder: Path, serving: "asyncio.Task[None] | None") -> None:
-        self.address, self.folder, self.serving = address, folder, serving
+        with _bound(port) as listener:
+            root = _place(listener)
+            pages = AllStores(stores, root, folder, is_noted=True)
+            try:
+                async with _served(pages, listener):
+                    note(pages.address, os.getpid())
+                    yield AllUp(pages.address, folder, is_ours=True, stores=await pages.made())
+            finally:
+                with CancelScope(shield=True):
+                    await pages.close()
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether it runs within this process."""
-        return self.serving is not None
+
+def _folder_of_all(settings: Settings) -> Path:
+    """Where it is noted that the page of all stores of a file is up."""
+    file = hashlib.sha256(os.fsencode(settings.stores or "")).hexdigest()
+    return settings.state_dir / "pages" / file[:16]
+
+
+@dataclass(frozen=True)
+class PageUp:
+    """A page that is up."""
+
+    address: str
+    """Without a slash at its end."""
+    folder: Path
+    """Where a file that opens it is written."""
+    is_ours: bool
+    """Whether it runs within this process."""
+
+
+@dataclass(frozen=True)
+class AllUp(PageUp):
+    """The page of all stores, which is up."""
+
+    stores: Mapping[str, str | ClawverError] = field(default_factory=dict)
+    """Where the page of each store is, or why it has none; nothing where another process runs it."""
 
 
 async def start_within(services: Services) -> str:
@@ -132,55 +182,6 @@ def link_to(address: str, path: str) -> str:
     return f"{address}/{path}"
 
 
-class Mounted:
-    """The page on the server of `serve --http`, made when the first request for it comes.
-
-    Args:
-        settings: What a person has decided; they say where browsers reach it.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._services = Services(settings)
-        self._page: ASGIApp | None = None
-        self._at_work = Lock()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for the page."""
-        try:
-            page = await self._made()
-        except ClawverError as error:
-            page = PlainTextResponse(f"{error}\n", status_code=503)
-        await page(scope, receive, send)
-
-    async def close(self) -> None:
-        """Close what it opened."""
-        await self._services.close()
-
-    async def _made(self) -> ASGIApp:
-        from clawver_orders.web.page import build_page
-        from clawver_orders.web.rendering import Place
-
-        async with self._at_work:
-            if self._page is None:
-                settings = self._services.settings
-                place = Place(settings.board_url or "", None, settings.board_is_reachable)
-                self._page = build_page(self._services, await self._services.store(), place)
-            return self._page
-
-
-async def _of_another(folder: Path) -> str:
-    """Where the page of another process is, which may be starting just now."""
-    for _ in range(_LOOKS):
-        address = await to_thread.run_sync(address_of, folder)
-        if address is not None:
-            return address
-        await sleep(_BETWEEN_LOOKS_SECONDS)
-    raise SetupError(
-        "Another process is starting or ending the page of this store, and it doesn't answer.",
-        next_step="Run the command again in a moment.",
-    )
-
-
 def _bound(port: int | None) -> socket.socket:
     from clawver_orders.http_server import bound
 
@@ -190,20 +191,30 @@ def _bound(port: int | None) -> socket.socket:
     return bound("127.0.0.1", port or 0)
 
 
-def _server(
-    services: Services, store: Store, listener: socket.socket, on_ready: Callable[[], None]
-) -> "QuietServer":
-    from clawver_orders.http_server import QuietServer, quiet_config
-    from clawver_orders.web.page import build_page
+def _place(listener: socket.socket) -> "Place":
     from clawver_orders.web.rendering import Place
 
     port = listener.getsockname()[1]
     hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
-    place = Place(f"http://127.0.0.1:{port}", hosts)
-    config = quiet_config(
-        build_page(services, store, place), timeout_graceful_shutdown=_FINISH_SECONDS
-    )
-    return QuietServer(config, on_ready)
+    return Place(f"http://127.0.0.1:{port}", hosts)
+
+
+@asynccontextmanager
+async def _served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer on a port for as long as the block lasts."""
+    import asyncio
+
+    from clawver_orders.http_server import QuietServer, quiet_config
+
+    answers = asyncio.Event()
+    config = quiet_config(app, timeout_graceful_shutdown=_FINISH_SECONDS)
+    server = QuietServer(config, answers.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _first_of(answers.wait(), serving)
+        yield
+    finally:
+        await _stopped(server, serving)
 
 
 async def _first_of(answers: Coroutine[None, None, object], serving: "asyncio.Task[None]") -> None:

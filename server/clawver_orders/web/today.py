@@ -34,6 +34,7 @@ from clawver_orders.web.rendering import Renderer
 from clawver_orders.web.sessions import Session
 from clawver_orders.web.store_answers import Answered, StoreAnswers, within_patience
 from clawver_orders.web.webhooks import WebhookViews, heading
+from clawver_orders.webhooks.changes import Change
 from clawver_orders.webhooks.inbox import RefusedDeliveries
 
 MOST_WAITING = 5
@@ -89,6 +90,63 @@ class Looked:
         return len(self.holding) + self.more_holding
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a store needs somebody for now, and its figures."""
+
+    rows: Sequence[views.RefundRow]
+    """The refunds that wait, the newest of them."""
+    count: int
+    """How many there are."""
+    opened: Sequence[views.RefundRow]
+    """The refunds that may or may not have been paid, some of them."""
+    open_count: int
+    hooks: Sequence[Change]
+    """The changes of webhooks that wait, some of them."""
+    hook_count: int
+    hooks_problem: str
+    """Why those aren't known; nothing where they are."""
+    refused: Sequence[RefusedDeliveries]
+    """The deliveries that were lost, by cause."""
+    refused_problem: str
+    looked: Looked
+    lists: Answered[Found]
+
+    @property
+    def more(self) -> int:
+        """How many there are of all this that are not among those."""
+        shown = len(self.rows) + len(self.opened) + len(self.hooks)
+        return self.count + self.open_count + self.hook_count - shown
+
+    @property
+    def parts(self) -> list[str]:
+        """What needs somebody, in words, the most urgent first."""
+        waiting, hooks = self.count, self.hook_count
+        parts = [heading(waiting, hooks)] if waiting or hooks else []
+        if self.open_count:
+            parts.append(f"{many(self.open_count, 'refund')} may or may not have been paid")
+        if stuck := self.looked.stuck:
+            parts.append(f"{many(stuck, 'order')} {'needs' if stuck == 1 else 'need'} a look")
+        return [*parts, *(["Events were refused"] if self.refused else [])]
+
+    @property
+    def heading(self) -> str:
+        """The most urgent of it; or that there is nothing."""
+        if self.parts:
+            return self.parts[0]
+        return "Nothing needs you" if self.is_known else "Nothing that is known needs you"
+
+    @property
+    def summary(self) -> str:
+        """All of it, in sentences."""
+        return f"{'. '.join(self.parts or [self.heading])}."
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of it could be asked."""
+        return not (self.lists.error or self.hooks_problem or self.refused_problem)
+
+
 class TodayViews:
     """The handler of the view.
 
@@ -126,6 +184,25 @@ class TodayViews:
         return {}
 
     async def _today(self, _: Request, session: Session, __: dict[str, str]) -> Response:
+        needs = await self.needs()
+        return self._shown.page(
+            "today",
+            session,
+            title=needs.heading,
+            others=needs.parts[1:],
+            refused_words=REFUSED,
+            is_empty=needs.lists.error is None
+            and not (needs.lists.value and needs.lists.value.orders),
+            is_read_only=self._services.settings.read_only,
+            **vars(needs),
+        )
+
+    async def needs(self) -> Needs:
+        """What there is to show now.
+
+        Raises:
+            ClawverError: The ledger cannot be read.
+        """
         ledger = self._store.ledger
         waiting, opened = await ledger.waiting(), await ledger.all_open()
         hooks, hooks_problem = await self._webhooks.waiting()
@@ -139,15 +216,7 @@ class TodayViews:
             return views.row_of(wish, seen, self._services.masking)
 
         refused, refused_problem = await self._refused()
-        parts = _parts(len(waiting), len(hooks), len(opened), looked.stuck)
-        parts += ["Events were refused"] if refused else []
-        is_known = not (lists.error or hooks_problem or refused_problem)
-        nothing = "Nothing needs you" if is_known else "Nothing that is known needs you"
-        return self._shown.page(
-            "today",
-            session,
-            title=parts[0] if parts else nothing,
-            others=parts[1:],
+        return Needs(
             rows=[row(wish) for wish in waiting[:MOST_WAITING]],
             count=len(waiting),
             opened=[row(wish) for wish in opened[:MOST_WAITING]],
@@ -156,12 +225,9 @@ class TodayViews:
             hook_count=len(hooks),
             hooks_problem=hooks_problem,
             refused=refused,
-            refused_words=REFUSED,
             refused_problem=refused_problem,
             looked=looked,
             lists=lists,
-            is_empty=lists.error is None and not listed,
-            is_read_only=self._services.settings.read_only,
         )
 
     async def _refused(self) -> tuple[tuple[RefusedDeliveries, ...], str]:
@@ -247,15 +313,6 @@ class TodayViews:
         )
 
 
-def _parts(waiting: int, hooks: int, opened: int, stuck: int) -> list[str]:
-    """What needs somebody, in words, the most urgent first."""
-    parts = [heading(waiting, hooks)] if waiting or hooks else []
-    if opened:
-        parts.append(f"{_many(opened, 'refund')} may or may not have been paid")
-    if stuck:
-        parts.append(f"{_many(stuck, 'order')} {'needs' if stuck == 1 else 'need'} a look")
-    return parts
-
-
-def _many(count: int, name: str) -> str:
+def many(count: int, name: str) -> str:
+    """So many of something, in words."""
     return f"{count} {name}{'' if count == 1 else 's'}"

@@ -32,7 +32,8 @@ from clawver_orders.storage.folders import try_writing
 from clawver_orders.storage.readiness import Readiness
 
 if TYPE_CHECKING:
-    from clawver_orders.web.starting import Mounted
+    from clawver_orders.web.all_stores import AllStores
+    from clawver_orders.web.store_page import StorePage
 
 PATH = "/mcp"
 LARGEST_BODY = 4 * 1024 * 1024
@@ -126,15 +127,18 @@ async def _serve(
         security_settings=None,  # access control looks at host and origin, before everything else
     )
     endpoint = StreamableHTTPASGIApp(sessions)
-    pages = _pages(stores)
+    pages = _pages(stores, settings)
     application = Starlette(
         routes=[
             Route(PATH, endpoint, methods=["POST"]),
             Route(f"{PATH}/", endpoint, methods=["POST"]),
             Route(HEALTH, _is_up),
             Route(READY, _is_ready(stores)),
-            *(Route(at, page, methods=["GET"]) for at, page in pages.items()),
-            *(Mount(at, page) for at, page in pages.items()),
+            *(
+                [Route(MOUNTED_AT, pages, methods=["GET"]), Mount(MOUNTED_AT, pages)]
+                if pages
+                else []
+            ),
         ]
     )
     # A redirect would lead to plain http, whatever speaks TLS in front of this server.
@@ -149,24 +153,23 @@ async def _serve(
         tasks.start_soon(_stop_when_told, server, requests, settings.timeout_seconds)
         await server.serve(sockets=[listener])
         tasks.cancel_scope.cancel()
-    for page in pages.values():
-        await page.close()
+    if pages is not None:
+        await pages.close()
     gc.freeze()  # a last look at all that was imported would take longer than everything else
     return 0
 
 
-def _pages(stores: Stores) -> "dict[str, Mounted]":
-    """The pages for browsers by their paths here, where the settings say how browsers reach them."""
-    shown = {
-        f"{MOUNTED_AT}/{alias}".rstrip("/"): each
-        for alias, each in stores.items()
-        if isinstance(each, Settings) and each.board_url
-    }
-    if not shown:
-        return {}
-    from clawver_orders.web.starting import Mounted
+def _pages(stores: Stores, settings: Settings) -> "StorePage | AllStores | None":
+    """What is shown to browsers, where the settings say how they reach it: of one store, or of all."""
+    if not settings.board_url:
+        return None
+    from clawver_orders.web.all_stores import AllStores
+    from clawver_orders.web.rendering import Place
+    from clawver_orders.web.store_page import StorePage
 
-    return {at: Mounted(settings) for at, settings in shown.items()}
+    root = Place(settings.board_url, None, settings.board_is_reachable)
+    is_one = [*stores] == [""]
+    return StorePage(settings, root) if is_one else AllStores(stores, root)
 
 
 async def _is_up(_: Request) -> JSONResponse:

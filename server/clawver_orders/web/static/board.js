@@ -6,6 +6,11 @@ const body = document.body;
 // link that an agent was given leads into the session without carrying it.
 const KEPT = `board${body.dataset.prefix}`;
 try {
+  // The page of all stores has signed in to each of them, too.
+  for (const pair of body.dataset.places?.split(" ") ?? []) {
+    const [alias, place] = pair.split(":");
+    localStorage.setItem(KEPT.replace(/all$/, alias), place);
+  }
   if (body.dataset.place) localStorage.setItem(KEPT, body.dataset.place);
   else if ("ended" in body.dataset) localStorage.removeItem(KEPT);
   else if (!document.getElementById("problem") && /^[\w-]{16,64}$/.test(localStorage.getItem(KEPT) ?? ""))
