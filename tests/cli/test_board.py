@@ -75,6 +75,13 @@ def test_a_port_that_is_taken_is_said(live: dict[str, str]) -> None:
     )
 
 
+def test_without_settings_that_can_be_used_there_is_none(live: dict[str, str]) -> None:
+    done = run_process("board", **live, CLAWVER_REFUND_LIMIT_CENTS="much")
+
+    assert done.returncode == 1
+    assert "CLAWVER_REFUND_LIMIT_CENTS cannot be used" in done.stderr
+
+
 def test_a_program_is_signed_in_by_nothing(live: dict[str, str]) -> None:
     done = run_process("board", "--open", **live)
 
@@ -127,6 +134,8 @@ def test_of_several_stores_it_says_where_each_is(two: dict[str, str]) -> None:
         said = [process.stdout.readline() for _ in range(3)]
         second = run_process("board", "--json", **two)
         one = run_process("board", "--store", "photos", **two)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
     assert said == [
         *(f"{each.replace('http://127.0.0.1:8790', address)}\n" for each in others),
@@ -146,11 +155,11 @@ def test_of_several_stores_a_program_is_told_where_each_is(two: dict[str, str]) 
         [sys.executable, "-m", "clawver_orders", "board", "--port", "0", "--json"],
         env=keyless() | two, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        try:
-            assert process.stdout is not None
-            found = json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+        assert process.stdout is not None
+        found = json.loads(process.stdout.readline())
+        assert json.loads(run_process("board", "--json", **two).stdout)["already_up"] is True
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
     root = found["url"].removesuffix("/all")
     assert found["already_up"] is False
@@ -158,6 +167,7 @@ def test_of_several_stores_a_program_is_told_where_each_is(two: dict[str, str]) 
     assert found["stores"]["lost"]["problem"].startswith(
         "Nothing was sent: NOWHERE does not hold the key"
     )
+    assert not list(Path(two["CLAWVER_STATE_DIR"]).rglob("board.json"))
 
 
 def test_of_several_stores_none_of_which_can_be_used_there_is_no_page(write: Write) -> None:

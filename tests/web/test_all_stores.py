@@ -1,5 +1,6 @@
 """The page of all stores: each store shows itself to whoever signed in to it, and to nobody else."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ import pytest
 from tests.serving.http.test_run import site
 from tests.serving.test_several_stores import stores_of
 from tests.test_store_file import TWO, Write, both, write
-from tests.test_stores import Address, at
+from tests.test_stores import TEST_KEY, Address, at
 from tests.web.visitor import PIN, Forms, Visitor
 
 from clawver_orders.caller import Script
+from clawver_orders.cli.board import _codes
 from clawver_orders.errors import ClawverError, SetupError
 from clawver_orders.services import Services, opened
 from clawver_orders.settings import Settings, Stores
@@ -187,6 +189,20 @@ async def test_a_terminal_signs_in_to_every_store_once(room: AllRoom) -> None:
     assert "Sign in to another store" not in shown
     assert "That code was used already, or is older than two minutes." in said
     assert not file.exists()
+
+
+async def test_a_terminal_has_a_code_for_each_store_that_was_used(
+    room: AllRoom, at: Address, write: Write
+) -> None:
+    problem = SetupError("NOWHERE does not hold the key.", next_step="Put it there.")
+    twice = both(
+        at, lambda **more: write(f'{TEXT}[stores.again]\nkey_env = "PRINTS_KEY"\n', **more)
+    )
+    again = Settings.from_environment(twice, store="again")
+    stores = {"lost": problem, "new": at.settings(TEST_KEY), "again": again, **room.stores}
+
+    made = _codes(stores)
+    assert re.fullmatch("photos:[A-Za-z0-9_-]{43}", made)  # two names for one store are refused
 
 
 @pytest.mark.parametrize("code", ["", "prints", "prints:", "nowhere:x", "prints:x photos:x", ":x"])
@@ -472,6 +488,8 @@ async def test_over_http_it_is_at_the_address_of_the_page(at: Address, write: Wr
             cookies = [each.partition(";")[0] for each in answer.headers.get_list("set-cookie")]
             headers = {"Cookie": "; ".join(cookies)}
             shown = await http.get(f"{server.base}{place}", headers=headers)
+            code = {"code": "prints:x"}
+            old = await http.post(f"{base}/all/signin", data=code, headers={"origin": "null"})
         bare = httpx2.get(f"{server.base}/mcp", trust_env=False)
 
     assert led == ["/board/all/", "/board/all/"]
@@ -479,3 +497,4 @@ async def test_over_http_it_is_at_the_address_of_the_page(at: Address, write: Wr
     assert place.startswith("/board/all/s/")
     assert "1 refund waits for you" in shown.text
     assert bare.status_code != 200
+    assert (old.status_code, "That code was used already" in old.text) == (403, True)

@@ -373,6 +373,32 @@ async def wanted(settings: Settings) -> None:
         await desk.refund("ord_shirt", 700, "Torn", (), Script())
 
 
+async def test_while_the_database_is_away_nobody_signs_in_to_all_stores(
+    machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = machine("one", refund_approval="pin")
+    page = AllStores({"prints": settings}, Place(ADDRESS, None))
+    board = await page._board("prints")
+    visitor = Visitor(f"{ADDRESS}/all")
+    visitor.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(page), follow_redirects=True)
+    await visitor.go("/")
+    with monkeypatch.context() as changes:
+        server = engine.server_of(settings)
+        assert server is not None
+        server.close()
+        changes.setattr(server, "_url", "postgresql://clawver:password_example@127.0.0.1:1/orders")
+        changes.setattr(server, "_down_until", 0.0)
+        changes.setattr(board._store.pin, "check", lambda *_, **__: None)
+        said = await visitor.press("signin", store="prints", pin=PIN)
+    await visitor.http.aclose()
+    await page.close()
+
+    assert "The database of who has signed in cannot be reached." in said
+    assert "password_example" not in said
+    assert visitor.last.status_code == 503
+    assert not visitor.http.cookies
+
+
 @pytest.mark.slow
 async def test_two_servers_behind_a_balancer_refund_once(
     live: dict[str, str], machine: Any, shop: Shop, schemas: Schemas, tmp_path: Path

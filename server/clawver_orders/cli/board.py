@@ -1,5 +1,6 @@
 """The page in the browser, from the command line."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +74,7 @@ async def _run(settings: "Settings", port: int | None, opens: bool, output: Outp
             _say_where(up)
             say(f"Store: {title}")
         if opens:
-            _open(up, _codes({"": settings}))
+            _open(up, _code(settings))
         if up.is_ours:
             await told_to_stop()
 
@@ -108,26 +109,27 @@ def _document(up: "AllUp") -> dict[str, object]:
     return {"url": up.address, "already_up": not up.is_ours, "stores": pages}
 
 
-def _codes(stores: "Stores") -> str:
-    """A code for the page of every store that was used on this machine, each after the store's name."""
-    from clawver_orders.errors import ClawverError
+def _code(settings: "Settings") -> str:
+    """A code that signs in to the page of a store; nothing where the store was never used on this machine."""
     from clawver_orders.instants import now
-    from clawver_orders.settings import Settings
     from clawver_orders.storage import scopes
     from clawver_orders.web import codes
     from clawver_orders.web.sessions import tables
 
+    scope = scopes.known(settings)
+    return "" if scope is None else codes.make(scope.folder, now(), tables(settings, scope))
+
+
+def _codes(stores: "Stores") -> str:
+    """A code for each store that has a page, after the store's name. Whoever looks sees which have none."""
+    from clawver_orders.errors import ClawverError
+    from clawver_orders.settings import Settings
+
     made = {}
     for alias, settings in stores.items():
-        try:
-            scope = scopes.known(settings) if isinstance(settings, Settings) else None
-            if isinstance(settings, Settings) and scope is not None:
-                made[alias] = codes.make(scope.folder, now(), tables(settings, scope))
-        except ClawverError:
-            if not alias:
-                raise
-            # one of several: the page says that nobody is signed in to it
-    return " ".join(f"{alias}:{code}" if alias else code for alias, code in made.items())
+        with suppress(ClawverError):
+            made[alias] = _code(settings) if isinstance(settings, Settings) else ""
+    return " ".join(f"{alias}:{code}" for alias, code in made.items() if code)
 
 
 def _open(up: "PageUp", code: str) -> None:
