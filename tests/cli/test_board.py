@@ -21,6 +21,7 @@ from tests.test_store_file import TWO, Write, both, write
 from tests.test_stores import Address, at
 from tests.web.visitor import Forms
 
+from clawver_orders.cli.board import NOT_KNOWN_YET, _page_of
 from clawver_sandbox.shop import Shop
 
 __all__ = ["at", "write"]
@@ -143,8 +144,9 @@ def test_of_several_stores_it_says_where_each_is(two: dict[str, str]) -> None:
         "then start this again.\n",
     ]
     assert SAYS_WHERE.fullmatch(f"{first}\n")
-    document = {"url": f"{address}/all", "already_up": True, "stores": {}}
-    assert json.loads(second.stdout) == document
+    document = json.loads(second.stdout)
+    assert document["already_up"] is True
+    assert document["stores"]["photos"] == {"url": f"{address}/photos"}
     assert one.stdout.startswith(
         f"The page is up at {address}/photos already, in another process.\n"
     )
@@ -168,6 +170,10 @@ def test_of_several_stores_a_program_is_told_where_each_is(two: dict[str, str]) 
         "Nothing was sent: NOWHERE does not hold the key"
     )
     assert not list(Path(two["CLAWVER_STATE_DIR"]).rglob("board.json"))
+
+
+def test_a_store_that_is_not_known_yet_is_said_to_be_none() -> None:
+    assert _page_of(None) == {"problem": NOT_KNOWN_YET}
 
 
 def test_of_several_stores_none_of_which_can_be_used_there_is_no_page(write: Write) -> None:
@@ -204,4 +210,4 @@ def test_whoever_sits_at_the_terminal_is_signed_in_to_every_store(
     assert done.returncode == 0, done.stdout
     assert form.action == f"{address}/all/signin"
     assert "Ada&#39;s Prints" in shown.text
-    assert "You are signed in to 2 of 3." in shown.text
+    assert "You are signed in to 2 of 3 stores." in shown.text

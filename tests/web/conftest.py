@@ -11,7 +11,7 @@ from tests.web.visitor import HOOKS, PIN, Room, Visitor
 
 from clawver_orders.services import opened
 from clawver_orders.storage import pin
-from clawver_orders.web import store_answers
+from clawver_orders.web import store_answers, today
 from clawver_orders.web.starting import running
 from clawver_sandbox.shop import Shop
 
@@ -27,6 +27,7 @@ def hashing_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
 def the_store_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, nothing is cut short but by the tests that are about that."""
     monkeypatch.setattr(store_answers, "PATIENCE_SECONDS", 300.0)
+    monkeypatch.setattr(today, "SOON_SECONDS", 300.0)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ async def test_a_link_of_an_agent_leads_into_the_store_without_a_second_sign_in(
     refund_id = await wanted(room.settings("photos"), 700)
     await opened_by_a_terminal(room, tab)
     await heading(tab, "1 refund waits for you")
-    await tab.goto(f"{room.up.stores['photos']}/refund/{refund_id}")
+    await tab.goto(f"{room.root}/photos/refund/{refund_id}")
     await heading(tab, "Refund $7.00?")
     await approve(tab)
     await heading(tab, "Refunded $7.00")
@@ -55,12 +55,12 @@ async def test_a_person_signs_in_and_out_of_all(room: AllRoom, tab: Page) -> Non
     await tab.get_by_label("PIN").fill(PIN)
     await tab.get_by_role("button", name="Sign in").click()
     await heading(tab, "Nothing waits for you")
-    await tab.get_by_text("You are signed in to 1 of 2.").wait_for()
+    await tab.get_by_text("You are signed in to 1 of 2 stores.").wait_for()
     await tab.get_by_role("button", name="Sign out").click()
     await heading(tab, "Sign in")
     await tab.goto(room.up.address)
     await heading(tab, "Sign in")
-    await tab.goto(str(room.up.stores["prints"]))
+    await tab.goto(f"{room.root}/prints")
     await heading(tab, "Sign in")
 
 

@@ -17,8 +17,14 @@ from clawver_orders.cli.options import (
 from clawver_orders.cli.output import Output, output_options
 
 if TYPE_CHECKING:
+    from clawver_orders.errors import ClawverError
     from clawver_orders.settings import Settings, Stores
-    from clawver_orders.web.starting import AllUp, PageUp
+    from clawver_orders.web.starting import PageUp
+
+
+NOT_KNOWN_YET = (
+    "Clawver hasn't said yet which store this is. It is asked again when you sign in to it."
+)
 
 
 @click.command()
@@ -80,20 +86,30 @@ async def _run(settings: "Settings", port: int | None, opens: bool, output: Outp
 
 
 async def _run_all(stores: "Stores", port: int | None, opens: bool, output: Output) -> None:
+    import anyio
+
     from clawver_orders.signals import told_to_stop
     from clawver_orders.web.starting import running_all
 
-    async with running_all(stores, port) as up:
-        if output.is_json:
-            output.document(_document(up))
-        else:
+    async with running_all(stores, port) as up, anyio.create_task_group() as tasks:
+
+        async def end_when_told() -> None:
+            await told_to_stop()
+            tasks.cancel_scope.cancel()
+
+        if up.is_ours:  # from now on: it takes a moment until all stores are known
+            tasks.start_soon(end_when_told)
+        if not output.is_json:
             _say_where(up)
-            for alias, at in up.stores.items():
-                say(f"{alias}: {at}")
+        pages = await up.pages()
+        if output.is_json:
+            found = {each: _page_of(at) for each, at in pages.items()}
+            output.document({"url": up.address, "already_up": not up.is_ours, "stores": found})
+        else:
+            for alias, at in pages.items():
+                say(f"{alias}: {at or NOT_KNOWN_YET}")
         if opens:
             _open(up, _codes(stores))
-        if up.is_ours:
-            await told_to_stop()
 
 
 def _say_where(up: "PageUp") -> None:
@@ -101,12 +117,8 @@ def _say_where(up: "PageUp") -> None:
     say(f"The page is up at {up.address} {how}.")
 
 
-def _document(up: "AllUp") -> dict[str, object]:
-    pages = {
-        alias: {"url": at} if isinstance(at, str) else {"problem": str(at)}
-        for alias, at in up.stores.items()
-    }
-    return {"url": up.address, "already_up": not up.is_ours, "stores": pages}
+def _page_of(at: "str | ClawverError | None") -> dict[str, str]:
+    return {"url": at} if isinstance(at, str) else {"problem": str(at or NOT_KNOWN_YET)}
 
 
 def _code(settings: "Settings") -> str:
@@ -127,7 +139,7 @@ def _codes(stores: "Stores") -> str:
 
     made = {}
     for alias, settings in stores.items():
-        with suppress(ClawverError):
+        with suppress(ClawverError, OSError):
             made[alias] = _code(settings) if isinstance(settings, Settings) else ""
     return " ".join(f"{alias}:{code}" for alias, code in made.items() if code)
 

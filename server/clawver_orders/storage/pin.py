@@ -60,13 +60,17 @@ CREATE TABLE tries (
 
 
 class PinNotSetError(ClawverError):
-    """This store has no PIN yet."""
+    """This store has no PIN yet.
 
-    def __init__(self) -> None:
+    Args:
+        option: What a command needs to work on the store.
+    """
+
+    def __init__(self, option: str = "") -> None:
         super().__init__(
             "this store has no PIN yet.",
             fact=NOTHING_SENT,
-            next_step="A person sets one in a terminal: clawver-orders pin",
+            next_step=f"A person sets one in a terminal: clawver-orders pin{option}",
         )
 
 
@@ -106,15 +110,16 @@ class PinLockedError(ClawverError):
 
     Args:
         until: When that is, in UTC.
+        option: What a command needs to work on the store.
     """
 
-    def __init__(self, until: datetime) -> None:
+    def __init__(self, until: datetime, option: str = "") -> None:
         self.until = until
         super().__init__(
             f"the PIN was wrong too often, and is locked until {until:%Y-%m-%d %H:%M} UTC.",
             fact=NOTHING_SENT,
             next_step="Wait until then. If those tries weren't yours, a program is guessing: "
-            "close your agents, then change the PIN with: clawver-orders pin",
+            f"close your agents, then change the PIN with: clawver-orders pin{option}",
         )
 
 
@@ -126,6 +131,7 @@ class Pin:
         now: The current time, by this machine's clocks.
         database: What several machines share in place of a file in that folder.
         schema: The name of the schema there.
+        option: What a command needs to work on the store.
     """
 
     def __init__(
@@ -134,11 +140,13 @@ class Pin:
         now: Callable[[], Instant],
         database: Database | None = None,
         schema: str = "",
+        option: str = "",
     ) -> None:
         self.path = folder / PIN_FILE
         self._database: Database = database or SqliteDatabase(self.path, _SCHEMA, PIN.name)
         self._is_shared = database is not None
         self._schema = schema
+        self._option = option
         self._clock = now
 
     @classmethod
@@ -149,7 +157,8 @@ class Pin:
             SetupError: What the database needs isn't installed, or its address cannot be used.
         """
         shared = tables_of(settings, scope.schema, PIN)
-        return cls(scope.folder, now, shared, shared.schema if shared else "")
+        schema = shared.schema if shared else ""
+        return cls(scope.folder, now, shared, schema, option=settings.option)
 
     def _now(self) -> Instant:
         """The current time: of day by the clock of the database, where that has one of its own."""
@@ -188,7 +197,7 @@ class Pin:
             SetupError: Its file cannot be used.
         """
         if not self.is_set:
-            raise PinNotSetError
+            raise PinNotSetError(self._option)
 
     def set(self, new: str, old: str | None, *, is_reachable: bool = False) -> None:
         """Set the PIN, or change it.
@@ -245,7 +254,7 @@ class Pin:
         if not hmac.compare_digest(digest, kept["digest"]):
             if (wrong + 1) % TRIES:
                 raise WrongPinError(TRIES - (wrong + 1) % TRIES)
-            raise PinLockedError(self._now().at + _lock(wrong + 1))
+            raise PinLockedError(self._now().at + _lock(wrong + 1), self._option)
         with self._database.writing() as rows:
             rows.execute("DELETE FROM tries WHERE has_session = ?", (int(has_session),))
 
@@ -268,7 +277,7 @@ class Pin:
         """The PIN and how many tries in a row were wrong, where one more may be looked at."""
         kept = _kept(rows)
         if kept is None:
-            raise PinNotSetError
+            raise PinNotSetError(self._option)
         counted = "SELECT * FROM tries WHERE has_session = ?"
         tries = rows.execute(counted, (int(has_session),)).fetchone()
         if tries is None:
@@ -281,7 +290,7 @@ class Pin:
             since = now if self._is_shared else Instant(now.at, 0.0, now.boot)
             left = _lock(wrong) - timedelta(seconds=seconds_by_clock(then, now, since))
             if left > timedelta(0):
-                raise PinLockedError(now.at + left)
+                raise PinLockedError(now.at + left, self._option)
         return kept, wrong
 
     def _count(self, rows: Connection, has_session: bool, wrong: int) -> None:

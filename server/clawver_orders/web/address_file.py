@@ -59,7 +59,7 @@ async def of_another(folder: Path) -> str:
             return address
         await anyio.sleep(_WAIT_SECONDS)
     raise SetupError(
-        "Another process is starting or ending the page of this store, and it doesn't answer.",
+        "Another process is starting or ending this page, and it doesn't answer.",
         next_step="Run the command again in a moment.",
     )
 

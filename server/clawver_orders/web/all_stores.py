@@ -1,14 +1,17 @@
 """The page of all stores: what each of them needs somebody for, for whoever has signed in to it.
 
 It lets nobody in by itself. Whoever signs in to a store here brings that store's PIN, or a code that a
-terminal of this machine handed over, and gets a session of that store's page. The browser keeps its
-secret twice: for the store's page, and for this one, under a path that nobody can guess. So this page
-shows a store to nobody whom the store's own page would not let in, and nothing is decided here.
+terminal of this machine handed over. Then a session of that store's page begins, whose secret is made
+of the one secret that the browser keeps for this page. So this page shows a store to nobody whom the
+store's own page would not let in; a line of it leads into that session; and nothing is decided here.
+
+Each time somebody signs in, the secret and the path are new, and so are the sessions: another
+server of this machine can plant a cookie and a link, and would know what is made of it.
 """
 
 import hmac
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -31,24 +34,58 @@ from clawver_orders.web import codes
 from clawver_orders.web.page import Board, static_files
 from clawver_orders.web.rendering import Place, render
 from clawver_orders.web.security import FormTooLargeError, Guarded, form_of, is_same_origin
-from clawver_orders.web.sessions import COOKIE, Session
+from clawver_orders.web.sessions import (
+    COOKIE,
+    Session,
+    form_token,
+    new_secret,
+    place_of,
+    secret_for,
+)
 from clawver_orders.web.signing_in import (
     FOREIGN,
+    NEXT,
     OLD_CODE,
     comes_from_here,
     cookies_of,
     set_cookie,
 )
-from clawver_orders.web.store_page import StorePage
-from clawver_orders.web.today import many
+from clawver_orders.web.store_page import FoundPages, StorePage
+from clawver_orders.web.today import Needs, many
 from clawver_orders.web.webhooks import heading
 
 ALL = "all"
 """What the page is called in addresses and forms: no store can have that name."""
+NOTHING_OPENED = (
+    "This opened no store. Check the store's name and its PIN. After five wrong PINs a store takes none for a "
+    "while."
+)
+"""All that is said where anybody may ask."""
+MADE_WITHIN_SECONDS = 5.0
+NOTHING_WAITS, IN_THESE = heading(0, 0), " in the stores below"
+_MOST_REASONS = 3
+_AT_ONCE = 4
+"""How many stores a PIN is tried on at once: each try keeps a core busy."""
 _NO_TIMES = Calendar("UTC", UTC)
 """Each store tells its times by itself."""
-SignedIn = Mapping[str, tuple[Board, Session]]
-"""The stores, by their aliases, that a browser has signed in to."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A browser that has signed in to some stores here."""
+
+    secret: str
+    """What its cookie holds; nothing where it has signed in to none."""
+    stores: Mapping[str, tuple[Board, Session]]
+    """By their aliases."""
+
+    @property
+    def place(self) -> str:
+        """The part of the path that is its own."""
+        return place_of(self.secret)
+
+
+NOBODY = SignedIn("", {})
 FormHandler = Callable[[Request, dict[str, str], SignedIn], Awaitable[Response]]
 """Does what a form asks for; it is given the form, and where its browser has signed in."""
 
@@ -91,6 +128,7 @@ class AllStores:
             Route("/signin", self._form(self._sign_in), methods=["POST"]),
             Route("/s/{place}/signin", self._form(self._sign_in), methods=["POST"]),
             Route("/s/{place}/signout", self._form(self._sign_out), methods=["POST"]),
+            Route("/s/{place}/go/{alias}/{onward:path}", self._go),
             Route("/s/{place}/", self._view),
             Route("/{onward:path}", self._entry),
         ]
@@ -104,9 +142,9 @@ class AllStores:
         ]
         return Guarded(Starlette(routes=routes), self._root.hosts)
 
-    async def made(self) -> dict[str, str | ClawverError]:
-        """Make the page of every store: where each is, or why there is none."""
-        found: dict[str, str | ClawverError] = {}
+    async def made(self) -> FoundPages:
+        """Make the page of every store."""
+        found: dict[str, str | ClawverError | None] = dict.fromkeys(self._pages)
 
         async def make(alias: str) -> None:
             try:
@@ -114,10 +152,9 @@ class AllStores:
             except ClawverError as error:
                 found[alias] = error
 
-        async with anyio.create_task_group() as tasks:
-            for alias in self._pages:
-                tasks.start_soon(make, alias)
-        return {alias: found[alias] for alias in self._pages}
+        with anyio.move_on_after(MADE_WITHIN_SECONDS):
+            await _each(self._pages, make)
+        return found
 
     async def close(self) -> None:
         """Close what the pages opened."""
@@ -132,7 +169,7 @@ class AllStores:
 
     def _door(self, problem: str = "", status: int = 200, *, ended: bool = False) -> Response:
         """The page to sign in on. It names no store: whoever sees it may be anybody."""
-        return self._page(None, status, title="Sign in", problem=problem, ended=ended)
+        return self._page(NOBODY, status, title="Sign in", problem=problem, ended=ended)
 
     def _form(self, handler: FormHandler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -140,9 +177,9 @@ class AllStores:
             try:
                 return await handler(request, await form_of(request), signed_in)
             except FormTooLargeError:
-                return await self._shown(request, signed_in, "That form was too large.", 413)
+                return await self._shown(signed_in, "That form was too large.", 413)
             except ClawverError as error:
-                return await self._shown(request, signed_in, error.happened, 503)
+                return await self._shown(signed_in, error.happened, 503)
 
         return answer
 
@@ -151,47 +188,58 @@ class AllStores:
     ) -> Response:
         if not comes_from_here(request, form, self._place):
             return self._door(FOREIGN, 403)
-        opened, problem = await self._opened(form)
+        opened, problem = await self._opened(form, signed_in)
         if not opened:
-            return await self._shown(request, signed_in, problem, 403)
-        # Only a path that this browser has proved to be its own is kept: a link may bring any.
-        place = request.path_params["place"] if signed_in else secrets.token_urlsafe(16)
-        path = f"{self._place.prefix}/s/{place}"
-        response = RedirectResponse(f"{path}/", 303)
+            said = NOTHING_OPENED if self._place.is_reachable else problem
+            return await self._shown(signed_in, said, 403)
+        secret = new_secret()
+        path = f"{self._place.prefix}/s/{place_of(secret)}"
+        opened |= {alias: board for alias, (board, _) in signed_in.stores.items()}
         for alias, board in opened.items():
-            session, secret = await board.doors.sessions.begin()
-            board.doors.give_cookie(response, session, secret)
-            value = f"{session.place}.{secret}"
-            set_cookie(response, f"{COOKIE}-{alias}", value, path, self._place)
+            await board.doors.sessions.begin(secret_for(secret, alias))
+        response = RedirectResponse(f"{path}/", 303)
+        await self._end(signed_in, response)
+        set_cookie(response, COOKIE, secret, path, self._place)
         return response
 
-    async def _opened(self, form: Mapping[str, str]) -> tuple[dict[str, Board], str]:
-        """The stores that a form opens; where it is none, why."""
+    async def _opened(
+        self, form: Mapping[str, str], signed_in: SignedIn
+    ) -> tuple[dict[str, Board], str]:
+        """The stores that a form opens; and where it is none, why."""
         if "code" in form:
             return await self._by_code(form["code"])
-        named = form.get("store", "").strip().lower()
-        pin, opened, problem = form.get("pin", ""), {}, "There is no store of that name here."
-        for alias in self._pages if named == ALL else [named] if named in self._pages else []:
+        named, pin = form.get("store", "").strip().lower(), form.get("pin", "")
+        if named != ALL and named not in self._pages:
+            return {}, "There is no store of that name here."
+        opened: dict[str, Board] = {}
+        problems: list[str] = []
+
+        async def attempt(alias: str) -> None:
             try:
                 board = await self._board(alias)
                 problem = await board.doors.pin_problem(pin)
             except ClawverError as error:
                 problem = str(error)
-            if not problem:
+            if problem:
+                problems.append(problem)
+            else:
                 opened[alias] = board
-        return opened, "No store has this PIN." if named == ALL else problem
+
+        meant = self._pages if named == ALL else [named]
+        await _each([each for each in meant if each not in signed_in.stores], attempt, _AT_ONCE)
+        different = [*dict.fromkeys(problems)]
+        return opened, " ".join(["This opened no store:", *different[:_MOST_REASONS]])
 
     async def _by_code(self, given: str) -> tuple[dict[str, Board], str]:
         """The stores whose codes a terminal handed over."""
         opened = {}
-        for each in given.split():
-            alias, _, code = each.partition(":")
-            with suppress(ClawverError):  # whoever isn't signed in to a store sees that
-                if alias in self._pages and await (
-                    board := await self._board(alias)
-                ).doors.takes_code(code):
-                    opened[alias] = board
-        if self._folder is not None:
+        for alias, code in dict(
+            each.split(":", 1) for each in given.split() if ":" in each
+        ).items():
+            board = await self._known_board(alias)
+            if board is not None and await board.doors.takes_code(code):
+                opened[alias] = board
+        if opened and self._folder is not None:
             await to_thread.run_sync(codes.forget, self._folder)
         return opened, OLD_CODE
 
@@ -206,116 +254,150 @@ class AllStores:
             raise page.with_traceback(None)  # the same one is raised each time
         return await page.board()
 
+    async def _known_board(self, alias: str) -> Board | None:
+        """The page of a store, where somebody can have signed in to it; None where nobody can."""
+        page = self._pages.get(alias)
+        with suppress(ClawverError):  # the command that runs the page says why
+            return await page.known_board() if isinstance(page, StorePage) else None
+        return None
+
     async def _signed_in(self, request: Request) -> SignedIn:
-        """Where the browser has signed in, by the cookies that it kept for this page alone."""
-        found: dict[str, tuple[Board, Session]] = {}
-        for name, value in cookies_of(request):
-            beginning, _, alias = name.partition("-")
-            place, _, secret = value.partition(".")
-            if beginning != COOKIE or alias not in self._pages or alias in found:
-                continue
-            try:
-                board = await self._board(alias)
-                session = await board.doors.sessions.find(place, [secret])
-            except ClawverError:  # whoever isn't signed in to a store sees that
-                continue
-            if session is not None:
-                found[alias] = (board, session)
-        return found
+        """Where the browser has signed in, by the cookie that it kept for this path."""
+        place = request.path_params.get("place")
+        kept = [value for name, value in cookies_of(request) if name == COOKIE]
+        secret = next((each for each in kept if place_of(each) == place), "")
+        if not secret:
+            return NOBODY
+        found = {}
+        for alias in self._pages:
+            own, board = secret_for(secret, alias), await self._known_board(alias)
+            with suppress(ClawverError):  # the store's own page says why
+                session = await board.doors.sessions.find(place_of(own), [own]) if board else None
+                if board is not None and session is not None:
+                    found[alias] = (board, session)
+        return SignedIn(secret, found) if found else NOBODY
 
     async def _sign_out(
         self, request: Request, form: dict[str, str], signed_in: SignedIn
     ) -> Response:
         given = form.get("form_token", "").encode("utf-8", "replace")
-        is_own = any(
-            hmac.compare_digest(given, session.form_token.encode())
-            for _, session in signed_in.values()
-        )
-        if not (is_own and is_same_origin(request, self._place.origins)):
+        is_own = hmac.compare_digest(given, form_token(signed_in.secret).encode())
+        if not (signed_in.stores and is_own and is_same_origin(request, self._place.origins)):
             return self._door(FOREIGN, 403)
-        for board, session in signed_in.values():
+        response = self._door(ended=True)
+        await self._end(signed_in, response)
+        return response
+
+    async def _end(self, signed_in: SignedIn, response: Response) -> None:
+        """Sign a browser out of what it was signed in to, and have it forget that."""
+        if signed_in.stores:
+            response.delete_cookie(COOKIE, path=self._home(signed_in))
+        for board, session in signed_in.stores.values():
             await board.doors.sessions.end(session)
-        return self._door(ended=True)
 
     # What is shown.
 
     async def _view(self, request: Request) -> Response:
-        return await self._shown(request, await self._signed_in(request))
+        return await self._shown(await self._signed_in(request))
 
-    async def _shown(
-        self, request: Request, signed_in: SignedIn, problem: str = "", status: int = 200
-    ) -> Response:
+    async def _go(self, request: Request) -> Response:
+        """From a line of this page into the page of its store."""
+        alias, onward = request.path_params["alias"], request.path_params["onward"]
+        if alias not in self._pages or not NEXT.fullmatch(onward):
+            return self._door(status=404)
+        signed_in = await self._signed_in(request)
+        if alias not in signed_in.stores:  # the store's own page may know this browser
+            return RedirectResponse(f"{self._root.prefix}/{alias}/{onward}?door", 303)
+        board, _ = signed_in.stores[alias]
+        return board.doors.led_in(secret_for(signed_in.secret, alias), onward)
+
+    async def _shown(self, signed_in: SignedIn, problem: str = "", status: int = 200) -> Response:
         """What the stores need somebody for, the most urgent first."""
-        if not signed_in:
+        if not signed_in.stores:
             return self._door(problem, status if problem else 401, ended=not problem)
         told: dict[str, StoreTold] = {}
 
-        async def tell(alias: str, board: Board, session: Session) -> None:
-            told[alias] = await _told(alias, board, session)
+        async def tell(alias: str) -> None:
+            board, _ = signed_in.stores[alias]
+            told[alias] = await _told(alias, board, f"{self._home(signed_in)}/go/{alias}")
 
-        async with anyio.create_task_group() as tasks:
-            for alias, (board, session) in signed_in.items():
-                tasks.start_soon(tell, alias, board, session)
-        stores = [told[alias] for alias in self._pages if alias in told]
-        refunds, hooks = sum(each.refunds for each in stores), sum(each.hooks for each in stores)
-        opened = sum(each.opened for each in stores)
-        is_known = all(each.is_known for each in stores)
-        waits = heading(refunds, hooks)
-        _, first = next(iter(signed_in.values()))
+        await _each(signed_in.stores, tell)
+        stores = [told[alias] for alias in signed_in.stores]
+        needs = [each.needs for each in stores if each.needs is not None]
+        waits = heading(sum(n.count for n in needs), sum(n.hook_count for n in needs))
+        opened = sum(each.open_count for each in needs)
+        is_whole = len(stores) == len(self._pages)
+        is_known = len(needs) == len(stores) and all(each.is_known for each in needs)
+        if waits == NOTHING_WAITS:
+            known, where = ("" if is_known else " that is known"), ("" if is_whole else IN_THESE)
+            waits = f"Nothing{known} waits for you{where}"
+        stores.sort(key=lambda each: each.rank)
         return self._page(
-            replace(first, place=request.path_params["place"]),
+            signed_in,
             status,
-            title=waits if is_known or refunds + hooks else "Nothing that is known waits for you",
+            title=waits,
             opened=f"{many(opened, 'refund')} may or may not have been paid" if opened else "",
-            stores=sorted(stores, key=lambda each: each.rank),
+            urgent=[each.text for each in stores if each.rank == 0],
+            quiet=[each.text for each in stores if each.rank > 0],
+            signed_in_to=len(stores),
             count=len(self._pages),
-            places={alias: session.place for alias, (_, session) in signed_in.items()},
             problem=problem,
         )
 
-    def _page(self, session: Session | None, status: int, **values: object) -> Response:
-        place = self._place
-        home = f"{place.prefix}/s/{session.place}" if session else place.prefix
-        values |= {"prefix": place.prefix, "home": home, "session": session}
-        values |= {"address": place.address, "store": "All stores", "navigation": ()}
-        values |= {"notice": "", "time_zone": "", "all_stores": ""}
-        return HTMLResponse(render("all", _NO_TIMES, **values), status)
+    def _home(self, signed_in: SignedIn) -> str:
+        return f"{self._place.prefix}/s/{signed_in.place}"
+
+    def _page(self, signed_in: SignedIn, status: int, **values: object) -> Response:
+        place, secret = self._place, signed_in.secret
+        text = render(
+            "all",
+            _NO_TIMES,
+            prefix=place.prefix,
+            home=self._home(signed_in) if signed_in.stores else place.prefix,
+            session=Session(place_of(secret), form_token(secret), 0, b"") if secret else None,
+            store="All stores",
+            address=place.address,
+            is_local=place.hosts is not None,
+            **values,
+        )
+        return HTMLResponse(text, status)
 
 
 @dataclass(frozen=True)
 class StoreTold:
-    """What a store needs somebody for."""
+    """A store as this page tells of it."""
 
-    alias: str
     text: Markup
-    refunds: int = 0
-    """How many refunds wait."""
-    hooks: int = 0
-    """How many changes of webhooks wait."""
-    opened: int = 0
-    """How many refunds may or may not have been paid."""
-    needs_a_look: bool = True
-    is_known: bool = True
+    needs: Needs | None
+    """What it needs somebody for; None where that isn't known."""
 
     @property
     def rank(self) -> int:
         """How far from the top it is: what waits for a decision comes first, then what needs a look."""
-        return 0 if self.refunds or self.hooks or self.opened else 2 - self.needs_a_look
+        if self.needs is None or self.needs.waits:
+            return 0
+        return 1 if self.needs.parts else 2
 
 
-async def _told(alias: str, board: Board, session: Session) -> StoreTold:
+async def _told(alias: str, board: Board, home: str) -> StoreTold:
     try:
-        needs = await board.today.needs()
+        needs, problem = await board.today.needs_soon(), ""
     except ClawverError as error:
-        text = board.shown.part("store", session, alias=alias, problem=error.happened)
-        return StoreTold(alias, text, is_known=False)
-    text = board.shown.part("store", session, alias=alias, problem="", needs=needs)
-    return StoreTold(
-        alias,
-        text,
-        refunds=needs.count,
-        hooks=needs.hook_count,
-        opened=needs.open_count,
-        needs_a_look=bool(needs.parts),
-        is_known=needs.is_known,
-    )
+        needs, problem = None, error.happened
+    text = board.shown.part("store", home=home, alias=alias, needs=needs, problem=problem)
+    return StoreTold(text, needs)
+
+
+async def _each(
+    names: Iterable[str], work: Callable[[str], Awaitable[None]], at_once: float = math.inf
+) -> None:
+    """Do something for each store, for so many at once."""
+    limiter = anyio.CapacityLimiter(at_once)
+
+    async def one(name: str) -> None:
+        async with limiter:
+            await work(name)
+
+    async with anyio.create_task_group() as tasks:
+        for name in names:
+            tasks.start_soon(one, name)

@@ -115,6 +115,10 @@ class Board:
         """Where it is, without a slash at its end."""
         return self._place.address
 
+    async def close(self) -> None:
+        """End what still asks Clawver."""
+        await self.today.close()
+
     @cached_property
     def app(self) -> ASGIApp:
         """The page, ready to be served."""

@@ -1,6 +1,5 @@
 """Turns what is to be shown into a page."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -67,26 +66,26 @@ class Renderer:
         self, name: str, session: Session | None = None, status: int = 200, **values: object
     ) -> HTMLResponse:
         """A page, from its template."""
-        return HTMLResponse(self._rendered(name, session, values), status)
+        home = f"{self._place.prefix}/s/{session.place}" if session else self._place.prefix
+        return HTMLResponse(self._rendered(name, home=home, session=session, **values), status)
 
-    def part(self, name: str, session: Session, **values: object) -> Markup:
+    def part(self, name: str, **values: object) -> Markup:
         """A part of a page, to be put into another one."""
-        return Markup(self._rendered(name, session, values))  # noqa: S704  # escaped by its template
+        return Markup(self._rendered(name, **values))  # noqa: S704  # escaped by its template
 
-    def _rendered(self, name: str, session: Session | None, values: Mapping[str, object]) -> str:
+    def _rendered(self, name: str, **values: object) -> str:
         place, calendar = self._place, self._services.settings.calendar
         return render(
             name,
             calendar,
             prefix=place.prefix,
-            home=f"{place.prefix}/s/{session.place}" if session else place.prefix,
-            session=session,
             navigation=NAVIGATION,
             time_zone=calendar.name,
             store=self._store.scope.name or self._store.scope.title,
             notice=self._services.notice or "",
             store_option=self._services.settings.option,
             address=place.address,
+            is_local=place.hosts is not None,
             all_stores=place.all_stores,
             now=self._services.now(),
             **values,

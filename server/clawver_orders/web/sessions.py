@@ -32,7 +32,7 @@ class Session:
     """One browser that has signed in."""
 
     place: str
-    """The part of the path that is its own."""
+    """The part of the path that is its own: `place_of` its secret."""
     form_token: str
     """What every form of it carries."""
     ends_at: float
@@ -44,8 +44,11 @@ class Session:
 class Sessions(Protocol):
     """The sessions of the page of one store."""
 
-    async def begin(self) -> tuple[Session, str]:
-        """A new session, and what its cookie holds. The oldest makes room for it.
+    async def begin(self, secret: str) -> Session:
+        """A new session. The oldest makes room for it.
+
+        Args:
+            secret: What its cookie will hold; see `new_secret`.
 
         Raises:
             ClawverError: It cannot be kept.
@@ -81,13 +84,13 @@ class OwnSessions:
         self._uptime = uptime
         self._open: dict[str, Session] = {}
 
-    async def begin(self) -> tuple[Session, str]:
+    async def begin(self, secret: str) -> Session:
         """Keep a new one in memory."""
-        session, secret = _made(self._uptime())
+        session = _made(self._uptime(), secret)
         self._open[session.place] = session
         while len(self._open) > MOST_SESSIONS:
             del self._open[next(iter(self._open))]
-        return session, secret
+        return session
 
     async def find(self, place: str, cookies: Sequence[str]) -> Session | None:
         """Look it up in memory."""
@@ -121,12 +124,12 @@ class SharedSessions:
     def _seconds(self) -> float:
         return (self._now().at + self._database.clock_ahead).timestamp()
 
-    async def begin(self) -> tuple[Session, str]:
+    async def begin(self, secret: str) -> Session:
         """Keep a new one as a row."""
 
-        def kept() -> tuple[Session, str]:
+        def kept() -> Session:
             with self._database.writing() as rows:
-                session, secret = _made(now := self._seconds())
+                session = _made(now := self._seconds(), secret)
                 rows.execute("DELETE FROM session WHERE ends_at <= ?", (now,))
                 rows.execute(
                     "INSERT INTO session (place, digest, ends_at) VALUES (?, ?, ?)",
@@ -137,7 +140,7 @@ class SharedSessions:
                     " (SELECT place FROM session ORDER BY ends_at DESC LIMIT ?)",
                     (MOST_SESSIONS,),
                 )
-            return session, secret
+            return session
 
         return await off_thread(kept)
 
@@ -158,7 +161,7 @@ class SharedSessions:
         secret = None if found is None else _own(found[0], cookies)
         if found is None or secret is None:
             return None
-        session = Session(place, _form_token(secret), found[1], found[0])
+        session = Session(place, form_token(secret), found[1], found[0])
         known = self._seen.setdefault(place, session)
         while len(self._seen) > MOST_SESSIONS:
             del self._seen[next(iter(self._seen))]
@@ -184,10 +187,29 @@ def tables(settings: Settings, scope: Scope) -> Database | None:
     return tables_of(settings, scope.schema, PAGE)
 
 
-def _made(now: float) -> tuple[Session, str]:
-    """A session that begins now, and what its cookie holds."""
-    secret, place = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
-    return Session(place, _form_token(secret), now + LASTS_SECONDS, _digest(secret)), secret
+def new_secret() -> str:
+    """What a cookie holds: nobody can guess it."""
+    return secrets.token_urlsafe(32)
+
+
+def place_of(secret: str) -> str:
+    """The part of the path that belongs to a secret, and tells nothing of it."""
+    return _made_of(secret, "the path of a session")[:22]
+
+
+def secret_for(secret: str, store: str) -> str:
+    """The secret for a store's own page, made of the one that the page of all stores has."""
+    return _made_of(secret, f"the page of the store {store}")
+
+
+def _made_of(secret: str, use: str) -> str:
+    made = hmac.digest(secret.encode("utf-8", "replace"), use.encode(), "sha256")
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def _made(now: float, secret: str) -> Session:
+    """A session that begins now."""
+    return Session(place_of(secret), form_token(secret), now + LASTS_SECONDS, _digest(secret))
 
 
 def _own(digest: bytes, cookies: Sequence[str]) -> str | None:
@@ -195,10 +217,9 @@ def _own(digest: bytes, cookies: Sequence[str]) -> str | None:
     return next((each for each in cookies if hmac.compare_digest(_digest(each), digest)), None)
 
 
-def _form_token(secret: str) -> str:
+def form_token(secret: str) -> str:
     """What the forms of a session carry: only whoever has its cookie can tell."""
-    made = hmac.digest(secret.encode(), b"what every form carries", "sha256")
-    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+    return _made_of(secret, "what every form carries")
 
 
 def _digest(secret: str) -> bytes:

@@ -24,13 +24,15 @@ from clawver_orders.web.sessions import (
     Session,
     Sessions,
     SharedSessions,
+    new_secret,
+    place_of,
     tables,
 )
 
 OLD_CODE = "That code was used already, or is older than two minutes. Open the page again from the terminal."
 FOREIGN = "That form didn't come from this page, so nothing was done. Open the page again."
 _VIEWS = "|".join(path for path, _ in NAVIGATION if path)
-_NEXT = re.compile(rf"(?:(?:refund|webhook|order)/[A-Za-z0-9_-]{{1,64}}|{_VIEWS})?")
+NEXT = re.compile(rf"(?:(?:refund|webhook|order)/[A-Za-z0-9_-]{{1,64}}|{_VIEWS})?")
 """Where a link may lead after the sign-in: it is a path within the session."""
 
 
@@ -58,7 +60,7 @@ class SignIn:
     async def entry(self, request: Request) -> Response:
         """The page to sign in on, for whatever was asked for."""
         onward = request.path_params["onward"]
-        return self._renderer.sign_in(onward if _NEXT.fullmatch(onward) else "")
+        return self._renderer.sign_in(onward if NEXT.fullmatch(onward) else "")
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session for whoever brings the PIN or a code, and lead into it."""
@@ -67,21 +69,27 @@ class SignIn:
         except FormTooLargeError:
             return self._renderer.sign_in(problem="That form was too large.", status=413)
         onward = form.get("next", "")
-        onward = onward if _NEXT.fullmatch(onward) else ""
+        onward = onward if NEXT.fullmatch(onward) else ""
         try:
             problem = await self._problem(request, form)
             if problem:
                 return self._renderer.sign_in(onward, problem, 403)
-            session, secret = await self.sessions.begin()
+            await self.sessions.begin(secret := new_secret())
         except ClawverError as error:
             return self._renderer.sign_in(onward, error.happened, 503)
-        response = RedirectResponse(f"{self._place.prefix}/s/{session.place}/{onward}", 303)
-        self.give_cookie(response, session, secret)
-        return response
+        return self.led_in(secret, onward)
 
-    def give_cookie(self, response: Response, session: Session, secret: str) -> None:
-        """Have a browser keep what shows that a session of this page is its own."""
-        set_cookie(response, COOKIE, secret, f"{self._place.prefix}/s/{session.place}", self._place)
+    def led_in(self, secret: str, onward: str) -> Response:
+        """The way into the session of a secret, which the browser keeps from then on.
+
+        Args:
+            secret: What its cookie holds.
+            onward: Where it leads within the session.
+        """
+        path = f"{self._place.prefix}/s/{place_of(secret)}"
+        response = RedirectResponse(f"{path}/{onward}", 303)
+        set_cookie(response, COOKIE, secret, path, self._place)
+        return response
 
     async def _problem(self, request: Request, form: dict[str, str]) -> str:
         """Why whoever sent this form isn't let in; nothing where they are."""
@@ -103,7 +111,7 @@ class SignIn:
             if self._place.is_reachable and not await to_thread.run_sync(lambda: pin.is_long):
                 return (
                     "Others can reach this page, so it takes a PIN of 10 characters or more. Set one in a "
-                    "terminal, with: clawver-orders pin"
+                    f"terminal, with: clawver-orders pin{self._services.settings.option}"
                 )
             await to_thread.run_sync(lambda: pin.check(typed, has_session=False))
         except ClawverError as error:
@@ -127,7 +135,7 @@ class SignIn:
     def _missing(self, request: Request) -> Response:
         """The page to sign in on, where a session was asked for that is none."""
         _, _, path = request.url.path.partition(f"/s/{request.path_params['place']}/")
-        onward = _NEXT.match(path)  # of a form: the view that it is on
+        onward = NEXT.match(path)  # of a form: the view that it is on
         return self._renderer.sign_in(onward[0] if onward else "", status=401, ended=True)
 
 

@@ -6,16 +6,16 @@ Nothing of it is imported before that. Where a page of the store is up already, 
 import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope, to_thread
 from starlette.types import ASGIApp
 
-from clawver_orders.errors import ClawverError, SetupError
+from clawver_orders.errors import SetupError
 from clawver_orders.services import Services
 from clawver_orders.settings import Settings, Stores
 from clawver_orders.web.address_file import address_of, of_another, only_page
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from clawver_orders.http_server import QuietServer
     from clawver_orders.web.rendering import Place
+    from clawver_orders.web.store_page import FoundPages
 
 __all__ = [
     "DEFAULT_PORT",
@@ -74,14 +75,14 @@ async def running(services: Services, port: int | None = None) -> "AsyncIterator
 async def running_all(stores: Stores, port: int | None = None) -> "AsyncIterator[AllUp]":
     """Run the page of all stores, and beside it the page of each, for as long as the block lasts.
 
-    Where another process runs it, that one is found.
+    Where another process runs it for the same stores of the same file, that one is found.
 
     Args:
         stores: What a person has decided for each, or why that cannot be used.
         port: As `running`.
 
     Yields:
-        Where it is, whose it is, and where the page of each store is.
+        Where it is, and whose it is.
 
     Raises:
         ClawverError: No store can be used, or the port cannot be had.
@@ -89,29 +90,43 @@ async def running_all(stores: Stores, port: int | None = None) -> "AsyncIterator
     usable = [each for each in stores.values() if isinstance(each, Settings)]
     if not usable:
         raise next(each for each in stores.values() if isinstance(each, SetupError))
-    folder = _folder_of_all(usable[0])
+    folder = _folder_of_all(usable[0], stores)
     with only_page(folder) as note:
         if note is None:
-            yield AllUp(await of_another(folder), folder, is_ours=False)
+            address = await of_another(folder)
+            yield AllUp(address, folder, is_ours=False, pages=_beside(address, stores))
             return
         from clawver_orders.web.all_stores import AllStores
 
         with _bound(port) as listener:
-            root = _place(listener)
-            pages = AllStores(stores, root, folder, is_noted=True)
+            pages = AllStores(stores, _place(listener), folder, is_noted=True)
             try:
                 async with _served(pages, listener):
                     note(pages.address, os.getpid())
-                    yield AllUp(pages.address, folder, is_ours=True, stores=await pages.made())
+                    yield AllUp(pages.address, folder, is_ours=True, pages=pages.made)
             finally:
                 with CancelScope(shield=True):
                     await pages.close()
 
 
-def _folder_of_all(settings: Settings) -> Path:
+def _folder_of_all(settings: Settings, stores: Stores) -> Path:
     """Where it is noted that the page of all stores of a file is up."""
-    file = hashlib.sha256(os.fsencode(settings.stores or "")).hexdigest()
-    return settings.state_dir / "pages" / file[:16]
+    file = Path(settings.stores or "").resolve()
+    named = hashlib.sha256("\0".join([str(file), *sorted(stores)]).encode("utf-8", "replace"))
+    return settings.state_dir / "pages" / named.hexdigest()[:16]
+
+
+def _beside(address: str, stores: Stores) -> Callable[[], Awaitable["FoundPages"]]:
+    """Where the page of each store is, beside the page of all in another process."""
+
+    async def found() -> "FoundPages":
+        root = address.rpartition("/")[0]
+        return {
+            alias: each if isinstance(each, SetupError) else f"{root}/{alias}"
+            for alias, each in stores.items()
+        }
+
+    return found
 
 
 @dataclass(frozen=True)
@@ -130,8 +145,8 @@ class PageUp:
 class AllUp(PageUp):
     """The page of all stores, which is up."""
 
-    stores: Mapping[str, str | ClawverError] = field(default_factory=dict)
-    """Where the page of each store is, or why it has none; nothing where another process runs it."""
+    pages: Callable[[], Awaitable["FoundPages"]]
+    """Finds the pages of the stores."""
 
 
 async def start_within(services: Services) -> str:

@@ -1,6 +1,8 @@
 """The page of one store on a server that has others beside it, made when it is first needed."""
 
+import logging
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,12 +10,18 @@ from anyio import Lock, to_thread
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from clawver_orders.errors import ClawverError, SetupError
-from clawver_orders.services import Services
+from clawver_orders.errors import ClawverError
+from clawver_orders.services import ASK_AGAIN_SECONDS, Services
 from clawver_orders.settings import Settings
-from clawver_orders.web.address_file import of_another, only_page
+from clawver_orders.web.address_file import only_page
 from clawver_orders.web.page import Board
 from clawver_orders.web.rendering import Place
+
+CANNOT_BE_SHOWN = "This page can't be shown now. The log of its server says why."
+FoundPages = Mapping[str, str | ClawverError | None]
+"""Where the page of each store is, by its alias; or why it can't be shown; None where it isn't known yet
+which store it is."""
+log = logging.getLogger(__name__)
 
 
 class StorePage:
@@ -22,13 +30,14 @@ class StorePage:
     Args:
         settings: What a person has decided for the store.
         place: Where the page is.
-        is_noted: Whether it is to be the one page of the store on this machine, to which every other
-            process leads.
+        is_noted: Whether other processes of this machine are to lead to it, where no page of the store
+            is up already.
     """
 
     def __init__(self, settings: Settings, place: Place, *, is_noted: bool = False) -> None:
         self._services, self._place, self._is_noted = Services(settings), place, is_noted
         self._board: Board | None = None
+        self._failed: tuple[float, ClawverError] | None = None
         self._noted = ExitStack()
         self._at_work = Lock()
 
@@ -37,38 +46,57 @@ class StorePage:
         try:
             answer = (await self.board()).app
         except ClawverError as error:
-            answer = PlainTextResponse(f"{error}\n", status_code=503)
+            log.warning("a page can't be shown: %s", error)
+            said = CANNOT_BE_SHOWN if self._place.is_reachable else error
+            answer = PlainTextResponse(f"{said}\n", status_code=503)
         await answer(scope, receive, send)
 
     async def board(self) -> Board:
-        """The page itself.
+        """The page itself. Clawver is asked which store it is where that isn't known, once a minute at most.
 
         Raises:
-            ClawverError: It isn't known which store it is, or its page is up in another process.
+            ClawverError: It isn't known which store it is.
         """
         async with self._at_work:
-            if self._board is None:
-                store = await self._services.store()
-                folder = store.scope.folder
-                if self._is_noted and not await to_thread.run_sync(self._is_only, folder):
-                    raise SetupError(
-                        f"Another process shows the page of this store, at {await of_another(folder)}.",
-                        next_step="Decide there; or stop that process, then start this one again.",
-                    )
-                self._board = Board(self._services, store, self._place)
-            return self._board
+            if self._board is not None:
+                return self._board
+            uptime = self._services.uptime()
+            if self._failed is not None and uptime - self._failed[0] < ASK_AGAIN_SECONDS:
+                raise self._failed[1].with_traceback(None)  # the same one is raised for a minute
+            try:
+                return await self._made()
+            except ClawverError as error:
+                self._failed = (uptime, error)
+                raise
 
-    def _is_only(self, folder: Path) -> bool:
-        """Whether this is now the store's page for all processes, until it is closed."""
+    async def known_board(self) -> Board | None:
+        """The page, where it is known without asking Clawver which store it is; None where it isn't.
+
+        Nobody can have signed in to a store that isn't known, so a stranger's cookie asks nothing.
+        """
+        if self._board is None and await to_thread.run_sync(self._services.known_store) is None:
+            return None
+        return await self.board()
+
+    async def _made(self) -> Board:
+        store = await self._services.store()
+        board = Board(self._services, store, self._place)
+        if self._is_noted:
+            await to_thread.run_sync(self._note, store.scope.folder)
+        self._board = board
+        return board
+
+    def _note(self, folder: Path) -> None:
+        """Let other processes lead to it until it is closed, unless they lead to another one."""
         with ExitStack() as held:
             note = held.enter_context(only_page(folder))
-            if note is None:
-                return False
-            note(self._place.address, os.getpid())
-            self._noted = held.pop_all()
-        return True
+            if note is not None:
+                note(self._place.address, os.getpid())
+                self._noted = held.pop_all()
 
     async def close(self) -> None:
-        """Close what it opened, and let the next process have the page."""
+        """Close what it opened, and let another process have the links."""
         await to_thread.run_sync(self._noted.close)
+        if self._board is not None:
+            await self._board.close()
         await self._services.close()

@@ -4,6 +4,7 @@ What waits for a decision is read from the ledger each time. The rest rests on t
 views share, and is made once for each of them.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,8 @@ from clawver_orders.webhooks.inbox import RefusedDeliveries
 
 MOST_WAITING = 5
 """The most refunds, and webhooks, that are named: the others are in the view of all that waits."""
+SOON_SECONDS = 2.0
+"""How long the page of all stores waits for the lists of one of them."""
 MOST_STUCK = 25
 MOST_UNPAID = 5
 NEXT_STEPS = {
@@ -109,8 +112,13 @@ class Needs:
     refused: Sequence[RefusedDeliveries]
     """The deliveries that were lost, by cause."""
     refused_problem: str
-    looked: Looked
-    lists: Answered[Found]
+    looked: Looked | None
+    """What was made of the lists; None while Clawver is asked for them for the first time."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to decide or to find out about money."""
+        return self.count + self.hook_count + self.open_count > 0
 
     @property
     def more(self) -> int:
@@ -125,7 +133,7 @@ class Needs:
         parts = [heading(waiting, hooks)] if waiting or hooks else []
         if self.open_count:
             parts.append(f"{many(self.open_count, 'refund')} may or may not have been paid")
-        if stuck := self.looked.stuck:
+        if stuck := self.looked.stuck if self.looked else 0:
             parts.append(f"{many(stuck, 'order')} {'needs' if stuck == 1 else 'need'} a look")
         return [*parts, *(["Events were refused"] if self.refused else [])]
 
@@ -144,7 +152,8 @@ class Needs:
     @property
     def is_known(self) -> bool:
         """Whether all of it could be asked."""
-        return not (self.lists.error or self.hooks_problem or self.refused_problem)
+        is_asked = self.looked is not None and self.looked.of.error is None
+        return is_asked and not (self.hooks_problem or self.refused_problem)
 
 
 class TodayViews:
@@ -172,6 +181,7 @@ class TodayViews:
         self._orders, self._webhooks, self._answers = orders, webhooks, answers
         self._looked: Looked | None = None
         self._at_work = anyio.Lock()
+        self._looking: asyncio.Task[Looked] | None = None
 
     @property
     def views(self) -> dict[str, Handler]:
@@ -184,31 +194,43 @@ class TodayViews:
         return {}
 
     async def _today(self, _: Request, session: Session, __: dict[str, str]) -> Response:
-        needs = await self.needs()
+        looked = await self._look()
+        needs, lists = await self._needs(looked), looked.of
         return self._shown.page(
             "today",
             session,
             title=needs.heading,
             others=needs.parts[1:],
+            lists=lists,
             refused_words=REFUSED,
-            is_empty=needs.lists.error is None
-            and not (needs.lists.value and needs.lists.value.orders),
+            is_empty=lists.error is None and not (lists.value and lists.value.orders),
             is_read_only=self._services.settings.read_only,
             **vars(needs),
         )
 
-    async def needs(self) -> Needs:
-        """What there is to show now.
+    async def needs_soon(self) -> Needs:
+        """What there is to show without waiting long for Clawver, which is asked all the same.
 
         Raises:
             ClawverError: The ledger cannot be read.
         """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        await asyncio.wait({self._looking}, timeout=SOON_SECONDS)
+        return await self._needs(self._looking.result() if self._looking.done() else self._looked)
+
+    async def close(self) -> None:
+        """End what still asks Clawver."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+
+    async def _needs(self, looked: Looked | None) -> Needs:
         ledger = self._store.ledger
         waiting, opened = await ledger.waiting(), await ledger.all_open()
         hooks, hooks_problem = await self._webhooks.waiting()
-        lists = await self._answers.lists.get()
-        looked = await self._look(lists)
-        listed = {order.id: order for order in lists.value.orders} if lists.value else {}
+        lists = looked.of.value if looked else None
+        listed = {order.id: order for order in lists.orders} if lists else {}
 
         def row(wish: Wish) -> views.RefundRow:
             kept = self._orders.kept(wish.order_id)
@@ -227,7 +249,6 @@ class TodayViews:
             refused=refused,
             refused_problem=refused_problem,
             looked=looked,
-            lists=lists,
         )
 
     async def _refused(self) -> tuple[tuple[RefusedDeliveries, ...], str]:
@@ -238,8 +259,9 @@ class TodayViews:
         except ClawverError as error:
             return (), error.happened
 
-    async def _look(self, lists: Answered[Found]) -> Looked:
+    async def _look(self) -> Looked:
         """What the lists come to, made once for each of them and each day."""
+        lists = await self._answers.lists.get()
         calendar = self._services.settings.calendar
         day = calendar.begin_of(calendar.day_of(self._services.now()))
         async with self._at_work:

@@ -4,17 +4,18 @@ const body = document.body;
 
 // The path of a session is known to this browser alone, and kept where no other port can read it: so a
 // link that an agent was given leads into the session without carrying it.
-const KEPT = `board${body.dataset.prefix}`;
+const { prefix, place, onward, all } = body.dataset;
+const KEPT = (at) => `board${at}`;
+const kept = (at) => (/^[\w-]{16,64}$/.exec(localStorage.getItem(KEPT(at)) ?? "") ?? [""])[0];
 try {
-  // The page of all stores has signed in to each of them, too.
-  for (const pair of body.dataset.places?.split(" ") ?? []) {
-    const [alias, place] = pair.split(":");
-    localStorage.setItem(KEPT.replace(/all$/, alias), place);
+  if (place) localStorage.setItem(KEPT(prefix), place);
+  else if ("ended" in body.dataset) localStorage.removeItem(KEPT(prefix));
+  else if (onward !== undefined && !document.getElementById("problem")) {
+    if (kept(prefix)) location.replace(`${prefix}/s/${kept(prefix)}/${onward}`);
+    // Whoever signed in on the page of all stores comes in through it, if it knows them in this one.
+    else if (all && kept(all) && !location.search)
+      location.replace(`${all}/s/${kept(all)}/go${prefix.slice(prefix.lastIndexOf("/"))}/${onward}`);
   }
-  if (body.dataset.place) localStorage.setItem(KEPT, body.dataset.place);
-  else if ("ended" in body.dataset) localStorage.removeItem(KEPT);
-  else if (!document.getElementById("problem") && /^[\w-]{16,64}$/.test(localStorage.getItem(KEPT) ?? ""))
-    location.replace(`${body.dataset.prefix}/s/${localStorage.getItem(KEPT)}/${body.dataset.onward}`);
 } catch { /* storage is turned off: then it is signed in once more */ }
 
 // A decision leaves the page once, and not in its first second: both buttons go still then.
