@@ -66,7 +66,25 @@ def stores(*, sandbox: bool, read_only: bool) -> "Stores":
     one = settings_or_error(sandbox=sandbox, read_only=read_only)
     if not isinstance(one, SeveralStoresError):
         return {"": one}
-    return {each: settings_or_error(read_only=read_only, store=each) for each in one.aliases}
+    each_of_them = {
+        each: settings_or_error(read_only=read_only, store=each) for each in one.aliases
+    }
+    _warn_of_names()
+    return each_of_them
+
+
+def one_or_several(*, sandbox: bool) -> "Settings | Stores":
+    """The settings of the store that is meant; of all, where there are several and none is named.
+
+    Where there is one store and its settings cannot be used, the command ends.
+    """
+    from clawver_orders.errors import SetupError
+
+    found = stores(sandbox=sandbox, read_only=False)
+    one = found.get("")
+    if isinstance(one, SetupError):
+        stop(str(one), FAILED)
+    return one or found
 
 
 def settings_or_error(
@@ -80,7 +98,7 @@ def settings_or_error(
         store: The store of the file of stores; nothing for the one that the options or variables name.
     """
     from clawver_orders.errors import SetupError
-    from clawver_orders.settings import Settings, ignored
+    from clawver_orders.settings import Settings
 
     decided: dict[str, Any] = {
         name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
@@ -96,11 +114,19 @@ def settings_or_error(
     except SetupError as error:
         return error
     set_up_logging(settings.log_level)
+    if not store:
+        _warn_of_names()
+    return settings
+
+
+def _warn_of_names() -> None:
+    """Warn of variables that are named like ours and are no settings."""
+    from clawver_orders.settings import ignored
+
     for name in ignored():
         logging.getLogger(__name__).warning(
             "%s is no setting of this server, so it is ignored.", name
         )
-    return settings
 
 
 def set_up_logging(level: str) -> None:
