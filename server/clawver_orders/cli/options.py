@@ -59,6 +59,12 @@ def store_options(command: C) -> C:
     return _sandbox_option(_store_option(command))
 
 
+def named_store() -> str:
+    """The store that an option names; nothing where none does."""
+    context = click.get_current_context(silent=True)
+    return "" if context is None else context.meta.get(_STORE, "")
+
+
 def stores(*, sandbox: bool, read_only: bool) -> "Stores":
     """The settings of every store that is meant, or why there are none; logging is set up."""
     from clawver_orders.errors import SeveralStoresError
@@ -103,11 +109,8 @@ def settings_or_error(
     decided: dict[str, Any] = {
         name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
     }
-    context = click.get_current_context(silent=True)
-    if context is not None and _STORE in context.meta:
-        decided["store"] = context.meta[_STORE]
-    if store:
-        decided["store"] = store
+    if meant := store or named_store():
+        decided["store"] = meant
     set_up_logging("warning")
     try:
         settings = Settings.from_environment(**decided)
