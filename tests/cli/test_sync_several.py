@@ -150,8 +150,14 @@ def test_a_variable_that_is_no_setting_is_warned_of_once(at: Address, write: Wri
 
 def test_one_that_is_named_is_synced_alone(at: Address, write: Write) -> None:
     done = run("sync", "--store", "photos", **both(at, write), **FREELY)
+    told = json.loads(
+        run("sync", "--store", "photos", "--json", **both(at, write), **FREELY).stdout
+    )
 
     assert done.returncode == 0
+    assert next(iter(told)) == "store"
+    assert told["store"] == at.title(at.second)
+    assert {"result", "title"}.isdisjoint(told)
     assert re.fullmatch(f"Store: {re.escape(at.title(at.second))}\n{KEPT}\n", done.stdout)
     assert at.first.requests() == []
 
