@@ -332,3 +332,11 @@ def test_the_doctor_goes_on_where_one_store_cannot_be_used(at: Address, write: W
     assert done.returncode == 1
     assert "BAD prints " in done.stdout
     assert "ok  photos key: key_file of the store photos is " in done.stdout
+
+
+def test_the_doctor_checks_the_store_that_is_named_and_no_other(at: Address, write: Write) -> None:
+    done = run("doctor", "--store", "photos", **both(at, write) | {"PRINTS_KEY": ""})
+
+    assert done.returncode == 0, done.stdout
+    assert "ok  key: key_file of the store photos is set" in done.stdout
+    assert "prints" not in done.stdout

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from mcp import Client
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.cli.test_main import keyless, run
+from tests.cli.test_main import keyless, run, run_process
 from tests.conftest import KEY, folder_of, with_slow
 from tests.tools.test_tools import call, failure, one_order
 
 from clawver_orders.caller import Script
-from clawver_orders.errors import ClawverError, RefusedError
+from clawver_orders.errors import NOTHING_SENT, ClawverError, RefusedError, SetupError
 from clawver_orders.instants import now
 from clawver_orders.refunds.ledger import Ledger
 from clawver_orders.refunds.ledger_file import LEDGER_FILE
@@ -454,6 +455,46 @@ def test_the_doctor_finds_a_key_that_opens_another_store_now(at: Address) -> Non
 
     assert done.returncode == 1
     assert "BAD which store: Nothing was sent: this key opens another store" in done.stdout
+
+
+async def test_a_running_server_hears_from_another_process_which_store_its_key_opens(
+    at: Address,
+) -> None:
+    async with opened(at.settings()) as services:
+        desk = (await services.store()).desk
+        assert (await desk.refund("ord_shirt", 500, "Torn", [], Script())).status == "refunded"
+        at.about = lambda: success({"store": {"id": "store_of_another", "name": "Other"}})
+        await to_thread.run_sync(lambda: run_process("doctor", **at.variables()))
+        at.asked.clear()
+
+        with pytest.raises(SetupError, match=r"^Nothing was sent: this key opens another store"):
+            await desk.refund("ord_mixed", 500, "Torn", [], Script())
+        assert (await desk.check(order_id="ord_shirt")).status == "refunded"
+        assert at.first.refunds() == [("ord_shirt", 500)]
+        assert ME not in at.asked
+
+        at.about = None
+        mended = await to_thread.run_sync(lambda: run_process("doctor", **at.variables()))
+        assert mended.returncode == 0
+        assert (await desk.refund("ord_mixed", 500, "Torn", [], Script())).status == "refunded"
+
+
+@pytest.mark.parametrize("is_another", [True, False])
+async def test_a_running_server_refunds_no_more_once_its_note_is_another_or_gone(
+    at: Address, is_another: bool
+) -> None:
+    async with opened(at.settings()) as services:
+        desk = (await services.store()).desk
+        (at.settings().key_dir / NOTE_FILE).unlink()
+        if is_another:
+            scopes.note(at.settings(), "store_of_another", "Other")
+
+        with pytest.raises(SetupError, match="has changed since this server started") as raised:
+            await desk.refund("ord_shirt", 500, "Torn", [], Script())
+
+    assert raised.value.fact == NOTHING_SENT
+    assert at.first.refunds() == []
+    assert await refund(at.settings()) == "refunded"
 
 
 def test_the_doctor_notes_a_new_name_and_says_so(at: Address) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from tests.conftest import KEY
 from tests.postgres import Schemas
-from tests.test_stores import OTHER_KEY, ROTATED_KEY, TEST_KEY, Address, at, refund
+from tests.test_stores import ME, OTHER_KEY, ROTATED_KEY, TEST_KEY, Address, at, refund
 
+from clawver_orders.caller import Script
 from clawver_orders.errors import ClawverError, SetupError, UnreachableError
 from clawver_orders.services import opened
 from clawver_orders.settings import Settings
@@ -85,6 +86,26 @@ async def test_a_key_that_opens_another_store_stops_refunds_on_every_machine(
     assert at.first.refunds() == [("ord_shirt", 500)]
     rows_go(schemas, said)
     assert await refund(machine("never used before"), cents=300) == "refunded"
+
+
+async def test_a_server_that_runs_hears_it_from_another_machine_at_its_next_refund(
+    at: Address, machine: Any
+) -> None:
+    async with opened(machine("one")) as services:
+        desk = (await services.store()).desk
+        assert (await desk.refund("ord_shirt", 500, "Torn", [], Script())).status == "refunded"
+        is_about_another(at)
+        await doctor(machine("two"))
+        at.asked.clear()
+
+        with pytest.raises(SetupError, match=r"^Nothing was sent: this key opens another store"):
+            await desk.refund("ord_mixed", 500, "Torn", [], Script())
+        assert at.first.refunds() == [("ord_shirt", 500)]
+        assert ME not in at.asked
+
+        at.about = None
+        await doctor(machine("two"))
+        assert (await desk.refund("ord_mixed", 500, "Torn", [], Script())).status == "refunded"
 
 
 async def test_a_key_that_opens_its_store_again_refunds_again(at: Address, machine: Any) -> None:

@@ -446,6 +446,9 @@ class Store:
             self.locks,
             services.settings,
             store=self.title,
+            still_opens=lambda: off_thread(
+                lambda: scopes.check_still(services.settings, self.scope)
+            ),
             masking=services.masking,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from clawver_orders.caller import Approval, Grade, PageOpener, Question, Reply, Script
 from clawver_orders.errors import ClawverError
@@ -132,7 +133,7 @@ class Room:
         verifying = {"refund_verify_seconds": self.verify_seconds}
         values = self.parts.settings.model_copy(update=verifying | changed)
         return RefundDesk(
-            self.parts.clawver, self.ledger, self.locks, values, store="a store",
+            self.parts.clawver, self.ledger, self.locks, values, store="a store", still_opens=checkpoint,
             masking=Masking(), bounds=bounds,
         )  # fmt: skip
 

@@ -127,6 +127,9 @@ def test_the_first_note_of_a_key_stays(state: Path, name: str) -> None:
         note(settings(state), "store_2", name)
 
     assert str(settings(state).key_dir / "store.json") in no.value.next_step
+    with pytest.raises(SetupError, match=r"^Nothing was sent: this key opens another store"):
+        known(settings(state))
+    assert note(settings(state), "store_1", "Ada's") == first
     assert known(settings(state)) == first
 
 

@@ -11,6 +11,7 @@ import click
 from clawver_orders.cli.options import (
     DONE,
     FAILED,
+    named_store,
     say,
     set_up_logging,
     show_progress,
@@ -40,7 +41,9 @@ def doctor(form: str | None, sandbox: bool) -> None:
     set_up_logging("error")
 
     async def run() -> int:
-        decided = {"sandbox": True} if sandbox else {}
+        decided: dict[str, object] = {"sandbox": True} if sandbox else {}
+        if store := named_store():
+            decided["store"] = store
         findings = await examine(os.environ, lambda: datetime.now(UTC), **decided)
         if output.is_json:
             output.document([asdict(finding) for finding in findings])

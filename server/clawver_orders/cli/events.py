@@ -5,7 +5,6 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,19 @@ from clawver_orders.cli.options import (
     DONE,
     FAILED,
     MISUSED,
+    one_or_several,
     say,
     settings_or_stop,
     show_progress,
     stop,
     store_options,
 )
-from clawver_orders.cli.output import Output, encoded, output_options
+from clawver_orders.cli.output import Output, output_options
 from clawver_orders.cli.tables import row, when
 
 if TYPE_CHECKING:
     from clawver_orders.days import Calendar
-    from clawver_orders.settings import Settings
     from clawver_orders.webhooks.inbox import Inbox, Query, Received
-    from clawver_orders.webhooks.receiver import Handled
 
 HEADINGS = ("event id", "event", "order", "happened (UTC)", "received (UTC)")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -54,53 +52,32 @@ def listen(host: str, port: int, path: str, form: str | None, sandbox: bool) -> 
 
     It speaks plain HTTP on this machine. A reverse proxy or a tunnel in front of it terminates TLS,
     and passes POST requests on as they are. CLAWVER_WEBHOOK_SECRET must be set.
+
+    Where there are several stores and none is named, it receives the events of each one whose table
+    names a webhook secret. Each store has a path of its own: --path followed by its name.
     """
     output = Output(form)
     if _PATH.fullmatch(path) is None or path in {"/healthz", "/readyz"}:
         stop("--path must begin with / and hold only letters, digits and ._~/-.", MISUSED)
-    settings = settings_or_stop(sandbox=sandbox)
+    found = one_or_several(sandbox=sandbox)
     import anyio
 
-    from clawver_orders.cli.line_writer import LineWriter
+    from clawver_orders.cli.listening import listen_to_one, listen_to_several
     from clawver_orders.errors import ClawverError
-    from clawver_orders.webhooks.listener import listen as listen_on
-    from clawver_orders.webhooks.receiver import Handled, Receiver
+    from clawver_orders.settings import Settings
 
     async def run() -> None:
-        with LineWriter() as lines:
-
-            def tell(handled: Handled) -> None:
-                lines.add(_handled_as_json(handled) if output.is_json else _handled_line(handled))
-
-            try:
-                title = await _title(settings) if settings.webhook_secret else ""
-
-                def ready(url: str) -> None:
-                    address, health = f"{url}{path}", f"{url}/healthz"
-                    if output.is_json:
-                        output.document({"url": address, "health": health, "store": title})
-                        return
-                    say(f"Listening for order events at {address} (stop it with Ctrl+C).")
-                    say(f"Store: {title}\nHealth: {health}")
-
-                receiver = Receiver.of(settings, path=path, tell=tell)
-                await listen_on(receiver, host, port, ready)
-            except ClawverError as error:
-                stop(str(error), FAILED)
+        try:
+            if isinstance(found, Settings):
+                await listen_to_one(found, host, port, path, output)
+            else:
+                await listen_to_several(found, host, port, path, output)
+        except ClawverError as error:
+            stop(str(error), FAILED)
         sys.exit(DONE)
 
     show_progress("Starting to listen")
     anyio.run(run)
-
-
-def _handled_line(handled: "Handled") -> str:
-    said = f"{handled.status}: {handled.reason}" if handled.reason else ""
-    words = (when(handled.at), f"{handled.result:9}", handled.event, handled.order_id, said)
-    return row([word for word in words if word])
-
-
-def _handled_as_json(handled: "Handled") -> str:
-    return encoded(asdict(handled) | {"at": handled.at.isoformat(timespec="seconds")})
 
 
 def _as_it_is(_: click.Context, option: click.Parameter, value: str) -> str:
@@ -185,14 +162,6 @@ def events(
     if page.has_more:
         say("There are older ones: raise --limit.")
     say(_receiver_status(inbox))
-
-
-async def _title(settings: "Settings") -> str:
-    """The store as a person knows it; it is asked who it is where that was never noted."""
-    from clawver_orders.services import opened
-
-    async with opened(settings) as services:
-        return (await services.store()).title
 
 
 def _query(calendar: "Calendar", since: str, order_id: str, name: str, limit: int) -> "Query":

@@ -59,6 +59,12 @@ def store_options(command: C) -> C:
     return _sandbox_option(_store_option(command))
 
 
+def named_store() -> str:
+    """The store that an option names; nothing where none does."""
+    context = click.get_current_context(silent=True)
+    return "" if context is None else context.meta.get(_STORE, "")
+
+
 def stores(*, sandbox: bool, read_only: bool) -> "Stores":
     """The settings of every store that is meant, or why there are none; logging is set up."""
     from clawver_orders.errors import SeveralStoresError
@@ -66,7 +72,25 @@ def stores(*, sandbox: bool, read_only: bool) -> "Stores":
     one = settings_or_error(sandbox=sandbox, read_only=read_only)
     if not isinstance(one, SeveralStoresError):
         return {"": one}
-    return {each: settings_or_error(read_only=read_only, store=each) for each in one.aliases}
+    each_of_them = {
+        each: settings_or_error(read_only=read_only, store=each) for each in one.aliases
+    }
+    _warn_of_names()
+    return each_of_them
+
+
+def one_or_several(*, sandbox: bool) -> "Settings | Stores":
+    """The settings of the store that is meant; of all, where there are several and none is named.
+
+    Where there is one store and its settings cannot be used, the command ends.
+    """
+    from clawver_orders.errors import SetupError
+
+    found = stores(sandbox=sandbox, read_only=False)
+    one = found.get("")
+    if isinstance(one, SetupError):
+        stop(str(one), FAILED)
+    return one or found
 
 
 def settings_or_error(
@@ -80,27 +104,32 @@ def settings_or_error(
         store: The store of the file of stores; nothing for the one that the options or variables name.
     """
     from clawver_orders.errors import SetupError
-    from clawver_orders.settings import Settings, ignored
+    from clawver_orders.settings import Settings
 
     decided: dict[str, Any] = {
         name: True for name, on in (("sandbox", sandbox), ("read_only", read_only)) if on
     }
-    context = click.get_current_context(silent=True)
-    if context is not None and _STORE in context.meta:
-        decided["store"] = context.meta[_STORE]
-    if store:
-        decided["store"] = store
+    if meant := store or named_store():
+        decided["store"] = meant
     set_up_logging("warning")
     try:
         settings = Settings.from_environment(**decided)
     except SetupError as error:
         return error
     set_up_logging(settings.log_level)
+    if not store:
+        _warn_of_names()
+    return settings
+
+
+def _warn_of_names() -> None:
+    """Warn of variables that are named like ours and are no settings."""
+    from clawver_orders.settings import ignored
+
     for name in ignored():
         logging.getLogger(__name__).warning(
             "%s is no setting of this server, so it is ignored.", name
         )
-    return settings
 
 
 def set_up_logging(level: str) -> None:

@@ -9,7 +9,7 @@ for a repeat of that: agents and hosts repeat themselves, and they rephrase thei
 a further one names all the earlier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -56,6 +56,7 @@ class RefundDesk(RefundCards):
         locks: One for each order.
         settings: Limits, approval, and how long to wait for a refund to show.
         store: What a person calls this store.
+        still_opens: Looks whether the key still opens this store; it raises where it does not.
         masking: How customers are shown to whoever is asked.
         bounds: How long each part of a call may take.
     """
@@ -68,11 +69,13 @@ class RefundDesk(RefundCards):
         settings: Settings,
         *,
         store: str,
+        still_opens: Callable[[], Awaitable[None]],
         masking: Masking,
         bounds: Bounds = BOUNDS,
     ) -> None:
         super().__init__(clawver, ledger, locks, settings, bounds)
         self._store = store
+        self._still_opens = still_opens
         self._masking = masking
 
     async def refund(
@@ -300,6 +303,7 @@ class RefundDesk(RefundCards):
         wanted: Wanted,
         client: str,
     ) -> Outcome:
+        await self._still_opens()
         try:
             settled = await self._settlement.send(
                 records, wish, order, approval, number, client, wanted.instead_of

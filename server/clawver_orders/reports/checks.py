@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -305,8 +306,10 @@ def _not_written(what: str, error: OSError) -> Finding:
 
 async def _which_store(services: Services) -> Finding:
     """What the store says of itself now: the key may be another's than when it was noted."""
+    before = None
     try:
-        before = services.known_store()
+        with suppress(SetupError):  # it may have opened another store, and open its own again
+            before = services.known_store()
         store = await services.identify()
     except ClawverError as error:
         return not_answered(error, "which store")

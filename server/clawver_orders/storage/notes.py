@@ -38,6 +38,8 @@ class StoreNote(BaseModel):
     store_id: StoreId
     name: Annotated[str, AfterValidator(lambda name: clean(name, 200))]
     is_test: bool
+    another: StoreId = ""
+    """Another store that the key was found to open since."""
 
 
 class Owner(BaseModel):
@@ -88,7 +90,7 @@ class OpensAnotherError(Exception):
 
 
 class FileNotes:
-    """Notes in files of this machine.
+    """Notes in files of this machine. That a key was found to open another store is kept in its note.
 
     Args:
         settings: With the key, the address and the alias.
@@ -117,9 +119,12 @@ class FileNotes:
         """The note of the key."""
         with trouble(self._path):
             try:
-                return _read(self._path)
+                found = _read(self._path)
             except FileNotFoundError:
                 return None
+        if found.another:
+            raise OpensAnotherError
+        return found
 
     def every(self) -> Sequence[StoreNote]:
         """The notes of all keys."""
@@ -133,9 +138,11 @@ class FileNotes:
         """Write the note of the key."""
         with trouble(self._path):
             found = StoreNote.model_validate_json(kept_once(self._path, as_bytes(new)))
-            if found.store_id == new.store_id and found.name != new.name:
-                replace_private(self._path, as_bytes(new))
-        if found.store_id != new.store_id:
+            opens_another = found.store_id != new.store_id
+            kept = found.model_copy(update={"another": new.store_id}) if opens_another else new
+            if kept != found:
+                replace_private(self._path, as_bytes(kept))
+        if opens_another:
             raise OpensAnotherError
 
     def of_alias(self, store_id: str) -> tuple[str, str]:

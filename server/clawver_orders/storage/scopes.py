@@ -15,8 +15,8 @@ it is, so that a server of such a version that still runs goes on with the same 
 becomes that of the first store that is seen. Who that was is decided once, in one step, before the
 first note of a store; a test key decides nothing.
 
-Where several machines share a database, the notes of keys and aliases are rows there: a key that was
-found to open another store than before is refused on all of them. What lies in folders is decided on
+A key that was found to open another store than before is refused by all processes from then on. Where
+several machines share a database, the notes of keys and aliases are rows there. What lies in folders is decided on
 each machine alone.
 """
 
@@ -80,6 +80,21 @@ def known(settings: Settings) -> Scope | None:
         return None
     _check_alias(settings, notes, found.store_id)
     return _scope(settings, found)
+
+
+def check_still(settings: Settings, scope: Scope) -> None:
+    """Look once more whether the key opens this store, as far as any process found out. The store isn't asked.
+
+    Raises:
+        SetupError: It was found to open another one, or its note was replaced or deleted.
+    """
+    found = known(settings)
+    if found is None or found.store_id != scope.store_id:
+        raise SetupError(
+            "what is noted of the store that this key opens has changed since this server started.",
+            fact=NOTHING_SENT,
+            next_step="A person must start it again: then it goes by the new note, or asks the store.",
+        )
 
 
 def note(settings: Settings, store_id: str, name: str) -> Scope:

@@ -1,4 +1,4 @@
-"""Puts a receiver on a port, where anybody may knock."""
+"""Puts a receiver of one store or of several on a port, where anybody may knock."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,15 @@ import anyio
 from clawver_orders.http_server import QuietServer, base_url, bound, quiet_config
 from clawver_orders.signals import told_to_stop
 from clawver_orders.webhooks.receiver import Receiver
+from clawver_orders.webhooks.several import Receivers
 
 FINISH_SECONDS = 10
 """How long requests that have begun may take to end when the process is told to stop."""
 
 
-async def listen(receiver: Receiver, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+async def listen(
+    receiver: Receiver | Receivers, host: str, port: int, on_ready: Callable[[str], None]
+) -> None:
     """Take deliveries until the process is told to stop.
 
     Args:

@@ -49,12 +49,13 @@ HEALTH_PATH = "/healthz"
 """Answers 200 while the inbox can be read."""
 READY_PATH = "/readyz"
 """Answers 200 while deliveries can be written down."""
+HEALTH_PATHS = frozenset({HEALTH_PATH, READY_PATH})
 MOST_AT_ONCE = 64
 """The most deliveries of one transaction."""
 
 Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[Message]]
-_Send = Callable[[Message], Awaitable[None]]
+Receiving = Callable[[], Awaitable[Message]]
+Sending = Callable[[Message], Awaitable[None]]
 _SIGNATURE = SIGNATURE_HEADER.lower().encode()
 
 
@@ -77,9 +78,8 @@ class Handled:
 class _Refused(Exception):  # noqa: N818  # an answer, not a failure
     """The request is answered with this status, and nothing is stored."""
 
-    def __init__(self, status: int, reason: str = "") -> None:
+    def __init__(self, status: int) -> None:
         self.status = status
-        self.reason = reason or _REASONS[status]
         super().__init__(status)
 
 
@@ -191,7 +191,7 @@ class Receiver:
                     await self._try_to(lambda: self._inbox.stop(self._id, self._now()))
 
     async def __call__(
-        self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+        self, scope: MutableMapping[str, Any], receive: Receiving, send: Sending
     ) -> None:
         """Answer one request, or follow the server's start and end."""
         if scope["type"] == "lifespan":
@@ -202,48 +202,34 @@ class Receiver:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(
-        self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+        self, scope: MutableMapping[str, Any], receive: Receiving, send: Sending
     ) -> None:
+        if path_of(scope) in HEALTH_PATHS:
+            await answer_health(scope, send, self.trouble)
+            return
         try:
-            if self._is_health(scope):
-                await self._look_at_health(scope)
-            else:
-                self._tell(await self._take(scope, receive))
-            status, body = 200, _TAKEN
+            self._tell(await self._take(scope, receive))
+            await answer(scope, send, 200)
         except _Refused as refused:
-            status, body = refused.status, json.dumps({"error": refused.reason}).encode()
-            if not self._is_health(scope):
-                self._count(scope, _CAUSES[status])
-                self._tell(Handled(self._now(), "refused", status, refused.reason))
+            self._count(scope, _CAUSES[refused.status])
+            self._tell(refusal(self._now(), refused.status))
+            await answer(scope, send, refused.status)
         except _GoneError:
             self._count(scope, "cut off")
-            return
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        if status in _UNREAD:
-            headers.append((b"connection", b"close"))  # the rest of the body is not waited for
-        if status == 405:
-            allowed = b"GET, HEAD" if self._is_health(scope) else b"POST"
-            headers.append((b"allow", allowed))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
 
-    async def _look_at_health(self, scope: MutableMapping[str, Any]) -> None:
-        if scope["method"] not in {"GET", "HEAD"}:
-            raise _Refused(405)
-        is_asked_for_readiness = _path(scope) == READY_PATH
-        trouble = await (self._readiness.trouble() if is_asked_for_readiness else self._trouble())
-        if trouble:
-            raise _Refused(503, trouble)
+    async def trouble(self, path: str) -> str:
+        """Why deliveries cannot be written down, or the inbox cannot be read; nothing where they can.
 
-    async def _trouble(self) -> str:
-        """Why the inbox cannot be read; nothing where it can."""
+        Args:
+            path: Which of the two is asked, as one of `HEALTH_PATHS`.
+        """
+        if path == READY_PATH:
+            return await self._readiness.trouble()
         return "" if await self._try_to(self._inbox.open) else _REASONS[503]
 
-    async def _take(self, scope: MutableMapping[str, Any], receive: _Receive) -> Handled:
+    async def _take(self, scope: MutableMapping[str, Any], receive: Receiving) -> Handled:
         """Take a delivery. It is on disk when this returns, of this machine or of the database."""
-        if self._path is not None and _path(scope).rstrip("/") != self._path.rstrip("/"):
+        if self._path is not None and path_of(scope).rstrip("/") != self._path.rstrip("/"):
             raise _Refused(404)
         if scope["method"] != "POST":
             raise _Refused(405)
@@ -266,7 +252,7 @@ class Receiver:
         result: Literal["accepted", "duplicate"] = "accepted" if is_new else "duplicate"
         return Handled(self._now(), result, 200, event=event.name, order_id=event.order_id or "")
 
-    async def _body(self, scope: MutableMapping[str, Any], receive: _Receive) -> bytes:
+    async def _body(self, scope: MutableMapping[str, Any], receive: Receiving) -> bytes:
         length = _only(scope, b"content-length") or b""
         if length.isdigit() and (len(length) > 9 or int(length) > BODY_LIMIT_IN_BYTES):
             raise _Refused(413)
@@ -286,9 +272,6 @@ class Receiver:
             raise _Refused(408) from error
         return bytes(body)
 
-    def _is_health(self, scope: MutableMapping[str, Any]) -> bool:
-        return _path(scope) in {HEALTH_PATH, READY_PATH}
-
     def _count(self, scope: MutableMapping[str, Any], cause: Cause) -> None:
         """Count a delivery that was refused. What has no signature and is on another path is somebody else's.
 
@@ -299,7 +282,7 @@ class Receiver:
             count = before.count + 1 if before else 1
             self._refused[cause] = RefusedDeliveries(cause, count, self._now())
 
-    async def _follow(self, receive: _Receive, send: _Send) -> None:
+    async def _follow(self, receive: Receiving, send: Sending) -> None:
         """The lifespan of a server that runs this app by itself."""
         await receive()
         try:
@@ -394,7 +377,53 @@ def _added(
     }
 
 
-def _path(scope: MutableMapping[str, Any]) -> str:
+def refusal(at: datetime, status: int) -> Handled:
+    """What is told of a request that is refused with this status."""
+    return Handled(at, "refused", status, _REASONS[status])
+
+
+async def answer_health(
+    scope: MutableMapping[str, Any], send: Sending, trouble: Callable[[str], Awaitable[str]]
+) -> None:
+    """Answer a request for one of `HEALTH_PATHS`.
+
+    Args:
+        scope: The request.
+        send: Takes the answer.
+        trouble: Told the path, says what is wrong; nothing where all is well.
+    """
+    if scope["method"] not in {"GET", "HEAD"}:
+        await answer(scope, send, 405)
+        return
+    found = await trouble(path_of(scope))
+    await answer(scope, send, 503 if found else 200, found)
+
+
+async def answer(
+    scope: MutableMapping[str, Any], send: Sending, status: int, reason: str = ""
+) -> None:
+    """Answer a request in a few words of ours.
+
+    Args:
+        scope: The request.
+        send: Takes the answer.
+        status: Its status.
+        reason: What is wrong, where that isn't said by the status.
+    """
+    body = _TAKEN
+    if status != 200:
+        body = json.dumps({"error": reason or _REASONS[status]}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if status in _UNREAD:
+        headers.append((b"connection", b"close"))  # the rest of the body is not waited for
+    if status == 405:
+        allowed = b"GET, HEAD" if path_of(scope) in HEALTH_PATHS else b"POST"
+        headers.append((b"allow", allowed))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def path_of(scope: MutableMapping[str, Any]) -> str:
     """The path below the point where this app is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
