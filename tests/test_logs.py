@@ -52,4 +52,4 @@ async def test_repeated_attempts_are_told_to_who_debugs_alone(
 
     assert not result.is_error
     assert len(shop.requests()) == 2
-    assert ("stamina" in capsys.readouterr().err) == (level == "debug")
+    assert ("a read is repeated" in capsys.readouterr().err) == (level == "debug")

@@ -1,8 +1,7 @@
 """What is said on stderr, with secrets masked.
 
 httpx2 logs whole addresses, and an address may carry a customer's token; so its chatter stays
-off, and whatever is said passes a filter that masks keys and tokens. stamina warns of every
-attempt to come; the error at the end says enough, unless somebody is debugging.
+off, and whatever is said passes a filter that masks keys and tokens.
 """
 
 import logging
@@ -42,5 +41,3 @@ def set_up(level: str) -> None:
     root.setLevel(level.upper())
     for chatty in ("httpx2", "httpcore2", "httpcore", "asyncio", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    retries = logging.WARNING if level == "debug" else logging.ERROR
-    logging.getLogger("stamina").setLevel(retries)

@@ -49,7 +49,6 @@ PRELOADED = (
     "mcp.client",
     "mcp.server.runner",
     "pydantic",
-    "stamina",
     "starlette.applications",
     "uvicorn",
 )

@@ -10,7 +10,9 @@
 """
 
 import json
+import logging
 import math
+import random
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -43,6 +45,7 @@ LONGEST_WAIT_IN_SECONDS = 10
 FIRST_WAIT_IN_SECONDS = 0.25
 SUPPORT = "If it lasts, look at https://status.clawver.store."
 
+log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
 _SANDBOX_ID = re.compile(r"sbx_[a-z0-9]{1,40}")
 _REFUSALS = frozenset({"VALIDATION_ERROR", "CONFLICT", "RESOURCE_NOT_FOUND", "FORBIDDEN"})
@@ -182,22 +185,17 @@ class Transport:
             UnreachableError: No answer came, however often it was asked.
             ClawverError: The answer was no yes; see `_refusal`.
         """
-        import stamina
-        from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
-
-        set_on_retry_hooks([LoggingOnRetryHook])  # structlog's would write to a host's stream
         with anyio.move_on_after(2 * self._settings.timeout_seconds):
-            async for attempt in stamina.retry_context(
-                on=_pause,
-                attempts=TRIES,
-                timeout=2 * self._settings.timeout_seconds,
-                wait_initial=FIRST_WAIT_IN_SECONDS,
-                wait_max=LONGEST_WAIT_IN_SECONDS,
-                wait_jitter=FIRST_WAIT_IN_SECONDS,
-            ):
-                with attempt:
+            for tried in range(1, TRIES + 1):
+                try:
                     await self._budget.take(urgent=urgent)
                     return await self._read_once(path, subject, params=params, with_key=with_key)
+                except ClawverError as error:
+                    wait = _wait_after(error, tried)
+                    if wait is None or tried == TRIES:
+                        raise
+                    log.debug("a read is repeated in %.2f s: %s", wait, type(error).__name__)
+                await anyio.sleep(wait)
         raise UnreachableError(
             "Clawver did not answer in time. Nothing was changed.",
             next_step=f"Repeat the call in a minute. {SUPPORT}",
@@ -413,11 +411,16 @@ class Transport:
         return max(0, min(86_400, math.ceil((moment - self._now()).total_seconds())))
 
 
-def _pause(error: Exception) -> bool | float:
-    """Whether a failed read is worth repeating, and after how many seconds if that was said."""
+def _wait_after(error: ClawverError, tried: int) -> float | None:
+    """How many seconds after a failed read it is worth repeating; None where it is not.
+
+    Each time it is twice as long, and a little more or less: not all that failed at once come back at once.
+    """
     if isinstance(error, RateLimitedError):
-        return float(error.seconds) if error.seconds <= LONGEST_WAIT_IN_SECONDS else False
-    return isinstance(error, _BusyError)
+        return float(error.seconds) if error.seconds <= LONGEST_WAIT_IN_SECONDS else None
+    if isinstance(error, _BusyError):
+        return FIRST_WAIT_IN_SECONDS * (2.0 ** (tried - 1) + random.random())  # noqa: S311  # no secret
+    return None
 
 
 def _http_date(value: str) -> datetime | None:
