@@ -59,6 +59,9 @@ FOLLOW_EVERY_SECONDS = 60.0
 """How often orders are read again that events were about."""
 MOST_UNKEPT = 1000
 """How many orders wait to be kept while it is not known of which store they are."""
+MOST_CONNECTIONS = 20
+"""How many requests that read are under way at once: Clawver allows 60 a minute, and each connection that is kept
+is looked at whenever one is needed."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
@@ -153,7 +156,10 @@ class Services:
             trust = trusted(self.settings)
             http, fresh = (
                 connections(self.settings, limits, trust)
-                for limits in (httpx2.Limits(), httpx2.Limits(max_keepalive_connections=0))
+                for limits in (
+                    httpx2.Limits(max_connections=MOST_CONNECTIONS),
+                    httpx2.Limits(max_keepalive_connections=0),
+                )
             )
             self._open.push_async_callback(fresh.aclose)
         self._open.push_async_callback(http.aclose)
@@ -182,6 +188,9 @@ class Services:
             UnreachableError: It cannot be read now; nothing was sent.
             RateLimitedError: The same.
         """
+        known = self._store
+        if known is not None:
+            return known
         with while_there_is_time():
             async with self._identifying:
                 known = self._store or await off_thread(self.known_store)

@@ -80,6 +80,8 @@ def clean(text: str, limit: int, *, lines: bool = False) -> str:
         characters, with runs of spaces folded into one. Joiners stay where a script or an emoji needs
         them. Cleaning twice changes nothing.
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit and "  " not in text:
+        return text.strip()  # as most are: nothing of it can be unseen
     # Four times the limit is all that can matter; the rest is not worth the work.
     visible = _TERMINAL_SEQUENCE.sub("", text[: limit * 4 + 1024])
     visible = visible.replace("\r\n", "\n").replace("\r", "\n")
