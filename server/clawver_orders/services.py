@@ -31,11 +31,8 @@ from clawver_orders.errors import (
 from clawver_orders.history.knowledge import Sighting, kept
 from clawver_orders.history.mirror import Mirror
 from clawver_orders.history.recording import Recorder
-from clawver_orders.history.syncing import HowFar, Sync
 from clawver_orders.instants import Instant, this_boot
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.refunds.ledger import Ledger
-from clawver_orders.refunds.records import Wish
 from clawver_orders.settings import Settings
 from clawver_orders.storage import folders, scopes
 from clawver_orders.storage.database import off_thread
@@ -43,8 +40,11 @@ from clawver_orders.storage.engine import server_of
 from clawver_orders.time_limit import not_in_time, while_there_is_time
 
 if TYPE_CHECKING:
+    from clawver_orders.history.syncing import HowFar, Sync
     from clawver_orders.refunds.desk import RefundDesk
+    from clawver_orders.refunds.ledger import Ledger
     from clawver_orders.refunds.order_locks import Locks
+    from clawver_orders.refunds.records import Wish
     from clawver_orders.storage.pin import Pin
     from clawver_orders.webhooks.changes import Changes
     from clawver_orders.webhooks.desk import WebhookDesk
@@ -59,6 +59,9 @@ FOLLOW_EVERY_SECONDS = 60.0
 """How often orders are read again that events were about."""
 MOST_UNKEPT = 1000
 """How many orders wait to be kept while it is not known of which store they are."""
+MOST_CONNECTIONS = 20
+"""How many requests that read are under way at once: Clawver allows 60 a minute, and each connection that is kept
+is looked at whenever one is needed."""
 _IN_PROCESS_URL = "http://127.0.0.1/v1"
 
 
@@ -153,7 +156,10 @@ class Services:
             trust = trusted(self.settings)
             http, fresh = (
                 connections(self.settings, limits, trust)
-                for limits in (httpx2.Limits(), httpx2.Limits(max_keepalive_connections=0))
+                for limits in (
+                    httpx2.Limits(max_connections=MOST_CONNECTIONS),
+                    httpx2.Limits(max_keepalive_connections=0),
+                )
             )
             self._open.push_async_callback(fresh.aclose)
         self._open.push_async_callback(http.aclose)
@@ -182,6 +188,9 @@ class Services:
             UnreachableError: It cannot be read now; nothing was sent.
             RateLimitedError: The same.
         """
+        known = self._store
+        if known is not None:
+            return known
         with while_there_is_time():
             async with self._identifying:
                 known = self._store or await off_thread(self.known_store)
@@ -231,17 +240,19 @@ class Services:
         except SetupError:
             return nobody
 
-    async def open_refunds(self, order_id: str = "") -> tuple[Wish, ...] | None:
+    async def open_refunds(self, order_id: str = "") -> "tuple[Wish, ...] | None":
         """The refunds whose money may be on its way: of one order, or of all of them.
 
         Returns:
             They, newest first; None where they are not known: orders are read all the same.
         """
-        store = self._empty(LEDGER) or self._store
-        if store is None and self.uptime() < self._ask_again_at:
-            return None
+        if self._store is None:
+            if not (self.settings.has_database or scopes.may_hold(self.settings, LEDGER)):
+                return ()
+            if self.uptime() < self._ask_again_at:
+                return None
         try:
-            ledger = (store or await self.store()).ledger
+            ledger = (await self.store()).ledger
             return await ledger.all_open(order_id) if ledger.exists else ()
         except ClawverError as error:
             log.warning("open refunds are not known: %s", type(error).__name__)
@@ -371,8 +382,10 @@ class Store:
         return self.scope.title
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> "Ledger":
         """Every refund of this store."""
+        from clawver_orders.refunds.ledger import Ledger
+
         return Ledger.of(self._services.settings, self.scope, self._services.instant)
 
     @cached_property
@@ -394,8 +407,10 @@ class Store:
         self._services.on_close(recorder.close)
         return recorder
 
-    def syncing(self, progress: HowFar) -> Sync:
+    def syncing(self, progress: "HowFar") -> "Sync":
         """A pass over everything that Clawver gives of its orders."""
+        from clawver_orders.history.syncing import Sync
+
         services = self._services
         clawver = services.clawver_in_spare_time
         return Sync(clawver, self.recorder, self.inbox, services.now, progress)

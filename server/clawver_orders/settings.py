@@ -256,7 +256,7 @@ HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names), AfterValida
 class _Values(BaseModel):
     """Every setting, with what it is for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, defer_build=True)
 
     api_key: Key | None = Field(
         None,

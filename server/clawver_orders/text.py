@@ -51,11 +51,10 @@ _ALONE = str.maketrans(
 # Accents of Latin, Greek and Cyrillic letters, and the vowel signs of Hebrew and Arabic, which are
 # mostly left out. In other scripts such signs are letters of their own.
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670]")
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+"
-)
+# These two are large, and compiled when a text is first met that is not ASCII.
+_UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+"
 """Thai, Lao, Burmese, Khmer, Chinese, Japanese and Korean."""
-IDEOGRAPHS = re.compile("[\u3005\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+")
+_IDEOGRAPHS = "[\u3005\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]+"
 """Chinese, Japanese and Korean, in which a name may be one letter."""
 _GLUED = re.compile("[\u0400-\u052f\u0590-\u06ff\u0750-\u077f\u08a0-\u08ff]")
 """Cyrillic, Hebrew and Arabic, which write endings, prepositions and articles as one with a name."""
@@ -81,6 +80,8 @@ def clean(text: str, limit: int, *, lines: bool = False) -> str:
         characters, with runs of spaces folded into one. Joiners stay where a script or an emoji needs
         them. Cleaning twice changes nothing.
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit and "  " not in text:
+        return text.strip()  # as most are: nothing of it can be unseen
     # Four times the limit is all that can matter; the rest is not worth the work.
     visible = _TERMINAL_SEQUENCE.sub("", text[: limit * 4 + 1024])
     visible = visible.replace("\r\n", "\n").replace("\r", "\n")
@@ -199,7 +200,7 @@ def _found(text: str, detail: str) -> Iterator[tuple[int, int]]:
 
     In scripts that write more as one word than a name, it may be a part of one.
     """
-    if len(detail) < 2 and not IDEOGRAPHS.fullmatch(detail):
+    if len(detail) < 2 and not is_ideographs(detail):
         return
     is_glued = len(detail) >= _SHORTEST_GLUED and _GLUED.search(detail) is not None
     start = text.find(detail)
@@ -215,7 +216,22 @@ def _found(text: str, detail: str) -> Iterator[tuple[int, int]]:
 
 def _is_one_word(before: str, after: str) -> bool:
     """Whether two neighbours belong to one word, as far as that can be seen: not in scripts without spaces."""
-    return all(each.isalnum() and not UNSPACED.match(each) for each in (before, after))
+    return all(each.isalnum() and not unspaced(each) for each in (before, after))
+
+
+def unspaced(text: str) -> list[str]:
+    """The parts of a text in scripts that put no spaces between words."""
+    return [] if text.isascii() else re.findall(_UNSPACED, text)
+
+
+def ideographs(text: str) -> list[str]:
+    """The parts of a text in Chinese, Japanese and Korean."""
+    return [] if text.isascii() else re.findall(_IDEOGRAPHS, text)
+
+
+def is_ideographs(word: str) -> bool:
+    """Whether all of a word is in these."""
+    return ideographs(word) == [word]
 
 
 def folded_letters(text: str) -> str:

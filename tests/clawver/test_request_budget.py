@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,61 @@ async def test_a_sixth_is_kept_back_for_what_is_urgent(
     assert await taken(budget, urgent=False) == gives
     assert await taken(budget, urgent=True) == gives_where_urgent - gives
     assert await taken(budget, urgent=False) == 0
+
+
+async def test_those_who_come_at_once_are_taken_together_and_never_too_many(
+    path: Path, now: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(path, 30, 1000, now)
+    transactions: list[int] = []
+    decide = budget._seconds_to_wait
+
+    def counted(urgent: Sequence[bool]) -> list[float]:
+        transactions.append(len(urgent))
+        return decide(urgent)
+
+    monkeypatch.setattr(budget, "_seconds_to_wait", counted)
+    given: list[bool] = []
+
+    async def ask(*, urgent: bool) -> None:
+        try:
+            await budget.take(urgent=urgent)
+        except RateLimitedError:
+            return
+        given.append(urgent)
+
+    with closing(budget):
+        async with anyio.create_task_group() as tasks:
+            for number in range(60):
+                tasks.start_soon(partial(ask, urgent=number % 2 == 1))
+
+    assert sum(transactions) == 60
+    assert len(transactions) <= 3
+    assert (len(given), given.count(False) <= 25) == (30, True)
+
+
+async def test_who_gives_up_waiting_for_a_turn_takes_nothing_of_the_allowance(
+    path: Path, now: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(path, 6, 1000, now)
+    decide, may_go_on = budget._seconds_to_wait, threading.Event()
+
+    def slow(urgent: Sequence[bool]) -> list[float]:
+        may_go_on.wait(5)
+        return decide(urgent)
+
+    monkeypatch.setattr(budget, "_seconds_to_wait", slow)
+    with closing(budget):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(budget.take, urgent=True))
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(0.05):
+                await budget.take(urgent=True)
+            may_go_on.set()
+        for _ in range(5):
+            await budget.take(urgent=True)
+        with pytest.raises(RateLimitedError):
+            await budget.take(urgent=True)
 
 
 async def test_a_minute_that_is_over_counts_no_more(path: Path, now: Clock) -> None:

@@ -20,6 +20,7 @@ import click
 import httpx2
 import pytest
 from click.testing import CliRunner
+from tests.commands import inside
 from tests.conftest import Connect
 from tests.terminals import at_terminal
 
@@ -105,21 +106,6 @@ def store(store_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_nothing_but_the_answer_is_written_where_structlog_is_installed(
-    store: dict[str, str], shop: Shop, tmp_path: Path
-) -> None:
-    (tmp_path / "structlog.py").write_text(
-        "class Logger:\n    def warning(self, *said, **more): print(said)\n"
-        "def get_logger(name): return Logger()\n"
-    )
-    shop.add_fault("status_before", method="GET", status=503)
-    alone = {"PYTHONPATH": str(tmp_path), "CLAWVER_HISTORY": "off"}
-    done = run_process("call", "get_order", "order_id=ord_shirt", **alone, **store)
-
-    assert len(shop.requests()) == 2
-    assert json.loads(done.stdout)["orders"][0]["order_id"] == "ord_shirt"
-
-
 def test_a_hosts_server_and_a_terminal_look_in_the_same_place(tmp_path: Path) -> None:
     wanted = ("order_id=ord_shirt", "amount_in_cents=500", "reason=Smudged")
     asked = run("call", "refund_order", *wanted, "--sandbox", HOME=str(tmp_path))
@@ -140,12 +126,11 @@ def test_the_version_and_the_help_are_there() -> None:
         assert run(command, "--help").returncode == 0
 
 
-def paths_of(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+def paths_of(group: click.Command, *before: str) -> Iterator[tuple[str, ...]]:
     """All commands, with those of the groups."""
-    for name, command in group.commands.items():
+    for name, command in inside(group).items():
         yield (*before, name)
-        if isinstance(command, click.Group):
-            yield from paths_of(command, *before, name)
+        yield from paths_of(command, *before, name)
 
 
 @pytest.mark.parametrize("words", [(), *paths_of(commands)], ids=" ".join)
@@ -169,7 +154,7 @@ def test_the_main_help_lists_each_command_once_by_what_it_is_for() -> None:
 
     assert listed["Refunds"] == ["refunds", "approve", "decline", "board"]
     assert listed["Try it without a key"] == ["demo", "sandbox"]
-    assert sorted(chain(*listed.values())) == sorted(commands.commands)
+    assert sorted(chain(*listed.values())) == sorted(inside(commands))
     assert "..." not in "".join(bodies)
 
 
@@ -185,7 +170,7 @@ def test_who_types_the_bare_command_is_told_what_to_run(tmp_path: Path) -> None:
     assert in_one_line(run("-h").stdout) in in_one_line(done.stdout)
     assert not state.exists()
     for command in re.findall("^  clawver-orders ([a-z]+) ", done.stdout, re.MULTILINE):
-        assert command in commands.commands
+        assert command in inside(commands)
 
 
 def test_nothing_changes_for_a_host_that_starts_the_bare_command() -> None:
@@ -443,16 +428,38 @@ def test_a_call_loads_the_tool_that_is_called_and_no_other(store: dict[str, str]
         "try: commands(['call', 'get_receipt', 'checkout_id=chk_mixed'])\n"
         "except SystemExit: pass\n"
         "print(*{m.rpartition('.')[2] for m in sys.modules if m.startswith('clawver_orders.tools.')})\n"
-        "print('clawver_orders.refunds.desk' in sys.modules)"
+        "print(*{m.removeprefix('clawver_orders.') for m in sys.modules if m.startswith(('clawver_orders.cli.', 'clawver_orders.refunds.'))})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=keyless() | store, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    tools, desk = done.stdout.splitlines()[-2:]
+    tools, others = done.stdout.splitlines()[-2:]
 
     assert set(tools.split()) == {"answers", "arguments", "contract", "customers"}
-    assert desk == "False"
+    assert set(others.split()) == {
+        "cli.main", "cli.options", "cli.running", "cli.call", "cli.completion", "cli.output", "cli.tables",
+    }  # fmt: skip
+
+
+def test_reading_an_order_loads_no_ledger_where_nothing_was_refunded(store: dict[str, str]) -> None:
+    code = (
+        "import sys; from clawver_orders.cli.main import commands\n"
+        "try: commands(['call', 'get_order', 'order_id=ord_shirt'])\n"
+        "except SystemExit: pass\n"
+        "print(*{m for m in sys.modules if m.startswith('clawver_orders.refunds.')})\n"
+        "from clawver_orders.clawver.models import Order, Receipt, Webhook\n"
+        "print(*(each.__pydantic_complete__ for each in (Order, Receipt, Webhook)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=keyless() | store, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.splitlines()[-2:] == [
+        "clawver_orders.refunds.matching",
+        "True False False",
+    ]
 
 
 def test_a_plugin_of_another_package_sees_no_order(store: dict[str, str], tmp_path: Path) -> None:

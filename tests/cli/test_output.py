@@ -15,6 +15,7 @@ import pytest
 from rich.cells import cell_len
 from tests.cli.test_events import arrive
 from tests.cli.test_main import keyless, paths_of, run, run_process
+from tests.commands import inside
 from tests.conftest import with_slow
 from tests.terminals import at_terminal
 
@@ -46,8 +47,7 @@ def leaves() -> Iterator[tuple[str, ...]]:
     for path in paths_of(commands):
         command: click.Command = commands
         for word in path:
-            assert isinstance(command, click.Group)
-            command = command.commands[word]
+            command = inside(command)[word]
         if not isinstance(command, click.Group) or command.invoke_without_command:
             yield path
 

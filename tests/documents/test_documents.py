@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 import yaml
 from tests.cli.test_main import keyless, run
+from tests.commands import inside
 from tests.conftest import KEY, leading_to
 from tests.terminals import at_terminal
 
@@ -83,7 +84,7 @@ def test_every_command_is_named_and_every_named_command_exists() -> None:
     said = README + SKILL + "".join(page.read_text("utf-8") for page in (*REFERENCES, *DOCS))
     named = set(re.findall(r"`?clawver-orders ([a-z]+)[ `\n.;]", said))
 
-    assert named == set(commands.commands)
+    assert named == set(inside(commands))
     assert "`serve --sandbox`" in README
 
 

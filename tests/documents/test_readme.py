@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.test_main import run
+from tests.commands import inside
 from tests.documents.made import README as FILE
 from tests.documents.made import ROOT, as_made, documents
 
@@ -94,7 +95,7 @@ def test_the_ways_to_approve_are_those_of_the_default() -> None:
 
 def test_the_options_that_are_named_exist() -> None:
     chapter = HOSTS_PAGE.read_text("utf-8")
-    known = {option for each in commands.commands["config"].params for option in each.opts}
+    known = {option for each in inside(commands)["config"].params for option in each.opts}
 
     prose = re.sub(r"```.*?```", "", chapter, flags=re.DOTALL)
     assert set(re.findall(r"`(--[a-z-]+)`", prose)) <= known
@@ -128,7 +129,7 @@ def test_docker_gets_what_the_image_needs() -> None:
         words = shlex.split(line)
         assert words[:4] == ["docker", "run", "-it", "--rm"]
         assert words[4 : 1 + len(entry["args"])] == entry["args"][3:]
-        assert words[1 + len(entry["args"])] in commands.commands
+        assert words[1 + len(entry["args"])] in inside(commands)
 
 
 def test_windows_is_told_what_its_shell_wants(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.commands import inside
 
 from clawver_orders.cli.main import commands
 from clawver_orders.serving.prompts import JOBS
@@ -59,9 +60,8 @@ def helps(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
         f"{name} --help",
         command.get_help(click.Context(command, info_name=name, **commands.context_settings)),
     )
-    if isinstance(command, click.Group):
-        for word, inner in command.commands.items():
-            yield from helps(inner, f"{name} {word}")
+    for word, inner in inside(command).items():
+        yield from helps(inner, f"{name} {word}")
 
 
 def docstrings(path: Path) -> str:

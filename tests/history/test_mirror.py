@@ -257,6 +257,22 @@ def test_an_older_sighting_changes_nothing(mirror: Mirror) -> None:
     assert (found.order.status, found.as_of) == ("delivered", NOON)
 
 
+def test_an_order_that_is_seen_again_as_it_was_tells_the_later_time_everywhere(
+    mirror: Mirror,
+) -> None:
+    later = NOON + timedelta(minutes=5)
+    mirror.note([seen(order())], NOON)
+    before = mirror.summed(None, None, ())
+    mirror.note([seen(order(), later)], later)
+    after = mirror.summed(None, None, ())
+
+    (found,) = mirror.find(Sought(search="star map"), 10)
+    assert found.as_of == later
+    assert (before.as_of, after.as_of) == (NOON.timestamp(), later.timestamp())
+    assert after.batches == before.batches
+    assert mirror.changes("ord_1", 10) == []
+
+
 def test_what_a_clock_noted_that_was_set_back_since_gives_way_in_the_file_too(
     mirror: Mirror, inbox: Inbox
 ) -> None:

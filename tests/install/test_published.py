@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from tests.commands import inside
 from tests.documents.bare_names import bare_names, homes
 from tests.documents.made import as_made, documents, made
 from tests.documents.test_references import LARGEST_SKILL
@@ -37,9 +38,8 @@ def linked(text: str) -> str:
 
 
 def helps(command: click.Command, name: str) -> str:
-    inner = command.commands if isinstance(command, click.Group) else {}
     said = command.get_help(click.Context(command, info_name=name, **commands.context_settings))
-    return "\n".join([said, *(helps(each, word) for word, each in inner.items())])
+    return "\n".join([said, *(helps(each, word) for word, each in inside(command).items())])
 
 
 @pytest.mark.parametrize("name", FILES)

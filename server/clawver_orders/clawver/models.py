@@ -199,7 +199,11 @@ class Record(BaseModel):
     """Immutable, tolerant of new fields, strict about the ones we use."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        defer_build=True,  # a call needs few of them
     )
 
 
@@ -394,6 +398,9 @@ class Order(InOneCurrency):
         if self.has_unclear_refunds:
             return False
         return bool(self.refunds) or self.payment_status == "paid"
+
+
+Order.model_rebuild()  # here and now: threads that keep orders would build it at the same time
 
 
 class ReviewAnswer(Record):

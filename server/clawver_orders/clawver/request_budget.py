@@ -5,15 +5,17 @@ for looking refunds up: an agent that lists orders in a loop must not make a ref
 unverifiable. Losing this file costs nothing, so it is written without waiting for the disk. A
 request for which it cannot be written, because another program holds it for example, is counted by
 this process alone, and the log says so; the next one is shared again if it can be. All of this
-happens in a thread, so that a request that waits for the file delays no other.
+happens in a thread, so that a request that waits for the file delays no other. Requests that come
+while one waits are taken together, in one transaction.
 """
 
 import logging
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
@@ -36,6 +38,15 @@ _LATE_SECONDS = 10.0
 """How much later than others a process may hear what time it is at the database."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Wanted:
+    """A request that wants its turn."""
+
+    urgent: bool
+    seconds: float | None = None
+    """How long until it can be had, and 0 where it was; None before that is known."""
 
 
 class Budget:
@@ -69,8 +80,9 @@ class Budget:
         self._database = database
         self._own: sqlite3.Connection | None = None
         self._own_turn = threading.Lock()
-        self._turn = anyio.CapacityLimiter(1)
-        """One at a time: each would only wait for the file, with a connection of its own."""
+        self._turn = anyio.Lock()
+        """One transaction at a time: others would only wait for the file."""
+        self._wanted: list[_Wanted] = []
 
     @classmethod
     def of(cls, settings: Settings, now: Callable[[], float], *, spare: bool = False) -> Self:
@@ -122,16 +134,33 @@ class Budget:
                 self._own = None
 
     async def _taken_in_turn(self, urgent: bool) -> float:
-        return await to_thread.run_sync(self._seconds_to_wait, urgent, limiter=self._turn)
+        """0 when the request was taken; otherwise how long until it can be."""
+        mine = _Wanted(urgent)
+        self._wanted.append(mine)
+        try:
+            while mine.seconds is None:
+                async with self._turn:
+                    # Whoever had the turn before may have asked for this one too.
+                    together = [each for each in self._wanted if each.seconds is None]
+                    if mine.seconds is None:
+                        await to_thread.run_sync(self._decide, together)
+        finally:
+            self._wanted.remove(mine)
+        return mine.seconds
 
-    def _seconds_to_wait(self, urgent: bool) -> float:
-        """0 when a request was taken; otherwise how long until one can be."""
+    def _decide(self, together: Sequence[_Wanted]) -> None:
+        waits = self._seconds_to_wait([each.urgent for each in together])
+        for each, seconds in zip(together, waits, strict=True):
+            each.seconds = seconds
+
+    def _seconds_to_wait(self, urgent: Sequence[bool]) -> list[float]:
+        """For each of some requests 0 when it was taken; otherwise how long until it can be."""
         try:
             if self._database is None:
-                return self._of_file(urgent=urgent)
+                return self._of_file(urgent)
             with self._database.writing() as shared:
                 now = self._now() + self._database.clock_ahead.total_seconds()
-                return self._take_or_wait(shared, now, urgent=urgent)
+                return self._take_or_wait(shared, now, urgent)
         except (sqlite3.Error, OSError, ClawverError) as error:
             log.warning(
                 "the request allowance cannot be shared now (%s): a request counts for this process alone",
@@ -142,31 +171,36 @@ class Budget:
                 self._own = _connected(":memory:")
                 _prepare(self._own)
             with _alone(self._own):
-                return self._take_or_wait(self._own, self._now(), urgent=urgent)
+                return self._take_or_wait(self._own, self._now(), urgent)
 
-    def _of_file(self, *, urgent: bool) -> float:
+    def _of_file(self, urgent: Sequence[bool]) -> list[float]:
         make_private(self._path.parent)
         with closing(_connected(self._path)) as shared:
             self._path.chmod(0o600)
             _prepare(shared)
             now = self._now()
             with _alone(shared):
-                return self._take_or_wait(shared, now, urgent=urgent)
+                return self._take_or_wait(shared, now, urgent)
 
-    def _take_or_wait(self, connection: Connection, now: float, *, urgent: bool) -> float:
+    def _take_or_wait(
+        self, connection: Connection, now: float, urgent: Sequence[bool]
+    ) -> list[float]:
         # What lies in the future was noted before the clock was put back: it counts for nothing. What
         # lies a little ahead was noted by somebody who heard of the time sooner.
         connection.execute(
             "DELETE FROM request WHERE at <= ? OR at > ?",
             (now - DAY_SECONDS, now + _LATE_SECONDS),
         )
-        wait = max(
-            _until_free(connection, now, MINUTE_SECONDS, self._allowed(self._per_minute, urgent)),
-            _until_free(connection, now, DAY_SECONDS, self._allowed(self._per_day, urgent)),
-        )
-        if wait == 0:
-            connection.execute("INSERT INTO request (at) VALUES (?)", (now,))
-        return wait
+        waits = []
+        for each in urgent:
+            wait = max(
+                _until_free(connection, now, MINUTE_SECONDS, self._allowed(self._per_minute, each)),
+                _until_free(connection, now, DAY_SECONDS, self._allowed(self._per_day, each)),
+            )
+            if wait == 0:
+                connection.execute("INSERT INTO request (at) VALUES (?)", (now,))
+            waits.append(wait)
+        return waits
 
     def _allowed(self, most: int, urgent: bool) -> int:
         """A sixth of the allowance is kept back for what is urgent, and half of it from what can wait."""

@@ -13,11 +13,11 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import httpx2
@@ -36,6 +36,9 @@ from clawver_orders.errors import (
     UnreachableError,
 )
 from clawver_orders.settings import Settings
+
+if TYPE_CHECKING:
+    from stamina import Attempt
 
 BODY_LIMIT_IN_BYTES = 4 * 1024 * 1024
 TRIES = 4
@@ -182,22 +185,25 @@ class Transport:
             UnreachableError: No answer came, however often it was asked.
             ClawverError: The answer was no yes; see `_refusal`.
         """
-        import stamina
-        from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
-        set_on_retry_hooks([LoggingOnRetryHook])  # structlog's would write to a host's stream
+        async def ask() -> Response:
+            await self._budget.take(urgent=urgent)
+            return await self._read_once(path, subject, params=params, with_key=with_key)
+
         with anyio.move_on_after(2 * self._settings.timeout_seconds):
-            async for attempt in stamina.retry_context(
-                on=_pause,
-                attempts=TRIES,
-                timeout=2 * self._settings.timeout_seconds,
-                wait_initial=FIRST_WAIT_IN_SECONDS,
-                wait_max=LONGEST_WAIT_IN_SECONDS,
-                wait_jitter=FIRST_WAIT_IN_SECONDS,
-            ):
+            try:
+                return await ask()
+            except ClawverError as error:
+                if _pause(error) is False:
+                    raise
+                failed = error
+            async for attempt in _repeated(2 * self._settings.timeout_seconds):
                 with attempt:
-                    await self._budget.take(urgent=urgent)
-                    return await self._read_once(path, subject, params=params, with_key=with_key)
+                    if (
+                        attempt.num == 1
+                    ):  # made above: few reads need more, or what it takes to load it
+                        raise failed
+                    return await ask()
         raise UnreachableError(
             "Clawver did not answer in time. Nothing was changed.",
             next_step=f"Repeat the call in a minute. {SUPPORT}",
@@ -411,6 +417,24 @@ class Transport:
         if moment is None:
             return 60
         return max(0, min(86_400, math.ceil((moment - self._now()).total_seconds())))
+
+
+def _repeated(seconds: float) -> AsyncIterator["Attempt"]:
+    """The attempts of a read within so many seconds, with a pause after each."""
+    import stamina
+    from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
+    set_on_retry_hooks([LoggingOnRetryHook])  # structlog's would write to a host's stream
+    return aiter(
+        stamina.retry_context(
+            on=_pause,
+            attempts=TRIES,
+            timeout=seconds,
+            wait_initial=FIRST_WAIT_IN_SECONDS,
+            wait_max=LONGEST_WAIT_IN_SECONDS,
+            wait_jitter=FIRST_WAIT_IN_SECONDS,
+        )
+    )
 
 
 def _pause(error: Exception) -> bool | float:

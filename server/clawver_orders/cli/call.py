@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import click
 
@@ -199,19 +199,14 @@ def _given(tool: "Tool", arguments: tuple[str, ...], whole: str | None) -> dict[
             stop("Arguments look like KEY=VALUE.", MISUSED)
         if name in given:
             stop("An argument was given twice.", MISUSED)
-        kind = tool.input_schema["properties"].get(name, {}).get("type")
-        given[name] = _typed(value, kind)
+        field = tool.arguments.model_fields.get(name)  # the schema takes longer, and says the same
+        given[name] = _typed(value, field and (get_origin(field.annotation) or field.annotation))
     return given
 
 
-def _typed(value: str, kind: str | None) -> Any:
-    if (
-        kind == "integer"
-        and len(value) <= 20
-        and value.removeprefix("-").isdecimal()
-        and value.isascii()
-    ):
+def _typed(value: str, kind: object) -> Any:
+    if kind is int and len(value) <= 20 and value.removeprefix("-").isdecimal() and value.isascii():
         return int(value)
-    if kind == "array" and not value.startswith("["):
+    if kind is list and not value.startswith("["):
         return [part for part in value.split(",") if part]
     return value

@@ -2,21 +2,12 @@
 
 import sys
 from itertools import chain
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from clawver_orders import __version__
-from clawver_orders.cli.board import board
-from clawver_orders.cli.call import call
-from clawver_orders.cli.database import database
-from clawver_orders.cli.digest import digest
-from clawver_orders.cli.doctor import doctor
-from clawver_orders.cli.events import events, listen
-from clawver_orders.cli.export import export
-from clawver_orders.cli.history import forget, sync
-from clawver_orders.cli.install import bundle, config
-from clawver_orders.cli.ledger import ledger
 from clawver_orders.cli.options import (
     FAILED,
     MISUSED,
@@ -25,12 +16,7 @@ from clawver_orders.cli.options import (
     stop,
     telling,
 )
-from clawver_orders.cli.pin import pin
-from clawver_orders.cli.refunds import approve, decline, refunds
 from clawver_orders.cli.running import without_traceback
-from clawver_orders.cli.sandbox import demo, sandbox
-from clawver_orders.cli.serve import serve
-from clawver_orders.cli.webhooks import webhook
 
 if TYPE_CHECKING:
     import io
@@ -57,14 +43,18 @@ def main(early: "Early | None" = None) -> None:
 
 
 SECTIONS = {
-    "Try it without a key": (demo, sandbox),
-    "Set it up": (config, bundle, doctor, pin, database, ledger),
-    "Use it from a shell": (call,),
-    "Refunds": (refunds, approve, decline, board),
-    "Order history": (sync, digest, export, forget),
-    "Events": (webhook, listen, events),
-    "Serve agents": (serve,),
-}
+    "Try it without a key": ("sandbox:demo", "sandbox:sandbox"),
+    "Set it up": (
+        "install:config", "install:bundle", "doctor:doctor", "pin:pin", "database:database", "ledger:ledger",
+    ),
+    "Use it from a shell": ("call:call",),
+    "Refunds": ("refunds:refunds", "refunds:approve", "refunds:decline", "board:board"),
+    "Order history": ("history:sync", "digest:digest", "export:export", "history:forget"),
+    "Events": ("webhooks:webhook", "events:listen", "events:events"),
+    "Serve agents": ("serve:serve",),
+}  # fmt: skip
+"""The commands, each as `module:name`: a command loads no other."""
+_PLACES = {place.partition(":")[2]: place for place in chain(*SECTIONS.values())}
 WIDEST_NAME = 8
 IN_A_TERMINAL = """\
 clawver-orders gives AI agents the orders and refunds of a Clawver store.
@@ -80,6 +70,12 @@ terminal, so nothing was started. Run one of these instead:
 class _InSections(click.Group):
     """All commands: its help lists them by what they are for, and none ends in a traceback."""
 
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(_PLACES)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        return _loaded(_PLACES[name]) if name in _PLACES else None
+
     def invoke(self, context: click.Context) -> object:
         with without_traceback(context):
             return super().invoke(context)
@@ -88,10 +84,15 @@ class _InSections(click.Group):
         for title, members in SECTIONS.items():
             rows = [
                 (f"{each.name or '':{WIDEST_NAME}}", each.get_short_help_str(limit=200))
-                for each in members
+                for each in map(_loaded, members)
             ]
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+def _loaded(place: str) -> click.Command:
+    command: click.Command = resolve_name(f"{__package__}.{place}")
+    return command
 
 
 @click.group(
@@ -111,8 +112,4 @@ def commands(context: click.Context) -> None:
         return
     if is_terminal(sys.stdin):
         stop(f"{IN_A_TERMINAL}\n{context.get_help()}", MISUSED)
-    context.invoke(serve)
-
-
-for command in chain(*SECTIONS.values()):
-    commands.add_command(command)
+    context.invoke(_loaded(_PLACES["serve"]))

@@ -506,10 +506,16 @@ def _knowledge(row: TableRow) -> Knowledge:
 
 def _put(db: Connection, before: TableRow | None, known: Knowledge) -> None:
     """Keep what is known of an order, in the place of what was."""
-    if before is not None and _knowledge(before) == known:
-        return
     if before is not None:
-        changes = noticed(_knowledge(before), known)
+        earlier = _knowledge(before)
+        if earlier == known:
+            return
+        if _is_same_but_later(earlier, known):
+            times = (known.whole_at, known.row_at, before["key"])
+            db.execute("UPDATE known SET whole_at = ?, row_at = ? WHERE key = ?", times)
+            summing.put_time(db, before["key"], known.as_of)
+            return
+        changes = noticed(earlier, known)
         insert(
             db,
             "noticed",
@@ -548,6 +554,12 @@ def _put(db: Connection, before: TableRow | None, known: Knowledge) -> None:
     _sum(db, key, order, known.as_of)
     if words is not None:
         insert(db, "short_word", [(each, key) for each in short_words(words)])
+
+
+def _is_same_but_later(earlier: Knowledge, known: Knowledge) -> bool:
+    """Whether an order was only seen again, as it was: that is most of what is seen."""
+    same = replace(earlier, whole_at=known.whole_at, row_at=known.row_at)
+    return same == known and earlier.body == known.body
 
 
 def _delete(db: Connection, row: TableRow) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -36,6 +35,7 @@ class Recorder:
         self.mirror = mirror
         self._now = now
         self._seen: Queue[Sighting | Literal["now"] | None] = Queue()
+        self._is_waited_for = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -56,6 +56,7 @@ class Recorder:
         """Wait until everything that was seen so far is kept, or could not be."""
         if self._thread is not None:
             self._seen.put(_NOW)
+            self._is_waited_for.set()
             await to_thread.run_sync(self._seen.join)
 
     async def close(self) -> None:
@@ -68,11 +69,15 @@ class Recorder:
         is_over = False
         while not is_over:
             batch = [self._seen.get()]
-            until = time.monotonic() + GATHERING_SECONDS
+            if isinstance(batch[0], Sighting) and self._seen.qsize() < MOST_AT_ONCE:
+                # The queue is not what is waited for: each order would wake this thread, and hold up the others.
+                self._is_waited_for.wait(GATHERING_SECONDS)
             with suppress(Empty):
                 while len(batch) < MOST_AT_ONCE and isinstance(batch[-1], Sighting):
-                    batch.append(self._seen.get(timeout=max(0.0, until - time.monotonic())))
+                    batch.append(self._seen.get_nowait())
             is_over = batch[-1] is None
+            if batch[-1] == _NOW:
+                self._is_waited_for.clear()
             self._keep([each for each in batch if isinstance(each, Sighting)])
             for _ in batch:
                 self._seen.task_done()

@@ -88,6 +88,11 @@ def put(db: Connection, key: int, order: Order, as_of: float) -> None:
     insert(db, "product_line", lines)
 
 
+def put_time(db: Connection, key: int, as_of: float | None) -> None:
+    """Keep when the order was last seen as its numbers are."""
+    db.execute("UPDATE figure SET as_of = ? WHERE key = ?", (as_of, key))
+
+
 def remove(db: Connection, key: int) -> None:
     """Delete the numbers of an order."""
     db.execute("DELETE FROM figure WHERE key = ?", (key,))

@@ -7,7 +7,7 @@ letter is found as a word, and anywhere in Chinese, Japanese and Korean, where m
 """
 
 from clawver_orders.clawver.models import Order
-from clawver_orders.text import IDEOGRAPHS, UNSPACED, folded_letters
+from clawver_orders.text import folded_letters, ideographs, is_ideographs, unspaced
 
 SHORT = 2
 
@@ -37,15 +37,15 @@ def searched(order: Order) -> str:
 def _together(name: str | None) -> str | None:
     """A name as it is written without spaces too; None where it is not."""
     words = (name or "").split()
-    return "".join(words) if all(map(IDEOGRAPHS.fullmatch, words)) else None
+    return "".join(words) if all(map(is_ideographs, words)) else None
 
 
 def short_words(text: str) -> set[str]:
     """What is found by two letters or one, in a text that `searched` made."""
     found = {word for word in text.split() if len(word) <= SHORT}
-    for run in UNSPACED.findall(text):
+    for run in unspaced(text):
         found |= {run[place : place + SHORT] for place in range(len(run) - 1)}
-    for run in IDEOGRAPHS.findall(text):
+    for run in ideographs(text):
         found |= set(run)
     return found
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from clawver_orders.clawver.models import Order
 from clawver_orders.settings import Settings
-from clawver_orders.text import IDEOGRAPHS, UNSPACED, masked_email, masked_name, masked_words
+from clawver_orders.text import is_ideographs, masked_email, masked_name, masked_words, unspaced
 
 _BETWEEN_NAMES = re.compile("[+\\s.,;:·・()\"'\u2019/\\-\u2013_]+")
 _SHORTEST_OF_MAILBOX = 3
@@ -65,7 +65,7 @@ def _details(order: Order) -> list[str]:
     if where is not None:
         parts = (where.line1, where.line2, where.city, where.state, where.postal_code)
         # Two letters of an address, such as a state's, say nothing and would be found everywhere.
-        found += [each for each in parts if each and (len(each) > 2 or UNSPACED.match(each))]
+        found += [each for each in parts if each and (len(each) > 2 or unspaced(each[0]))]
         found += _parts_of(where.name or "")
     return [each for each in found if each]
 
@@ -73,9 +73,9 @@ def _details(order: Order) -> list[str]:
 def _parts_of(name: str) -> list[str]:
     """A name, and the parts of it that may stand alone."""
     words = _BETWEEN_NAMES.split(name)
-    together = "".join(words) if all(map(IDEOGRAPHS.fullmatch, words)) else ""
+    together = "".join(words) if all(map(is_ideographs, words)) else ""
     parts = [name, together, *words]
     for word in (*words, together):
-        if IDEOGRAPHS.fullmatch(word):  # without spaces nobody can see where the surname ends
+        if is_ideographs(word):  # without spaces nobody can see where the surname ends
             parts += [word[:1], word[:2], word[1:], word[2:]]
     return parts

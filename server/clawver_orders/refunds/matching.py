@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from clawver_orders.caller import DECLINES_COUNT, suffices
 from clawver_orders.clawver.models import Order, Refund
 from clawver_orders.errors import NO_MONEY_MOVED, RefusedError, UnexpectedAnswerError
 from clawver_orders.instants import Instant, seconds_at_least, seconds_by_clock
 from clawver_orders.money import USD, currency_name, display
-from clawver_orders.refunds.records import Attempt, Decision, OrderRecords, Wish
 from clawver_orders.text import clean
+
+if TYPE_CHECKING:
+    from clawver_orders.refunds.records import Attempt, Decision, OrderRecords, Wish
 
 DoubtKind = Literal["declined", "not_recorded", "refused", "resolved", "restored"]
 """Why only a person may approve: a person declined; an attempt isn't on the order and can still appear;
@@ -51,7 +53,7 @@ class Earlier:
 
     refunds: tuple[str, ...]
     """Refunds of the amount: by Clawver's id, or by ours where only a person knows of it."""
-    attempts: tuple[Wish, ...]
+    attempts: "tuple[Wish, ...]"
     """Those of which an attempt isn't on the order, and can still appear."""
 
     @property
@@ -70,13 +72,13 @@ class Refundable:
 
     in_cents: int | None
     """None where it is not known: because of one of the two below, or since the order does not tell."""
-    open_refund: Wish | None
+    open_refund: "Wish | None"
     """The refund whose money may be on its way; the latest where there are several."""
     is_ledger_readable: bool
     """Whether it is known that there is no other."""
 
 
-def refundable(order: Order, open_refunds: Sequence[Wish] | None) -> Refundable:
+def refundable(order: Order, open_refunds: "Sequence[Wish] | None") -> Refundable:
     """What can be given back on an order.
 
     Args:
@@ -138,7 +140,7 @@ def check_possible(order: Order, amount_in_cents: int) -> None:
         )
 
 
-def earlier_of(order: Order | None, records: OrderRecords, amount_in_cents: int) -> Earlier:
+def earlier_of(order: Order | None, records: "OrderRecords", amount_in_cents: int) -> Earlier:
     """All refunds and attempts of this amount: what the order lists, and what only the ledger knows."""
     same = [wish for wish in records.wishes if wish.amount_in_cents == amount_in_cents]
     # What another currency counts is no amount in cents.
@@ -156,7 +158,7 @@ def earlier_of(order: Order | None, records: OrderRecords, amount_in_cents: int)
     return Earlier(tuple(dict.fromkeys([*listed, *ours])), attempts)
 
 
-def doubts_of(records: OrderRecords, now: Instant, window_seconds: float) -> tuple[Doubt, ...]:
+def doubts_of(records: "OrderRecords", now: Instant, window_seconds: float) -> tuple[Doubt, ...]:
     """Why only a person may approve a refund of an order, of whatever amount.
 
     A person's approval clears the declines and the attempts that came before it: they were told of
@@ -192,7 +194,7 @@ def doubts_of(records: OrderRecords, now: Instant, window_seconds: float) -> tup
 
 
 def _doubt_about(
-    attempt: Attempt, records: OrderRecords, now: Instant, window_seconds: float
+    attempt: "Attempt", records: "OrderRecords", now: Instant, window_seconds: float
 ) -> tuple[DoubtKind | None, float]:
     if attempt.resolved:
         return "resolved", 0.0
@@ -203,7 +205,7 @@ def _doubt_about(
     return "refused" if attempt.is_provisional and left > 0 else None, left
 
 
-def recent_declines(wish: Wish, records: OrderRecords, now: Instant) -> list[Decision]:
+def recent_declines(wish: "Wish", records: "OrderRecords", now: Instant) -> "list[Decision]":
     """A person's declines of the last 24 hours."""
     return [
         decision
@@ -214,7 +216,7 @@ def recent_declines(wish: Wish, records: OrderRecords, now: Instant) -> list[Dec
     ]
 
 
-def is_declined_often(records: OrderRecords, now: Instant) -> bool:
+def is_declined_often(records: "OrderRecords", now: Instant) -> bool:
     """Whether persons declined refunds of an order so often in 24 hours that no form asks any more."""
     declines = sum(len(recent_declines(wish, records, now)) for wish in records.wishes)
     return declines >= DECLINES_BEFORE_ONLY_TERMINAL
@@ -233,7 +235,7 @@ def united(order: Order, seen: Iterable[Refund]) -> Order:
     return order.model_copy(update={"refunds": (order.refunds or ()) + older}) if older else order
 
 
-def agrees(attempt: Attempt, refund: Refund) -> bool:
+def agrees(attempt: "Attempt", refund: Refund) -> bool:
     """Whether a new refund can be that of an attempt: its amount, its reason and its time say so.
 
     What Clawver doesn't tell counts as agreeing.
@@ -270,17 +272,19 @@ def _is_near(refund: Refund, at: datetime | None) -> bool:
     return abs(refund.created_at - at) <= LANDS_WITHIN
 
 
-def new_refunds(attempt: Attempt, refunds: Iterable[Refund]) -> list[Refund]:
+def new_refunds(attempt: "Attempt", refunds: Iterable[Refund]) -> list[Refund]:
     """Those that were not there before an attempt was sent."""
     return [refund for refund in refunds if refund.id not in attempt.refunds_before]
 
 
-def claimed(attempts: Iterable[Attempt]) -> set[str]:
+def claimed(attempts: "Iterable[Attempt]") -> set[str]:
     """The refunds of Clawver that belong to an attempt."""
     return {each.clawver_refund_id for each in attempts if each.clawver_refund_id}
 
 
-def unexplained(attempt: Attempt, records: OrderRecords, order: Order | None) -> tuple[Refund, ...]:
+def unexplained(
+    attempt: "Attempt", records: "OrderRecords", order: Order | None
+) -> tuple[Refund, ...]:
     """The new refunds on the order that no attempt accounts for, and that may have moved money."""
     if order is None:
         return ()
@@ -290,7 +294,7 @@ def unexplained(attempt: Attempt, records: OrderRecords, order: Order | None) ->
     return tuple(refund for refund in new if refund.id not in known)
 
 
-def unexpected_of(attempt: Attempt, records: OrderRecords, order: Order) -> set[str]:
+def unexpected_of(attempt: "Attempt", records: "OrderRecords", order: Order) -> set[str]:
     """The refunds that came with or after this one, of its amount, and that nobody meant.
 
     That is what no attempt accounts for, told with the latest of those that it may belong to; and
@@ -326,7 +330,9 @@ def unexpected_of(attempt: Attempt, records: OrderRecords, order: Order) -> set[
     }
 
 
-def _latest_that_made(refund: Refund, attempts: Sequence[Attempt], order: Order) -> Attempt | None:
+def _latest_that_made(
+    refund: Refund, attempts: "Sequence[Attempt]", order: Order
+) -> "Attempt | None":
     """The latest of these that a refund can have come of."""
     able = []
     for attempt in attempts:
@@ -337,7 +343,7 @@ def _latest_that_made(refund: Refund, attempts: Sequence[Attempt], order: Order)
     return max(able, key=lambda attempt: attempt.sent.at, default=None)
 
 
-def unexpected_beside(wish: Wish, records: OrderRecords) -> tuple[str, ...]:
+def unexpected_beside(wish: "Wish", records: "OrderRecords") -> tuple[str, ...]:
     """The refunds that nobody meant, as they are noted with the other wishes of the order."""
     own = {*claimed(wish.attempts), *wish.unexpected_refunds}
     others = (w.unexpected_refunds for w in records.wishes if w.refund_id != wish.refund_id)
@@ -364,7 +370,7 @@ def payment_fingerprint(order: Order) -> str:
     )
 
 
-def needs_read(wish: Wish, records: OrderRecords) -> bool:
+def needs_read(wish: "Wish", records: "OrderRecords") -> bool:
     """Whether the order may tell more about a wish, or about its amount, than the ledger does."""
     found = wish.latest is not None and wish.latest.status == "refunded"
     is_forgetful = records.restored is not None  # what it doesn't know of may have landed

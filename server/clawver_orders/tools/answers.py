@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from clawver_orders.clawver.models import Order
 from clawver_orders.money import USD, display
 from clawver_orders.orders.privacy import Masking
-from clawver_orders.refunds.records import Wish
+
+if TYPE_CHECKING:
+    from clawver_orders.refunds.records import Wish
 
 TRACKING_IS_HIDDEN = (
     "The tracking is hidden here (CLAWVER_PII=masked): ask the merchant to give it to the customer."
@@ -45,7 +47,7 @@ class InWords:
 class Part(BaseModel):
     """A piece of an answer. What is None is left out of what is sent, and so is what may be empty and is."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     def said(self, now: datetime, currency: str = USD) -> dict[str, Any]:
         """What is sent of it, as plain JSON values, at a certain time.
@@ -233,7 +235,7 @@ def among_readable(order: Order) -> str:
     return " among the lines that can be read" if order.unread_items else ""
 
 
-def look_first(opened: Wish) -> str:
+def look_first(opened: "Wish") -> str:
     """What comes before anything about money on an order with a refund whose outcome isn't known."""
     return (
         f"The outcome of a refund of {display(opened.amount_in_cents)} on this order is not known yet: call "

@@ -113,6 +113,11 @@ class Tool:
         kind: type[Answer] = get_type_hints(self.run)["return"]
         return kind
 
+    @cached_property
+    def _asks(self) -> bool:
+        """Whether it may have to ask a person."""
+        return "caller" in inspect.signature(self.run).parameters
+
     @property
     def tells_outcome(self) -> bool:
         """Whether its answer has a status of ours: an order's is Clawver's word, and may be any."""
@@ -180,7 +185,7 @@ class Tool:
             ClawverError: Whatever the tool says went wrong.
         """
         checked = self.check(given)
-        if "caller" in inspect.signature(self.run).parameters:
+        if self._asks:
             checked["caller"] = caller
         with call_limit() if self.hints.read_only else nullcontext():
             try:

@@ -32,7 +32,6 @@ from clawver_orders.tools.answers import (
     unread_lines,
 )
 from clawver_orders.tools.arguments import Include, OrderIds, ids_in
-from clawver_orders.tools.reviews import reviews_of
 
 WHAT_IS_LEFT_IS_NOT_KNOWN = (
     "What can still be refunded is not known, because Clawver does not list the earlier refunds, or "
@@ -318,6 +317,8 @@ async def _reviews(
     services: Services, read: Mapping[str, Order | ClawverError], lacks: list[str]
 ) -> tuple[Review, ...]:
     """The reviews of these orders; what may be missing is added to `lacks`."""
+    from clawver_orders.tools.reviews import reviews_of
+
     found = await reviews_of(services, lambda review: review.order_id in read)
     if found.lacks:
         lacks.append(found.lacks)

@@ -1,7 +1,9 @@
 """What starting and calling cost, as ratios inside one run: `uv run python -m tests.benchmarks`.
 
 Not a test: nothing here passes or fails. Each measure runs in turns with its floor: a bare
-MCPServer with one echo tool, the same GET by httpx2 in one process, or `curl` once per call.
+MCPServer, the same GET by httpx2 in one process, or `curl` once per call. What stands beside a call of
+`get_order` is such a GET and a call of the bare server that answers with as many bytes, as text and as
+structured content: nothing that passes an order on can do without.
 `--brief` does a little of each.
 """
 
@@ -43,11 +45,19 @@ from clawver_orders.settings import Settings
 from clawver_sandbox.shop import API_KEY
 
 BARE = """
+import json
 from mcp.server.mcpserver import MCPServer
+from mcp_types import CallToolResult, TextContent
 server = MCPServer("bare")
+kept = {}
 @server.tool()
-def echo(text: str) -> str:
-    return text
+def keep(answer: str) -> str:
+    kept.update(json.loads(answer))
+    return ""
+@server.tool()
+def echo(text: str) -> CallToolResult:
+    said = json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    return CallToolResult(content=[TextContent(type="text", text=said)], structured_content=kept)
 server.run()
 """
 STORE = """
@@ -89,7 +99,7 @@ KEPT_PAGES: dict[str, dict[str, Any]] = {
     "search: a part of a name": {"search": "etterin"},
     "search: a product": {"search": "moon mug"},
     "search: two letters": {"search": "ng"},
-    "search: two letters and a product": {"search": "ng moon"},
+    "search: two letters and a product": {"search": "ng moon", "limit": 50},  # few find 66 of them
     "search: two signs of a name in Chinese": {"search": "王伟"},
     "search: a tracking number": {"search": "SBX000000400"},
     "search: a piece of an id": {"search": "d_0000400"},
@@ -122,6 +132,7 @@ def main() -> None:
         with started(OURS, environment) as ours, started(bare, environment) as echo:
             ours.greet()
             echo.greet()
+            echo_what(ours, echo)
             memory(ours, echo)
             calls(ours, echo, f"{url}/v1/orders/ord_shirt")
             row(
@@ -308,6 +319,14 @@ def growth_of_history(folder: Path) -> None:
 
             title = f"figures of a month, by {by}"
             compare(title, partial(add_up, large), partial(add_up, small), CALLS // 10 + 1)
+
+
+def echo_what(ours: Server, echo: Server) -> None:
+    """Have a bare server answer with what ours answers."""
+    answer = json.loads(ours.ask("tools/call", name="get_order", arguments=ORDER))["result"]
+    echo.ask("tools/call", name="keep", arguments={"answer": answer["content"][0]["text"]})
+    echoed = json.loads(echo.ask("tools/call", name="echo", arguments={"text": "x"}))["result"]
+    assert all(echoed[part] == answer[part] for part in ("content", "structuredContent"))
 
 
 def calls(ours: Server, echo: Server, order_url: str) -> None:

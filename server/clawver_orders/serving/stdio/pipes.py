@@ -101,11 +101,19 @@ class Pipes:
     def _speak(self) -> None:
         with suppress(OSError, anyio.EndOfStream):
             while not self._closed or self._unsaid.statistics().current_buffer_used:
-                message = from_thread.run(self._unsaid.receive, token=self._loop)
-                line = memoryview(encode_message(message.message))
-                while line:
-                    line = line[os.write(self._opener.sink, line) :]
+                messages = from_thread.run(self._all_unsaid, token=self._loop)
+                said = memoryview(b"".join(encode_message(each.message) for each in messages))
+                while said:
+                    said = said[os.write(self._opener.sink, said) :]
         from_thread.run_sync(self.is_gone.set, token=self._loop)
+
+    async def _all_unsaid(self) -> list[SessionMessage]:
+        """What waits to be said, once there is something."""
+        messages = [await self._unsaid.receive()]
+        with suppress(anyio.WouldBlock, anyio.EndOfStream):
+            while True:
+                messages.append(self._unsaid.receive_nowait())
+        return messages
 
 
 @asynccontextmanager
