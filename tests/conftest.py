@@ -1,14 +1,11 @@
 """A sandbox store for each test, over a real socket, and clients of both protocol eras."""
 
-import compileall
 import functools
 import json
 import logging
 import os
-import py_compile
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -27,6 +24,7 @@ from hypothesis import settings as generating
 from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.client import ClientExtension
+from tests import compiled
 from tests.leftovers import (  # the hooks are found here by their names
     RUN,
     TEMPORARY,
@@ -37,7 +35,6 @@ from tests.leftovers import (  # the hooks are found here by their names
 )
 from tests.processes import UNPRIVILEGED, Other, Start
 
-import clawver_sandbox
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.clawver.transport import Transport
@@ -77,12 +74,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(2 * (os.cpu_count() or 1), 8)
 
 
-def pytest_xdist_setupnodes() -> None:
-    """Compile the server once, where each of the many processes to come would have to."""
-    if sys.dont_write_bytecode:
-        by_content = py_compile.PycInvalidationMode.CHECKED_HASH
-        server = Path(clawver_sandbox.__file__).parents[1]
-        compileall.compile_dir(server, quiet=1, invalidation_mode=by_content)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Compile everything once, where each of the many processes to come would have to."""
+    compiled.keep(config)
 
 
 LONGEST = {"test_crash.py", "test_machine.py", "test_opening.py", "test_whole_store.py"}
