@@ -46,6 +46,7 @@ from clawver_orders.storage import scopes
 from clawver_orders.tools import offered
 from clawver_orders.webhooks.inbox import Inbox
 from clawver_sandbox.api import build_app
+from clawver_sandbox.catalogue import sales
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -158,6 +159,14 @@ def schemas_are_checked_once() -> Iterator[None]:
     once = Draft202012Validator.check_schema
     with pytest.MonkeyPatch.context() as changes:
         changes.setattr(Draft202012Validator, "check_schema", check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_moments_sales_are_made_up_once() -> Iterator[None]:
+    """A store opens with the same orders in every test whose time is the test's own. Nobody changes them: a store keeps them as texts."""
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setattr("clawver_sandbox.shop.sales", functools.lru_cache(maxsize=8)(sales))
         yield
 
 
