@@ -49,6 +49,7 @@ from clawver_orders.storage import scopes
 from clawver_orders.tools import offered
 from clawver_orders.webhooks.inbox import Inbox
 from clawver_sandbox.api import build_app
+from clawver_sandbox.catalogue import sales
 from clawver_sandbox.serving import running
 from clawver_sandbox.shop import API_KEY, Shop
 
@@ -66,6 +67,11 @@ generating.register_profile("ours", deadline=None, suppress_health_check=[Health
 generating.load_profile("ours")  # how long a value takes is the machine's affair
 
 
+sys.dont_write_bytecode = False
+"""What pytest makes of each test is kept, whatever the shell says: it takes longer than all the rest of
+reading them, and every process of every run would do it again."""
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes share the tests: two for each core, since half of the time is waiting.
 
@@ -79,10 +85,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_xdist_setupnodes() -> None:
     """Compile the server once, where each of the many processes to come would have to."""
-    if sys.dont_write_bytecode:
-        by_content = py_compile.PycInvalidationMode.CHECKED_HASH
-        server = Path(clawver_sandbox.__file__).parents[1]
-        compileall.compile_dir(server, quiet=1, invalidation_mode=by_content)
+    by_content = py_compile.PycInvalidationMode.CHECKED_HASH
+    server = Path(clawver_sandbox.__file__).parents[1]
+    compileall.compile_dir(server, quiet=1, invalidation_mode=by_content)
 
 
 LONGEST = {"test_crash.py", "test_machine.py", "test_opening.py", "test_whole_store.py"}
@@ -164,6 +169,14 @@ def schemas_are_checked_once() -> Iterator[None]:
     once = Draft202012Validator.check_schema
     with pytest.MonkeyPatch.context() as changes:
         changes.setattr(Draft202012Validator, "check_schema", check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_moments_sales_are_made_up_once() -> Iterator[None]:
+    """A store opens with the same orders in every test whose time is the test's own. Nobody changes them: a store keeps them as texts."""
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setattr("clawver_sandbox.shop.sales", functools.lru_cache(maxsize=8)(sales))
         yield
 
 

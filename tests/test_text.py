@@ -69,6 +69,13 @@ def test_what_hides_or_moves_text_is_gone(dirty: str, shown: str) -> None:
     assert clean(dirty, 100) == shown
 
 
+@pytest.mark.parametrize("text", [" two  words ", " two words ", " two words", "two\xa0words "])
+def test_blanks_around_a_text_go_and_those_within_are_one(text: str) -> None:
+    assert clean(text, 50) == "two words"
+    assert clean(text, 50, lines=True) == "two words"
+    assert clean(text, 9) == "two words"
+
+
 def test_line_breaks_stay_where_they_are_wanted() -> None:
     assert clean("one\r\ntwo\rthree\tfour", 100, lines=True) == "one\ntwo\nthree four"
 

@@ -8,6 +8,7 @@ can be printed, sent and shown, and is no longer than it was allowed to be.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 # CSI and OSC sequences go as a whole: without its ESC, "[31m" would stay behind as litter. One that
 # does not end is a stray code: it goes alone, and takes nothing of the text along.
@@ -140,6 +141,9 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
+@lru_cache(
+    maxsize=4096
+)  # the letters of most alphabets, each of which is asked about in every name
 def is_written(character: str) -> bool:
     """Whether a single character can be a part of writing: one that is seen, a joiner or a selector."""
     return is_seen(character) or character in _JOINERS or character in _SELECTORS
