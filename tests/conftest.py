@@ -38,6 +38,7 @@ from tests.leftovers import (  # the hooks are found here by their names
 from tests.processes import UNPRIVILEGED, Other, Start
 
 import clawver_sandbox
+from clawver_orders.clawver import transport
 from clawver_orders.clawver.client import Clawver
 from clawver_orders.clawver.request_budget import Budget
 from clawver_orders.clawver.transport import Transport
@@ -169,6 +170,14 @@ def schemas_are_checked_once() -> Iterator[None]:
     once = Draft202012Validator.check_schema
     with pytest.MonkeyPatch.context() as changes:
         changes.setattr(Draft202012Validator, "check_schema", check)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reads_are_repeated_sooner() -> Iterator[None]:
+    """Many tests are about what is said once all repetitions of a read have failed."""
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setattr(transport, "FIRST_WAIT_IN_SECONDS", 0.01)
         yield
 
 

@@ -7,16 +7,9 @@ import httpx2
 import pytest
 from tests.conftest import Configure, client_of
 
-from clawver_orders.clawver import transport
 from clawver_orders.clawver.client import Clawver
 
 Talk = Callable[..., Clawver]
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repeats wait hundredths of a second here; how often they happen stays the same."""
-    monkeypatch.setattr(transport, "FIRST_WAIT_IN_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from tests.tools.test_older_orders import know_all
 from tests.tools.test_tools import call, rows
 
 from clawver_orders import time_limit
-from clawver_orders.clawver import transport
 from clawver_orders.history.mirror import HISTORY_FILE
 from clawver_orders.money import display
 from clawver_sandbox.shop import Shop
@@ -48,11 +47,6 @@ TROUBLES = {
     "Clawver did not answer in time.": too_slow,
     "Clawver's request limit is reached.": limited,
 }
-
-
-@pytest.fixture(autouse=True)
-def repeated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "FIRST_WAIT_IN_SECONDS", 0.01)
 
 
 def is_paid(order: dict[str, Any]) -> bool:
