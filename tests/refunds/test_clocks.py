@@ -3,11 +3,13 @@
 import re
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.conftest import with_slow
 from tests.refunds.book import IN_A_FILE, START, Book
@@ -15,6 +17,7 @@ from tests.refunds.room import REASON, Room, store_of, wish_of
 
 from clawver_orders.caller import Script
 from clawver_orders.refunds.ledger import DailyLimitError, Ledger
+from clawver_orders.refunds.ledger_rows import Rows
 from clawver_orders.refunds.ledger_wishes import MovedOnError
 from clawver_orders.refunds.matching import doubts_of
 from clawver_orders.refunds.outcome import Outcome
@@ -329,6 +332,35 @@ async def test_an_older_copy_is_noticed_where_nothing_can_be_written(
         for _ in range(2):
             book.now.passes(seconds=WINDOW)
             assert (await book.ledger.of_order("ord_1")).restored == book.now()
+
+
+async def test_a_line_that_is_kept_and_not_yet_committed_makes_no_older_copy(book: Book) -> None:
+    """Its number lies beside the file a moment before others can read it, and they read just then."""
+    await book.at("waiting")
+    reader, is_kept, is_read = Ledger(book.path, book.now), threading.Event(), threading.Event()
+    looks, keep = [reader.is_older], book.ledger._keep_number
+    writer = threading.Thread(target=lambda: anyio.run(book.wants, "ord_2"))
+
+    def kept(number: int, digest: str = "") -> None:
+        keep(number, digest)
+        is_kept.set()
+        is_read.wait(60)
+
+    def look(rows: Rows) -> bool:
+        found = looks[0](rows)
+        if not writer.is_alive():
+            writer.start()
+            is_kept.wait(60)
+        return found
+
+    await reader.of_order("ord_1")
+    book.ledger.__dict__["_keep_number"] = kept
+    reader.__dict__["is_older"] = look
+    records = await reader.of_order("ord_1")
+    is_read.set()
+    writer.join()
+
+    assert records.restored is None
 
 
 @IN_A_FILE

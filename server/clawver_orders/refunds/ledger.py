@@ -115,7 +115,7 @@ class Ledger(Wishes):
     @reads
     def of_order(self, rows: Rows, order_id: str) -> OrderRecords:
         """All that is known of the refunds of an order."""
-        return rows.order(order_id, rows.now if self.is_older(rows) else None)
+        return rows.order(order_id, rows.now if rows.is_older else None)
 
     @reads
     def latest(self, rows: Rows, limit: int, behind: str = "") -> tuple[Wish, ...]:

@@ -142,16 +142,24 @@ class LedgerFile:
     def noticing(self) -> Iterator[Rows]:
         """As `read_or_empty`, once it is noted that this start of this machine sees what others wrote.
 
-        What they wrote counts from then on. An older copy of the file is noted as that.
+        What they wrote counts from then on. An older copy of the file is noted as that. Whether it is one
+        is decided while nobody else writes: a line is kept beside the file before others can read it.
         """
         with self.read_or_empty() as rows:
-            is_noted = not self.exists or (rows.is_all_seen() and not self.is_older(rows))
+            is_older = self.is_older(rows)
+            rows.is_older = is_older and not self.exists  # nobody writes what isn't there
+            is_noted = not self.exists or (rows.is_all_seen() and not is_older)
             if is_noted:
                 yield rows
         if not is_noted:
-            with suppress(ClawverError), self.transaction():
-                pass  # reading goes on where nothing can be written
+            could_be_noted = False
+            with (
+                suppress(ClawverError),
+                self.transaction(),
+            ):  # reading goes on where nothing can be written
+                could_be_noted = True
             with self.read_or_empty() as rows:
+                rows.is_older = not could_be_noted and self.is_older(rows)
                 yield rows
 
     def _check_nothing_is_left_behind(self) -> None:

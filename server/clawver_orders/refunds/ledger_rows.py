@@ -67,6 +67,8 @@ class Rows:
     def __init__(self, connection: Connection, now: Instant) -> None:
         self.connection = connection
         self.now = now
+        self.is_older = False
+        """Whether this is an older copy of the file, and that could not be noted in it."""
 
     def note(self, refund_id: str, event: str, actor: Actor, detail: str = "") -> int:
         """Add a line to the history, and return its number."""

@@ -133,12 +133,12 @@ def main() -> None:
             ours.greet()
             echo.greet()
             echo_what(ours, echo)
-            memory(ours, echo)
-            calls(ours, echo, f"{url}/v1/orders/ord_shirt")
+            calls(ours, echo, f"{url}/v1/orders/ord_shirt")  # first: a store has few requests a day
             row(
                 "memory after these calls, over bare",
                 f"{ours.megabytes() - echo.megabytes():.1f} MB",
             )
+            memory(ours, echo)
         growth(Path(folder))
         growth_of_history(Path(folder))
         databases(OURS, Path(folder), 2 if BRIEF else 20, (1, 4) if BRIEF else (1, 4, 16))
