@@ -90,10 +90,10 @@ async def test_a_read_is_not_repeated_for_ever(clawver: Clawver, shop: Shop) -> 
 async def test_nothing_that_writes_is_ever_repeated(
     talk: Talk, shop: Shop, fault: str, send: Callable[[Clawver], Any]
 ) -> None:
-    shop.add_fault(fault, times=-1, status=503, seconds=1.0)
+    shop.add_fault(fault, times=-1, status=503, seconds=4.0)
 
     with pytest.raises(OutcomeUnknownError, match="Do not repeat it"):
-        await send(talk(timeout_seconds=0.5))
+        await send(talk(timeout_seconds=2.0))
     assert len(shop.requests()) == 1
 
 

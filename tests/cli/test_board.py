@@ -172,6 +172,16 @@ def test_of_several_stores_a_program_is_told_where_each_is(two: dict[str, str]) 
     assert not list(Path(two["CLAWVER_STATE_DIR"]).rglob("board.json"))
 
 
+def test_it_can_be_stopped_while_a_store_is_still_asked_who_it_is(
+    two: dict[str, str], at: Address
+) -> None:
+    at.first.add_fault("hang_before", times=1000, seconds=600.0)
+    with board(two, "--port", "0") as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert not list(Path(two["CLAWVER_STATE_DIR"]).rglob("board.json"))
+
+
 def test_a_store_that_is_not_known_yet_is_said_to_be_none() -> None:
     assert _page_of(None) == {"problem": NOT_KNOWN_YET}
 

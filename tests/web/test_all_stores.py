@@ -22,7 +22,14 @@ from clawver_orders.settings import Settings, Stores
 from clawver_orders.storage import scopes
 from clawver_orders.web import all_stores, codes, today
 from clawver_orders.web.address_file import address_of
-from clawver_orders.web.sessions import OwnSessions, Session, new_secret, place_of, secret_for
+from clawver_orders.web.sessions import (
+    LASTS_SECONDS,
+    OwnSessions,
+    Session,
+    new_secret,
+    place_of,
+    secret_for,
+)
 from clawver_orders.web.starting import AllUp, running, running_all
 
 __all__ = ["at", "write"]
@@ -182,6 +189,29 @@ async def test_a_wrong_pin_takes_nothing_from_whoever_is_signed_in(room: AllRoom
     assert "the PIN is wrong." in said
     assert "Ada's Prints" in said
     assert "Ada's Prints" in await person.go("/")
+
+
+async def test_a_session_that_is_carried_ends_when_the_first_one_would_have() -> None:
+    uptime = 0.0
+    sessions = OwnSessions(lambda: uptime)
+    old = await sessions.begin(first := new_secret())
+    uptime = 3600.0
+    await sessions.carry(old, second := new_secret())
+    await sessions.carry(old, third := new_secret())  # it has ended already
+
+    found = [await sessions.find(place_of(each), [each]) for each in (first, second, third)]
+    assert [each and each.ends_at for each in found] == [None, LASTS_SECONDS, None]
+
+
+async def test_who_is_signed_in_already_or_no_more_is_told_so(room: AllRoom) -> None:
+    person = room.visitor()
+    await room.sign_in(person, "prints")
+    assert "You are signed in to that already." in await room.sign_in(person, "prints")
+    (form,) = person.forms("signout")
+    url = str(person.last.url.join(form.action))
+    await person.press("signout")
+    assert "Sign in" in await person.post(url, form.fields)
+    assert person.last.status_code == 200
 
 
 async def test_a_terminal_signs_in_to_every_store_once(room: AllRoom) -> None:
@@ -598,6 +628,19 @@ async def test_a_store_without_its_key_takes_nothing_from_the_others(
         assert isinstance((await up.pages())["lost"], SetupError)
     assert "That code was used already" in coded
     assert "You are signed in to 1 of 3 stores." in shown
+
+
+async def test_two_names_of_one_store_open_nothing(at: Address, write: Write) -> None:
+    text = f'{TEXT}[stores.again]\nkey_env = "PRINTS_KEY"\n'
+    variables = both(at, lambda **more: write(text, **more))
+    stores = await prepared(stores_of(variables))
+    stores = {**stores, "again": Settings.from_environment(variables, store="again")}
+    async with running_all(stores, 0) as up:
+        assert "are one store, so its limits would not hold." in str((await up.pages())["again"])
+        person = Visitor(up.address)
+        said = await person.post(f"{up.address}/signin", {"code": "again:x"}, origin="null")
+        await person.http.aclose()
+    assert "That code was used already" in said
 
 
 async def test_without_a_store_that_can_be_used_there_is_no_page() -> None:

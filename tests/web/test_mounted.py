@@ -15,7 +15,7 @@ from clawver_orders.settings import Settings
 from clawver_orders.storage.pin import Pin
 from clawver_orders.web.rendering import Place
 from clawver_orders.web.security import origin_of
-from clawver_orders.web.store_page import StorePage
+from clawver_orders.web.store_page import CANNOT_BE_SHOWN, StorePage
 from clawver_sandbox.shop import Shop
 
 PUBLIC = "https://orders.example/refunds"
@@ -175,7 +175,7 @@ def test_a_store_that_is_not_known_is_said(served: dict[str, str], shop: Shop) -
                 f"{server.base}{path}", headers={"Host": "orders.example"}, trust_env=False
             )
             assert answer.status_code == 503
-            assert "Clawver did not say which store this key opens." in answer.text
+            assert answer.text == f"{CANNOT_BE_SHOWN}\n"
 
 
 async def test_it_is_made_for_the_first_request_and_kept(configure: Configure) -> None:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import anyio
 import httpx2
@@ -19,12 +20,23 @@ from clawver_orders.caller import Script
 from clawver_orders.services import Services, Store, opened
 from clawver_orders.settings import Settings
 from clawver_orders.storage import engine
+from clawver_orders.storage.pin import Pin
 from clawver_orders.web import filters, orders, sessions
-from clawver_orders.web.all_stores import AllStores
+from clawver_orders.web.all_stores import NOTHING_OPENED, AllStores
 from clawver_orders.web.codes import make, redeem
 from clawver_orders.web.page import Board
 from clawver_orders.web.rendering import Place
-from clawver_orders.web.sessions import COOKIE, LASTS_SECONDS, tables
+from clawver_orders.web.sessions import (
+    COOKIE,
+    LASTS_SECONDS,
+    Session,
+    SharedSessions,
+    form_token,
+    new_secret,
+    place_of,
+    tables,
+)
+from clawver_orders.web.store_page import CANNOT_BE_SHOWN
 from clawver_sandbox.shop import Shop
 
 ADDRESS = "http://127.0.0.1:8788"
@@ -246,6 +258,8 @@ async def test_while_the_database_is_away_the_page_says_so(
     refund_id = await both.wanted()
     visitor, stranger = await both.signed_in(), both.visitor()
     await visitor.go(f"/refund/{refund_id}")
+    for each in both.stores:
+        await each.recorder.all_kept()  # or it gives a good connection back later
     with monkeypatch.context() as changes:
         server = engine.server_of(both.settings[0])
         assert server is not None
@@ -373,15 +387,36 @@ async def wanted(settings: Settings) -> None:
         await desk.refund("ord_shirt", 700, "Torn", (), Script())
 
 
-async def test_while_the_database_is_away_nobody_signs_in_to_all_stores(
-    machine: Any, monkeypatch: pytest.MonkeyPatch
+async def test_a_session_that_is_carried_ends_when_the_first_one_would_have(both: Both) -> None:
+    shared = [
+        SharedSessions(database, services.instant)
+        for each, store, services in zip(both.settings, both.stores, both.services, strict=True)
+        if (database := tables(each, store.scope)) is not None
+    ]
+    old = await shared[0].begin(first := new_secret())
+    await shared[1].carry(old, second := new_secret())
+    await shared[0].carry(old, new_secret())  # it has ended already
+
+    found = await shared[0].find(place_of(second), [second])
+    assert found is not None
+    assert found.ends_at == old.ends_at
+    assert await shared[1].find(place_of(first), [first]) is None
+
+
+@pytest.mark.parametrize("is_reachable", [False, True])
+async def test_while_the_database_is_away_all_stores_say_so(
+    machine: Any, monkeypatch: pytest.MonkeyPatch, is_reachable: bool
 ) -> None:
     settings = machine("one", refund_approval="pin")
-    page = AllStores({"prints": settings}, Place(ADDRESS, None))
-    board = await page._board("prints")
-    visitor = Visitor(f"{ADDRESS}/all")
-    visitor.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(page), follow_redirects=True)
-    await visitor.go("/")
+    page = AllStores({"prints": settings}, Place(ADDRESS, None, is_reachable))
+    store = (board := await page._board("prints"))._store
+    store.pin.set(LONG_PIN, None, is_reachable=is_reachable)
+    in_, out = Visitor(f"{ADDRESS}/all"), Visitor(f"{ADDRESS}/all")
+    for each in (in_, out):
+        each.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(page), follow_redirects=True)
+        await each.go("/")
+    await in_.press("signin", store="prints", pin=LONG_PIN)
+    await store.recorder.all_kept()  # or it gives a good connection back later
     with monkeypatch.context() as changes:
         server = engine.server_of(settings)
         assert server is not None
@@ -389,14 +424,32 @@ async def test_while_the_database_is_away_nobody_signs_in_to_all_stores(
         changes.setattr(server, "_url", "postgresql://clawver:password_example@127.0.0.1:1/orders")
         changes.setattr(server, "_down_until", 0.0)
         changes.setattr(board._store.pin, "check", lambda *_, **__: None)
-        said = await visitor.press("signin", store="prints", pin=PIN)
-    await visitor.http.aclose()
+        changes.setattr(Pin, "is_long", True)
+        said = [await in_.press("signout"), await in_.go("/"), await in_.go("/go/prints/today")]
+        assert [in_.last.status_code] == [503]
+        said.append(await out.press("signin", store="prints", pin=LONG_PIN))
+        changes.setattr(SharedSessions, "find", found := AsyncMock())
+        found.return_value = Session("x" * 22, "", 0, b"")
+        said.append(await in_.post(f"{in_.home}/signout", {"form_token": form_token(own(in_))}))
+        code = {"code": "prints:x"}
+        refused = await out.post(f"{ADDRESS}/all/signin", code)
+        assert (NOTHING_OPENED if is_reachable else "That code was used already") in refused
+    for each in (in_, out):
+        await each.http.aclose()
     await page.close()
 
-    assert "The database of who has signed in cannot be reached." in said
-    assert "password_example" not in said
-    assert visitor.last.status_code == 503
-    assert not visitor.http.cookies
+    away = (
+        CANNOT_BE_SHOWN if is_reachable else "The database of who has signed in cannot be reached."
+    )
+    assert [away in each for each in said] == [True] * 5
+    assert "password_example" not in "".join(said)
+    assert not out.http.cookies
+    assert [*in_.http.cookies]
+
+
+def own(visitor: Visitor) -> str:
+    """What the cookie of the page of all stores holds."""
+    return next(str(each.value) for each in visitor.http.cookies.jar if "/all/" in each.path)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from clawver_orders.cli.output import Output, output_options
 if TYPE_CHECKING:
     from clawver_orders.errors import ClawverError
     from clawver_orders.settings import Settings, Stores
-    from clawver_orders.web.starting import PageUp
+    from clawver_orders.web.starting import AllUp, PageUp
 
 
 NOT_KNOWN_YET = (
@@ -86,30 +86,37 @@ async def _run(settings: "Settings", port: int | None, opens: bool, output: Outp
 
 
 async def _run_all(stores: "Stores", port: int | None, opens: bool, output: Output) -> None:
-    import anyio
+    import asyncio
 
     from clawver_orders.signals import told_to_stop
     from clawver_orders.web.starting import running_all
 
-    async with running_all(stores, port) as up, anyio.create_task_group() as tasks:
+    async with running_all(stores, port) as up:
+        if not up.is_ours:
+            await _tell(up, stores, opens, output)
+            return
+        stopping = asyncio.create_task(told_to_stop())  # it may take a moment until all are known
+        telling = asyncio.create_task(_tell(up, stores, opens, output))
+        await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if telling.done():
+            telling.result()
+            await stopping
+        telling.cancel()
 
-        async def end_when_told() -> None:
-            await told_to_stop()
-            tasks.cancel_scope.cancel()
 
-        if up.is_ours:  # from now on: it takes a moment until all stores are known
-            tasks.start_soon(end_when_told)
-        if not output.is_json:
-            _say_where(up)
-        pages = await up.pages()
-        if output.is_json:
-            found = {each: _page_of(at) for each, at in pages.items()}
-            output.document({"url": up.address, "already_up": not up.is_ours, "stores": found})
-        else:
-            for alias, at in pages.items():
-                say(f"{alias}: {at or NOT_KNOWN_YET}")
-        if opens:
-            _open(up, _codes(stores))
+async def _tell(up: "AllUp", stores: "Stores", opens: bool, output: Output) -> None:
+    """Say where the pages are, and open that of all stores if that is wanted."""
+    if not output.is_json:
+        _say_where(up)
+    pages = await up.pages()
+    if output.is_json:
+        found = {each: _page_of(at) for each, at in pages.items()}
+        output.document({"url": up.address, "already_up": not up.is_ours, "stores": found})
+    else:
+        for alias, at in pages.items():
+            say(f"{alias}: {at or NOT_KNOWN_YET}")
+    if opens:
+        _open(up, _codes(stores))
 
 
 def _say_where(up: "PageUp") -> None:
@@ -133,7 +140,7 @@ def _code(settings: "Settings") -> str:
 
 
 def _codes(stores: "Stores") -> str:
-    """A code for each store that has a page, after the store's name. Whoever looks sees which have none."""
+    """A code for each store that was used before, after the store's name."""
     from clawver_orders.errors import ClawverError
     from clawver_orders.settings import Settings
 

@@ -6,13 +6,13 @@ of the one secret that the browser keeps for this page. So this page shows a sto
 store's own page would not let in; a line of it leads into that session; and nothing is decided here.
 
 Each time somebody signs in, the secret and the path are new, and so are the sessions: another
-server of this machine can plant a cookie and a link, and would know what is made of it.
+server of this machine can plant a cookie and a link, and would then know every secret made of that cookie.
 """
 
 import hmac
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import cached_property
@@ -50,7 +50,7 @@ from clawver_orders.web.signing_in import (
     cookies_of,
     set_cookie,
 )
-from clawver_orders.web.store_page import FoundPages, StorePage
+from clawver_orders.web.store_page import CANNOT_BE_SHOWN, FoundPages, StorePage
 from clawver_orders.web.today import Needs, many
 from clawver_orders.web.webhooks import heading
 
@@ -61,6 +61,7 @@ NOTHING_OPENED = (
     "while."
 )
 """All that is said where anybody may ask."""
+NOT_KNOWN = "One of them can't be shown now: name it to see why."
 MADE_WITHIN_SECONDS = 5.0
 NOTHING_WAITS, IN_THESE = heading(0, 0), " in the stores below"
 _MOST_REASONS = 3
@@ -158,9 +159,10 @@ class AllStores:
 
     async def close(self) -> None:
         """Close what the pages opened."""
-        for page in self._pages.values():
-            if isinstance(page, StorePage):
-                await page.close()
+        async with AsyncExitStack() as closing:  # each of them, whatever becomes of another
+            for page in self._pages.values():
+                if isinstance(page, StorePage):
+                    closing.push_async_callback(page.close)
 
     # Signing in.
 
@@ -173,15 +175,19 @@ class AllStores:
 
     def _form(self, handler: FormHandler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            signed_in = await self._signed_in(request)
+            signed_in = NOBODY
             try:
+                signed_in = await self._signed_in(request)
                 return await handler(request, await form_of(request), signed_in)
             except FormTooLargeError:
                 return await self._shown(signed_in, "That form was too large.", 413)
             except ClawverError as error:
-                return await self._shown(signed_in, error.happened, 503)
+                return await self._shown(signed_in, self._told(error), 503)
 
         return answer
+
+    def _told(self, error: ClawverError) -> str:
+        return CANNOT_BE_SHOWN if self._place.is_reachable else error.happened
 
     async def _sign_in(
         self, request: Request, form: dict[str, str], signed_in: SignedIn
@@ -193,12 +199,13 @@ class AllStores:
             said = NOTHING_OPENED if self._place.is_reachable else problem
             return await self._shown(signed_in, said, 403)
         secret = new_secret()
-        path = f"{self._place.prefix}/s/{place_of(secret)}"
-        opened |= {alias: board for alias, (board, _) in signed_in.stores.items()}
         for alias, board in opened.items():
             await board.doors.sessions.begin(secret_for(secret, alias))
+        for alias, (board, session) in signed_in.stores.items():
+            await board.doors.sessions.carry(session, secret_for(secret, alias))
+        path = f"{self._place.prefix}/s/{place_of(secret)}"
         response = RedirectResponse(f"{path}/", 303)
-        await self._end(signed_in, response)
+        self._forget(response, signed_in)
         set_cookie(response, COOKIE, secret, path, self._place)
         return response
 
@@ -216,17 +223,21 @@ class AllStores:
 
         async def attempt(alias: str) -> None:
             try:
-                board = await self._board(alias)
-                problem = await board.doors.pin_problem(pin)
+                # Of all stores, none waits for what Clawver says of another.
+                board = await (self._known_board if named == ALL else self._board)(alias)
+                problem = NOT_KNOWN if board is None else await board.doors.pin_problem(pin)
             except ClawverError as error:
-                problem = str(error)
-            if problem:
+                board, problem = None, str(error)
+            if board is None or problem:
                 problems.append(problem)
             else:
                 opened[alias] = board
 
-        meant = self._pages if named == ALL else [named]
-        await _each([each for each in meant if each not in signed_in.stores], attempt, _AT_ONCE)
+        meant = [*self._pages] if named == ALL else [named]
+        meant = [each for each in meant if each not in signed_in.stores]
+        if not meant:
+            return {}, "You are signed in to that already."
+        await _each(meant, attempt, _AT_ONCE)
         different = [*dict.fromkeys(problems)]
         return opened, " ".join(["This opened no store:", *different[:_MOST_REASONS]])
 
@@ -237,8 +248,9 @@ class AllStores:
             each.split(":", 1) for each in given.split() if ":" in each
         ).items():
             board = await self._known_board(alias)
-            if board is not None and await board.doors.takes_code(code):
-                opened[alias] = board
+            with suppress(ClawverError):  # another store's code may be good all the same
+                if board is not None and await board.doors.takes_code(code):
+                    opened[alias] = board
         if opened and self._folder is not None:
             await to_thread.run_sync(codes.forget, self._folder)
         return opened, OLD_CODE
@@ -271,41 +283,54 @@ class AllStores:
         found = {}
         for alias in self._pages:
             own, board = secret_for(secret, alias), await self._known_board(alias)
-            with suppress(ClawverError):  # the store's own page says why
-                session = await board.doors.sessions.find(place_of(own), [own]) if board else None
-                if board is not None and session is not None:
-                    found[alias] = (board, session)
+            session = await board.doors.sessions.find(place_of(own), [own]) if board else None
+            if board is not None and session is not None:
+                found[alias] = (board, session)
         return SignedIn(secret, found) if found else NOBODY
 
     async def _sign_out(
         self, request: Request, form: dict[str, str], signed_in: SignedIn
     ) -> Response:
+        if not signed_in.stores:
+            return self._door(ended=True)
         given = form.get("form_token", "").encode("utf-8", "replace")
         is_own = hmac.compare_digest(given, form_token(signed_in.secret).encode())
-        if not (signed_in.stores and is_own and is_same_origin(request, self._place.origins)):
+        if not (is_own and is_same_origin(request, self._place.origins)):
             return self._door(FOREIGN, 403)
+        problem: ClawverError | None = None
+        for board, session in signed_in.stores.values():
+            try:
+                await board.doors.sessions.end(session)
+            except ClawverError as error:
+                problem = error
+        if problem is not None:
+            raise problem
         response = self._door(ended=True)
-        await self._end(signed_in, response)
+        self._forget(response, signed_in)
         return response
 
-    async def _end(self, signed_in: SignedIn, response: Response) -> None:
-        """Sign a browser out of what it was signed in to, and have it forget that."""
+    def _forget(self, response: Response, signed_in: SignedIn) -> None:
+        """Have a browser forget the cookie with which it was signed in."""
         if signed_in.stores:
             response.delete_cookie(COOKIE, path=self._home(signed_in))
-        for board, session in signed_in.stores.values():
-            await board.doors.sessions.end(session)
 
     # What is shown.
 
     async def _view(self, request: Request) -> Response:
-        return await self._shown(await self._signed_in(request))
+        try:
+            return await self._shown(await self._signed_in(request))
+        except ClawverError as error:
+            return self._door(self._told(error), 503)
 
     async def _go(self, request: Request) -> Response:
         """From a line of this page into the page of its store."""
         alias, onward = request.path_params["alias"], request.path_params["onward"]
         if alias not in self._pages or not NEXT.fullmatch(onward):
             return self._door(status=404)
-        signed_in = await self._signed_in(request)
+        try:
+            signed_in = await self._signed_in(request)
+        except ClawverError as error:
+            return self._door(self._told(error), 503)
         if alias not in signed_in.stores:  # the store's own page may know this browser
             return RedirectResponse(f"{self._root.prefix}/{alias}/{onward}?door", 303)
         board, _ = signed_in.stores[alias]

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from clawver_orders.instants import Instant
@@ -49,6 +49,17 @@ class Sessions(Protocol):
 
         Args:
             secret: What its cookie will hold; see `new_secret`.
+
+        Raises:
+            ClawverError: It cannot be kept.
+        """
+
+    async def carry(self, old: Session, secret: str) -> None:
+        """Put a session that hasn't ended in the place of an older one, to end when that would have.
+
+        Args:
+            old: The older one, which ends now. Where it has ended already, none begins.
+            secret: What the cookie of the new one will hold.
 
         Raises:
             ClawverError: It cannot be kept.
@@ -91,6 +102,12 @@ class OwnSessions:
         while len(self._open) > MOST_SESSIONS:
             del self._open[next(iter(self._open))]
         return session
+
+    async def carry(self, old: Session, secret: str) -> None:
+        """Keep the new one in memory in place of the old one."""
+        if (found := self._open.pop(old.place, None)) is not None:
+            session = replace(_made(0, secret), ends_at=found.ends_at)
+            self._open[session.place] = session
 
     async def find(self, place: str, cookies: Sequence[str]) -> Session | None:
         """Look it up in memory."""
@@ -143,6 +160,25 @@ class SharedSessions:
             return session
 
         return await off_thread(kept)
+
+    async def carry(self, old: Session, secret: str) -> None:
+        """Put a row in the place of the old one's."""
+
+        def carried() -> None:
+            with self._database.writing() as rows:
+                ended = rows.execute(
+                    "DELETE FROM session WHERE place = ? AND ends_at > ? RETURNING ends_at",
+                    (old.place, self._seconds()),
+                ).fetchone()
+                if ended is not None:
+                    session = _made(0, secret)
+                    rows.execute(
+                        "INSERT INTO session (place, digest, ends_at) VALUES (?, ?, ?)",
+                        (session.place, session.digest, ended["ends_at"]),
+                    )
+
+        await off_thread(carried)
+        self._seen.pop(old.place, None)
 
     async def find(self, place: str, cookies: Sequence[str]) -> Session | None:
         """Look for its row."""

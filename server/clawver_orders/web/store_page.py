@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from anyio import Lock, to_thread
@@ -96,7 +96,8 @@ class StorePage:
 
     async def close(self) -> None:
         """Close what it opened, and let another process have the links."""
-        await to_thread.run_sync(self._noted.close)
-        if self._board is not None:
-            await self._board.close()
-        await self._services.close()
+        async with AsyncExitStack() as closing:  # each of them, whatever becomes of another
+            closing.push_async_callback(self._services.close)
+            if self._board is not None:
+                closing.push_async_callback(self._board.close)
+            closing.push_async_callback(to_thread.run_sync, self._noted.close)

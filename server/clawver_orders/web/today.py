@@ -6,6 +6,7 @@ views share, and is made once for each of them.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -217,7 +218,10 @@ class TodayViews:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         await asyncio.wait({self._looking}, timeout=SOON_SECONDS)
-        return await self._needs(self._looking.result() if self._looking.done() else self._looked)
+        looked = self._looked
+        with suppress(ClawverError):  # what waits is in the ledger, whatever comes of the lists
+            looked = self._looking.result() if self._looking.done() else looked
+        return await self._needs(looked)
 
     async def close(self) -> None:
         """End what still asks Clawver."""

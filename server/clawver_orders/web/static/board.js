@@ -9,7 +9,10 @@ const KEPT = (at) => `board${at}`;
 const kept = (at) => (/^[\w-]{16,64}$/.exec(localStorage.getItem(KEPT(at)) ?? "") ?? [""])[0];
 try {
   if (place) localStorage.setItem(KEPT(prefix), place);
-  else if ("ended" in body.dataset) localStorage.removeItem(KEPT(prefix));
+  else if ("ended" in body.dataset) {
+    // Whatever else is kept may be newer than this page.
+    if (location.pathname.startsWith(`${prefix}/s/${kept(prefix)}/`)) localStorage.removeItem(KEPT(prefix));
+  }
   else if (onward !== undefined && !document.getElementById("problem")) {
     if (kept(prefix)) location.replace(`${prefix}/s/${kept(prefix)}/${onward}`);
     // Whoever signed in on the page of all stores comes in through it, if it knows them in this one.
