@@ -389,12 +389,12 @@ GUARDS = {
     ),
     "restore that is only read": Guard(
         "refunds/ledger_file.py",
-        "is_noted = not self.exists or (rows.is_all_seen() and not self.is_older(rows))",
+        "is_noted = not self.exists or (rows.is_all_seen() and not is_older)",
         "is_noted = not self.exists or rows.is_all_seen()",
     ),
     "restore that cannot be noted": Guard(
         "refunds/ledger.py",
-        "return rows.order(order_id, rows.now if self.is_older(rows) else None)",
+        "return rows.order(order_id, rows.now if rows.is_older else None)",
         "return rows.order(order_id, None)",
     ),
     "line that another one has the place of": Guard(
