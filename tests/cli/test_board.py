@@ -91,16 +91,21 @@ def test_a_program_is_signed_in_by_nothing(live: dict[str, str]) -> None:
     assert not list(Path(live["CLAWVER_STATE_DIR"]).rglob("board-*"))
 
 
+def a_browser(folder: Path, *, opens: bool = True) -> tuple[Path, Path]:
+    """A program in place of a browser, and where it writes the address that it is given."""
+    seen, browser = folder / "seen", folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\nexit {0 if opens else 1}\n')
+    browser.chmod(0o700)
+    return browser, seen
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("has_browser", [True, False])
 def test_whoever_sits_at_the_terminal_is_signed_in(
     live: dict[str, str], tmp_path: Path, has_browser: bool
 ) -> None:
-    seen = tmp_path / "seen"
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\nexit {0 if has_browser else 1}\n')
-    browser.chmod(0o700)
+    browser, seen = a_browser(tmp_path, opens=has_browser)
     with board(live, "--port", "0") as (_, address):
         done = at_terminal(
             "board",
@@ -200,10 +205,7 @@ def test_of_several_stores_none_of_which_can_be_used_there_is_no_page(write: Wri
 def test_whoever_sits_at_the_terminal_is_signed_in_to_every_store(
     two: dict[str, str], tmp_path: Path
 ) -> None:
-    seen = tmp_path / "seen"
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
-    browser.chmod(0o700)
+    browser, seen = a_browser(tmp_path)
     with board(two, "--port", "0") as (process, address):
         assert process.stdout is not None
         for _ in range(3):
