@@ -242,6 +242,17 @@ async def test_a_terminal_has_a_code_for_each_store_that_was_used(
     assert re.fullmatch("photos:[A-Za-z0-9_-]{43}", made)  # two names for one store are refused
 
 
+async def test_a_code_opens_anew_what_was_open_already(room: AllRoom) -> None:
+    person = room.visitor()
+    await room.sign_in(person, "prints")
+    before = await inside(person, "prints")
+    code = {"code": room.code()}
+    shown = await person.post(f"{person.home}/signin", code, origin="null")
+
+    assert "Sign in to another store" not in shown
+    assert (await person.http.get(before)).status_code == 401
+
+
 @pytest.mark.parametrize("code", ["", "prints", "prints:", "nowhere:x", "prints:x photos:x", ":x"])
 async def test_a_code_that_is_none_opens_nothing(room: AllRoom, code: str) -> None:
     person = room.visitor()

@@ -61,6 +61,7 @@ NOTHING_OPENED = (
     "while."
 )
 """All that is said where anybody may ask."""
+ALREADY = "You are signed in to that already."
 NOT_KNOWN = "One of them can't be shown now: name it to see why."
 MADE_WITHIN_SECONDS = 5.0
 NOTHING_WAITS, IN_THESE = heading(0, 0), " in the stores below"
@@ -98,7 +99,7 @@ class AllStores:
         stores: What a person has decided for each, or why that cannot be used.
         root: Where they all are.
         folder: Where a terminal leaves the file that opens this page, signed in; None where none does.
-        is_noted: Whether each page of a store is to be the only one of it on this machine.
+        is_noted: Whether other processes of this machine are to lead to the pages of the stores.
     """
 
     def __init__(
@@ -196,13 +197,16 @@ class AllStores:
             return self._door(FOREIGN, 403)
         opened, problem = await self._opened(form, signed_in)
         if not opened:
-            said = NOTHING_OPENED if self._place.is_reachable else problem
-            return await self._shown(signed_in, said, 403)
+            is_stranger = self._place.is_reachable and problem != ALREADY
+            return await self._shown(signed_in, NOTHING_OPENED if is_stranger else problem, 403)
         secret = new_secret()
         for alias, board in opened.items():
             await board.doors.sessions.begin(secret_for(secret, alias))
         for alias, (board, session) in signed_in.stores.items():
-            await board.doors.sessions.carry(session, secret_for(secret, alias))
+            if alias in opened:
+                await board.doors.sessions.end(session)
+            else:
+                await board.doors.sessions.carry(session, secret_for(secret, alias))
         path = f"{self._place.prefix}/s/{place_of(secret)}"
         response = RedirectResponse(f"{path}/", 303)
         self._forget(response, signed_in)
@@ -236,7 +240,7 @@ class AllStores:
         meant = [*self._pages] if named == ALL else [named]
         meant = [each for each in meant if each not in signed_in.stores]
         if not meant:
-            return {}, "You are signed in to that already."
+            return {}, ALREADY
         await _each(meant, attempt, _AT_ONCE)
         different = [*dict.fromkeys(problems)]
         return opened, " ".join(["This opened no store:", *different[:_MOST_REASONS]])
